@@ -1,0 +1,3 @@
+"""Where orders go: venues behind one protocol, their wire formats, and simulated ones."""
+
+__project__ = "fillonce"
