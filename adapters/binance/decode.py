@@ -1,0 +1,260 @@
+"""Binance's bytes into facts. Pure.
+
+Three formats: `binance.order` (an order as REST states it), `binance.trade` (a row of `myTrades`) and
+`binance.stream` (a frame of the private stream). A value that is not on a list below is never guessed at:
+the payload is refused with a sentence and waits in quarantine.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from adapters.binance.payloads import (
+    FRAME,
+    FUTURES,
+    ORDER,
+    RAW_BYTES_MAX,
+    REPORT,
+    TRADE,
+    ExecutionReport,
+    FillRow,
+    OrderRow,
+    VenueId,
+    amount,
+    amount_or_none,
+)
+from streams.errors import BadPayload
+from streams.money import ZERO
+from streams.schemas import Execution, Fact, Ignored, OrderReport, Side, VenueStatus
+
+ORDER_FORMAT: Final = "binance.order"
+TRADE_FORMAT: Final = "binance.trade"
+STREAM_FORMAT: Final = "binance.stream"
+
+_STATUSES: dict[str, VenueStatus] = {
+    "NEW": "open",
+    "PENDING_NEW": "open",
+    "PARTIALLY_FILLED": "partially_filled",
+    "FILLED": "filled",
+    "CANCELED": "cancelled",
+    "PENDING_CANCEL": "open",
+    "REJECTED": "rejected",
+    "EXPIRED": "expired",
+    "EXPIRED_IN_MATCH": "expired",
+}
+_SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell"}
+_TRADE = "TRADE"
+_SPOT_EXECUTION_TYPES = frozenset({"NEW", "CANCELED", "REPLACED", "REJECTED", _TRADE, "EXPIRED", "TRADE_PREVENTION"})
+_FUTURES_EXECUTION_TYPES = frozenset({"NEW", "CANCELED", _TRADE, "EXPIRED", "AMENDMENT"})
+# Events that say nothing about an order. TRADE_LITE repeats a fill early, without fee and cumulative figure:
+# the ORDER_TRADE_UPDATE that follows carries the same trade id.
+_IGNORED = frozenset(
+    {
+        "outboundAccountPosition",
+        "outboundAccountInfo",
+        "balanceUpdate",
+        "externalLockUpdate",
+        "listStatus",
+        "eventStreamTerminated",
+        "serverShutdown",
+        "listenKeyExpired",
+        "ACCOUNT_UPDATE",
+        "ACCOUNT_CONFIG_UPDATE",
+        "MARGIN_CALL",
+        "TRADE_LITE",
+        "ALGO_UPDATE",
+        "CONDITIONAL_ORDER_TRIGGER_REJECT",
+        "STRATEGY_UPDATE",
+        "GRID_UPDATE",
+    }
+)
+
+
+def decode(format: str, raw: bytes) -> Sequence[Fact]:  # noqa: A002 - the word of the streams
+    """Decode one payload of Binance.
+
+    Args:
+        format: `binance.order`, `binance.trade` or `binance.stream`.
+        raw: the venue's own bytes of one JSON object.
+
+    Returns:
+        Executions before the report that counts them, or one `Ignored`.
+
+    Raises:
+        BadPayload: it is not what `format` says; nothing else is raised whatever the bytes are.
+    """
+    if len(raw) > RAW_BYTES_MAX:
+        raise BadPayload(f"the payload has {len(raw)} bytes, more than the {RAW_BYTES_MAX} of any order or trade")
+    try:
+        match format:
+            case "binance.order":
+                return _order(ORDER.decode(raw))
+            case "binance.trade":
+                return _trade(raw)
+            case "binance.stream":
+                return _frame(raw)
+            case _:
+                raise BadPayload(f"{format[:64]!r} is not a format of Binance")
+    except RecursionError:
+        raise BadPayload("the payload is nested too deeply") from None
+    except msgspec.MsgspecError as error:
+        raise BadPayload(str(error)[:300]) from None
+    except ValueError as error:  # not UTF-8, or an integer of thousands of digits
+        raise BadPayload(f"the payload is not JSON: {type(error).__name__}") from None
+
+
+def _order(row: OrderRow) -> Sequence[Fact]:
+    client_order_id = _client_id(row.orig_client_order_id, row.client_order_id)
+    if row.status is None and (client_order_id is None or row.transact_time is None):
+        raise BadPayload("an order without a status, and not the short answer to a new order either")
+    filled = amount_or_none(row.executed_qty, "executedQty")
+    if filled is None:
+        filled = amount_or_none(row.cum_qty, "cumQty")
+    if filled is None and row.status is not None:
+        raise BadPayload("executedQty is missing")
+    report = OrderReport(
+        venue_symbol=row.symbol,
+        venue_order_id=str(row.order_id),
+        # The short answer proves that the order exists, and no more.
+        status="open" if row.status is None else _status(row.status),
+        filled=ZERO if filled is None else filled,
+        # Zero, the oldest of all, where none is told, as in the parts of a cancel-replace.
+        reported_at_ms=max(int(row.transact_time or 0), int(row.update_time or 0)),
+        client_order_id=client_order_id,
+        reason=row.status if row.status in ("REJECTED", "EXPIRED_IN_MATCH") else "",
+    )
+    # A fill without a trade id has no identity: the report's figure makes the ledger ask for the trades.
+    return [
+        *(_fill(row, report, fill, fill.trade_id) for fill in row.fills or () if fill.trade_id is not None),
+        report,
+    ]
+
+
+def _fill(row: OrderRow, report: OrderReport, fill: FillRow, trade_id: VenueId) -> Execution:
+    if row.transact_time is None:
+        raise BadPayload("transactTime is missing in an answer with fills")
+    return Execution(
+        venue_symbol=row.symbol,
+        venue_order_id=report.venue_order_id,
+        trade_id=str(trade_id),
+        client_order_id=report.client_order_id,
+        side=_side(row.side),
+        quantity=_positive(fill.qty, "qty"),
+        price=_positive(fill.price, "price"),
+        fee=amount_or_none(fill.commission, "commission", least=None),
+        fee_asset=fill.commission_asset or None,
+        maker=False,  # what an order trades on arrival, it takes
+        executed_at_ms=int(row.transact_time),
+    )
+
+
+def _trade(raw: bytes) -> Sequence[Fact]:
+    row = TRADE.decode(raw)
+    if row.side is None and row.is_buyer is None:
+        raise BadPayload("a trade without isBuyer or side: whose it was cannot be told")
+    if row.side is None:
+        side: Side = "buy" if row.is_buyer else "sell"
+    else:
+        side = _side(row.side)
+    execution = Execution(
+        venue_symbol=row.symbol,
+        venue_order_id=str(row.order_id),
+        trade_id=str(row.id),
+        side=side,
+        quantity=_positive(row.qty, "qty"),
+        price=_positive(row.price, "price"),
+        fee=amount_or_none(row.commission, "commission", least=None),
+        fee_asset=row.commission_asset or None,
+        maker=row.maker if row.is_maker is None else row.is_maker,
+        executed_at_ms=int(row.time),
+    )
+    return [execution]
+
+
+def _frame(raw: bytes | msgspec.Raw, *, wrapped: bool = False) -> Sequence[Fact]:
+    frame = FRAME.decode(raw)
+    if isinstance(frame.e, str):
+        return _event(frame.e, raw)
+    if isinstance(frame.event, msgspec.Raw) and not wrapped:
+        return _frame(frame.event, wrapped=True)
+    if isinstance(frame.status, int) and frame.id is not msgspec.UNSET:
+        return [Ignored("the answer to a request of ours")]
+    raise BadPayload("a frame without an event type `e`")
+
+
+def _event(name: str, raw: bytes | msgspec.Raw) -> Sequence[Fact]:
+    if name == "executionReport":
+        return _report(REPORT.decode(raw), _SPOT_EXECUTION_TYPES)
+    if name == "ORDER_TRADE_UPDATE":
+        return _report(FUTURES.decode(raw).o, _FUTURES_EXECUTION_TYPES)
+    if name in _IGNORED:
+        return [Ignored(f"{name} says nothing about an order that its own report does not say")]
+    raise BadPayload(f"event {name[:48]!r} is not on the list of known ones")
+
+
+def _report(event: ExecutionReport, execution_types: frozenset[str]) -> Sequence[Fact]:
+    if event.execution_type not in execution_types:
+        raise BadPayload(f"execution type {event.execution_type[:48]!r} is not on the list of known ones")
+    client_order_id = _client_id(event.original_client_order_id, event.client_order_id)
+    report = OrderReport(
+        venue_symbol=event.symbol,
+        venue_order_id=str(event.order_id),
+        status=_status(event.status),
+        filled=amount(event.cumulative_quantity, "z"),
+        reported_at_ms=event.transacted_at_ms,
+        client_order_id=client_order_id,
+        reason="" if event.reject_reason in (None, "", "NONE") else str(event.reject_reason),
+    )
+    if event.execution_type != _TRADE:
+        return [report]
+    execution = Execution(
+        venue_symbol=event.symbol,
+        venue_order_id=report.venue_order_id,
+        trade_id=_trade_id(event.trade_id),
+        client_order_id=client_order_id,
+        side=_side(event.side),
+        quantity=_positive(event.last_quantity, "l"),
+        price=_positive(event.last_price, "L"),
+        fee=amount_or_none(event.commission, "n", least=None),
+        fee_asset=event.commission_asset or None,
+        maker=event.is_maker,
+        executed_at_ms=event.transacted_at_ms,
+    )
+    return [execution, report]
+
+
+def _client_id(original: str | None, current: str | None) -> str | None:
+    """Choose the order's own id: after a cancel the venue puts the cancel's id where the order's was."""
+    if original and original != "null":
+        return original
+    return current or None
+
+
+def _status(word: str) -> VenueStatus:
+    status = _STATUSES.get(word)
+    if status is None:
+        raise BadPayload(f"status {word[:48]!r} is not on the list of known ones")
+    return status
+
+
+def _side(word: str | None) -> Side:
+    side = _SIDES.get(word or "")
+    if side is None:
+        raise BadPayload(f"side {str(word)[:48]!r} is neither BUY nor SELL")
+    return side
+
+
+def _trade_id(value: int | str | None) -> str:
+    shown = "" if value is None else str(value)
+    if not shown or not shown.isascii() or not shown.isalnum():
+        raise BadPayload(f"a trade without a trade id: {shown[:48]!r}")
+    return shown
+
+
+def _positive(raw: msgspec.Raw, name: str) -> Decimal:
+    value = amount(raw, name)
+    if not value:
+        raise BadPayload(f"{name} of a trade is zero")
+    return value

@@ -1,0 +1,183 @@
+"""Binance's wire formats as msgspec Structs, and the one place where its amounts become decimals. Pure.
+
+Strict about what moves an order or a position, blind to every other field, so that a field the venue adds
+changes nothing. Amounts are taken as raw JSON text, quoted or not: no float ever exists.
+"""
+
+import re
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from streams.errors import BadPayload
+from streams.money import DIGITS_MAX, ZERO, plain
+
+RAW_BYTES_MAX = 1 << 20  # a larger single payload is a mistake or an attack
+FILLS_MAX = 10_000  # of one answer
+
+# Until the year 2100 in milliseconds: a time in microseconds is refused, not taken for a far future.
+Millis = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]
+Moment = Millis | Annotated[str, Meta(pattern=r"\A[0-9]{1,13}\Z")]  # some of its products quote their numbers
+Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Text = Annotated[str, Meta(max_length=128)]
+VenueId = Number | Annotated[str, Meta(pattern=r"\A[0-9A-Za-z][0-9A-Za-z_-]{0,63}\Z")]
+VenueSymbol = Annotated[str, Meta(pattern=r"\A[^\s{}:]{1,64}\Z")]
+
+_ABSENT = Raw(b"null")
+_NUMBER = re.compile(rb"-?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
+
+
+class FillRow(Struct, frozen=True, rename="camel"):
+    """One trade inside the answer to an order (`newOrderRespType=FULL`)."""
+
+    price: Raw
+    qty: Raw
+    trade_id: VenueId | None = None
+    commission: Raw = _ABSENT
+    commission_asset: Text | None = None
+
+
+class OrderRow(Struct, frozen=True, rename="camel"):
+    """An order: answer to POST, GET and DELETE, row of a list; spot, margin and USD-M."""
+
+    symbol: VenueSymbol
+    order_id: VenueId
+    status: Text | None = None
+    client_order_id: Text | None = None
+    orig_client_order_id: Text | None = None
+    side: Text | None = None
+    executed_qty: Raw = _ABSENT
+    cum_qty: Raw = _ABSENT
+    transact_time: Moment | None = None
+    update_time: Moment | None = None
+    fills: Annotated[tuple[FillRow, ...], Meta(max_length=FILLS_MAX)] | None = None
+
+
+class TradeRow(Struct, frozen=True, rename="camel"):
+    """A row of `myTrades` (spot: `isBuyer`, `isMaker`) or `userTrades` (USD-M: `side`, `maker`)."""
+
+    symbol: VenueSymbol
+    id: VenueId
+    order_id: VenueId
+    price: Raw
+    qty: Raw
+    time: Moment
+    is_buyer: bool | None = None
+    is_maker: bool | None = None
+    side: Text | None = None
+    maker: bool | None = None
+    commission: Raw = _ABSENT
+    commission_asset: Text | None = None
+
+
+class Frame(Struct, frozen=True):
+    """A frame of a private stream: bare event, wrapped event, or an answer to a request of ours."""
+
+    e: Text | UnsetType = UNSET
+    event: Raw | UnsetType = UNSET
+    status: int | UnsetType = UNSET
+    id: int | Text | UnsetType | None = UNSET
+
+
+_REPORT_NAMES = {
+    "symbol": "s",
+    "client_order_id": "c",
+    "original_client_order_id": "C",
+    "side": "S",
+    "execution_type": "x",
+    "status": "X",
+    "reject_reason": "r",
+    "order_id": "i",
+    "last_quantity": "l",
+    "last_price": "L",
+    "cumulative_quantity": "z",
+    "commission": "n",
+    "commission_asset": "N",
+    "transacted_at_ms": "T",
+    "trade_id": "t",
+    "is_maker": "m",
+}
+
+
+class ExecutionReport(Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES):
+    """`executionReport` of the spot private stream; the same letters serve the `o` of USD-M.
+
+    On a cancel `c` is the id of the cancel request and `C` the order's own.
+    """
+
+    symbol: VenueSymbol
+    order_id: VenueId
+    side: Text
+    execution_type: Text
+    status: Text
+    cumulative_quantity: Raw
+    transacted_at_ms: Millis
+    client_order_id: Text | None = None
+    original_client_order_id: Text | None = None
+    reject_reason: Text | None = None
+    last_quantity: Raw = _ABSENT
+    last_price: Raw = _ABSENT
+    commission: Raw = _ABSENT
+    commission_asset: Text | None = None
+    trade_id: int | Text | None = None  # -1 when it is not a trade
+    is_maker: bool | None = None
+
+
+class FuturesUpdate(Struct, frozen=True):
+    """`ORDER_TRADE_UPDATE` of the USD-M private stream."""
+
+    o: ExecutionReport
+
+
+def amount(raw: Raw, name: str, *, least: Decimal | None = ZERO) -> Decimal:
+    """Read an amount from its JSON text.
+
+    Args:
+        raw: a JSON string or number; anything else is refused.
+        name: of the field, for the sentence.
+        least: smallest legal value; None where a negative one has a meaning (a rebate).
+
+    Returns:
+        The exact value in canonical form.
+
+    Raises:
+        BadPayload: it is no plain decimal, or not of a size and precision a venue could mean.
+    """
+    value = amount_or_none(raw, name, least=least)
+    if value is None:
+        raise BadPayload(f"{name} is missing")
+    return value
+
+
+def amount_or_none(raw: Raw, name: str, *, least: Decimal | None = ZERO) -> Decimal | None:
+    """Read an amount that may be null or absent; otherwise as `amount`."""
+    shown = bytes(raw).strip()
+    if shown == b"null":
+        return None
+    digits = shown[1:-1] if len(shown) > 1 and shown[:1] == shown[-1:] == b'"' else shown
+    if _NUMBER.fullmatch(digits) is None:
+        raise BadPayload(f"{name} is not a plain decimal: {_short(shown)}")
+    value = Decimal(digits.decode("ascii"))
+    # The magnitude comes first: bringing 1E+999 to plain digits would itself fail.
+    if value and value.adjusted() >= DIGITS_MAX:
+        raise BadPayload(f"{name} is larger than any venue's amount: {_short(shown)}")
+    short = plain(value)
+    exponent = short.as_tuple().exponent
+    if short != value or not isinstance(exponent, int) or exponent < -DIGITS_MAX:
+        raise BadPayload(f"{name} has more digits than any venue's amount: {_short(shown)}")
+    if least is not None and short < least:
+        raise BadPayload(f"{name} is negative: {_short(shown)}")
+    return short
+
+
+def _short(shown: bytes) -> str:
+    return ascii(shown[:48].decode("utf-8", "replace"))
+
+
+ORDER = msgspec.json.Decoder(OrderRow)
+TRADE = msgspec.json.Decoder(TradeRow)
+FRAME = msgspec.json.Decoder(Frame)
+REPORT = msgspec.json.Decoder(ExecutionReport)
+FUTURES = msgspec.json.Decoder(FuturesUpdate)

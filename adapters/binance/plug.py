@@ -1,0 +1,20 @@
+"""Binance spot as a `Plug` of the registry."""
+
+from collections.abc import Callable
+
+from adapters.binance.decode import decode
+from adapters.binance.facts import FACTS
+from adapters.binance.recorded import sniff
+from adapters.registry import Plug, VenueSettings
+from adapters.venue import Venue
+
+
+async def open_binance(settings: VenueSettings, now_ms: Callable[[], int]) -> Venue:
+    """Open an account at Binance spot; raises as `BinanceVenue.open`."""
+    # The HTTP client and ccxt behind it are for those who trade, not for those who decode.
+    from adapters.binance.venue import BinanceVenue
+
+    return await BinanceVenue.open(settings.credentials, now_ms, rest_url=settings.rest_url, ws_url=settings.ws_url)
+
+
+PLUG = Plug(facts=FACTS, decode=decode, sniff=sniff, open=open_binance)

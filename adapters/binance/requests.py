@@ -1,0 +1,90 @@
+"""The parameters of Binance's order requests, as texts. Pure.
+
+Amounts go out exactly as the order's record holds them. ccxt's `create_order` would cut them to the symbol's
+precision without a word (1.00000999 becomes 1), so nothing of it is used but signing and transport.
+"""
+
+from decimal import Decimal
+
+from adapters.binance.facts import FACTS, WINDOW_MS_MAX
+from adapters.venue import Window
+from streams.errors import BadIntent
+from streams.money import text
+from streams.schemas import Order, Place
+
+Params = dict[str, str]
+
+_TIMES_IN_FORCE = {"gtc": "GTC", "ioc": "IOC", "fok": "FOK"}
+
+
+def place(order: Order) -> Params:
+    """Build the parameters of a new order, but for its window.
+
+    Args:
+        order: with its terms; amounts in `sent` stand before those of the terms.
+
+    Returns:
+        Parameters of `POST /api/v3/order`; FULL, so that fills come with their trade ids.
+
+    Raises:
+        BadIntent: the order cannot be said in Binance spot's terms; nothing may be sent then.
+    """
+    terms = _terms(order)
+    if terms.position_side not in FACTS.position_sides or terms.reduce_only:
+        raise BadIntent("Binance spot has neither position sides nor reduce_only; send the order without them.")
+    params = {
+        "symbol": venue_symbol(terms.symbol),
+        "side": terms.side.upper(),
+        "quantity": text(order.quantity),
+        "newClientOrderId": order.client_order_id,
+        "newOrderRespType": "FULL",
+    }
+    if terms.type == "market":
+        return {**params, "type": "MARKET"}
+    price = order.sent.get("price")
+    params["price"] = text(Decimal(price) if price is not None else terms.price or Decimal(0))
+    if terms.post_only:
+        return {**params, "type": "LIMIT_MAKER"}
+    if terms.time_in_force not in _TIMES_IN_FORCE:
+        raise BadIntent(f"Binance spot has no time in force {terms.time_in_force}; use gtc, ioc or fok.")
+    return {**params, "type": "LIMIT", "timeInForce": _TIMES_IN_FORCE[terms.time_in_force]}
+
+
+def name(order: Order) -> Params:
+    """Name an order by our id, for a look-up or a cancel.
+
+    Raises:
+        BadIntent: the record has no terms, so its symbol is not known.
+    """
+    return {"symbol": venue_symbol(_terms(order).symbol), "origClientOrderId": order.client_order_id}
+
+
+def within(window: Window, offset_ms: int) -> Params:
+    """Turn a send window into the venue's own terms, fixed at the claim and never at signing.
+
+    Args:
+        window: on the Redis server's clock.
+        offset_ms: what the venue's clock shows more than the Redis server's.
+
+    Returns:
+        `timestamp` and `recvWindow`; the venue refuses the request once their sum has passed.
+    """
+    length_ms = max(0, min(window.send_by_ms - window.opened_at_ms, WINDOW_MS_MAX))
+    return {"timestamp": str(window.opened_at_ms + offset_ms), "recvWindow": str(length_ms)}
+
+
+def venue_symbol(symbol: str) -> str:
+    """Spell a unified spot symbol as Binance does: `BTC/USDT` is `BTCUSDT`.
+
+    Raises:
+        BadIntent: it is not a spot symbol.
+    """
+    if symbol.count("/") != 1 or ":" in symbol:
+        raise BadIntent(f"{symbol} is not a spot symbol; Binance spot's look like BTC/USDT.")
+    return symbol.replace("/", "")
+
+
+def _terms(order: Order) -> Place:
+    if order.terms is None:
+        raise BadIntent(f"Order {order.client_order_id} is a tombstone without terms; there is nothing to ask for.")
+    return order.terms

@@ -1,0 +1,263 @@
+"""One account at Binance spot: `Venue` made of the pure parts and the two shells.
+
+Commands never raise; look-ups raise `CouldNotAsk`, because not being able to ask proves nothing.
+"""
+
+import asyncio
+import statistics
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from msgspec import Struct
+
+from adapters.binance import answers, requests
+from adapters.binance.codes import CANCEL, PLACE
+from adapters.binance.decode import ORDER_FORMAT, TRADE_FORMAT
+from adapters.binance.dialogue import BinanceDialogue
+from adapters.binance.facts import FACTS
+from adapters.binance.instruments import instruments
+from adapters.binance.payloads import RAW_BYTES_MAX
+from adapters.ccxt_rest import CcxtRest
+from adapters.classify import Failure, Response, Table, classify, clean
+from adapters.credentials import Credentials
+from adapters.venue import Answer, CouldNotAsk, Rows, StreamEvent, VenueFacts, Window
+from adapters.websocket import listen
+from streams.errors import BadIntent, BadPayload, UsageError
+from streams.instrument import Instrument
+from streams.schemas import Accepted, Order, Refused
+
+WS_URL = "wss://ws-api.binance.com:443/ws-api/v3"
+CALL_TIMEOUT_MS = 15_000  # above the ten seconds after which the venue itself gives up (-1007)
+LOOKUP_WINDOW_MS = 5_000
+CLOCK_SAMPLES = 5
+PAGE_ROWS = 1_000  # the venue's own maximum
+PAGES_MAX = 1_000  # of one look-up
+SPAN_MS = 24 * 3_600_000 - 1  # longest time between startTime and endTime
+SPANS_MAX = 100  # older orders without a fill are archived after 90 days anyway
+
+_OPTIONS = {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False, "fetchMargins": False}
+
+
+class _Kind(Struct, frozen=True):
+    """One list that is paged through by id."""
+
+    endpoint: str
+    cursor: str
+    read: Callable[[Response | Failure], list[tuple[int, bytes]]]
+
+
+_ORDERS = _Kind("private_get_allorders", "orderId", answers.orders)
+_TRADES = _Kind("private_get_mytrades", "fromId", answers.trades)
+
+
+class BinanceVenue:
+    """An account at Binance spot. Use `open`, and close it.
+
+    Attributes:
+        facts: what Binance declares of itself.
+        clock_offset_ms: what the venue's clock shows more than the Redis server's.
+    """
+
+    facts: VenueFacts = FACTS
+
+    def __init__(self, rest: CcxtRest, credentials: Credentials, ws_url: str, now_ms: Callable[[], int]) -> None:
+        """Put the parts together; `now_ms` estimates the Redis server's clock (UTC ms)."""
+        self.clock_offset_ms = 0
+        self._rest = rest
+        self._now_ms = now_ms
+        self._dialogue = BinanceDialogue(ws_url, credentials, self._venue_now_ms)
+
+    def __repr__(self) -> str:
+        return "BinanceVenue()"
+
+    @classmethod
+    async def open(
+        cls,
+        credentials: Credentials,
+        now_ms: Callable[[], int],
+        *,
+        rest_url: str = "",
+        ws_url: str = "",
+        call_timeout_ms: int = CALL_TIMEOUT_MS,
+    ) -> "BinanceVenue":
+        """Connect and measure the venue's clock.
+
+        Args:
+            credentials: an HMAC key.
+            now_ms: estimate of the Redis server's clock (UTC ms); send windows are times of that clock.
+            rest_url: scheme and host to ask instead of the real venue.
+            ws_url: whole address of the ws-api to use instead of the real one.
+            call_timeout_ms: deadline of every request.
+
+        Raises:
+            UsageError: the key is not of a kind that can sign here.
+            CouldNotAsk: the venue's clock could not be read.
+        """
+        if "PRIVATE KEY" in credentials.secret:
+            raise UsageError("Binance needs an HMAC API key here; make one with a secret instead of a private key.")
+        rest = await CcxtRest.open(
+            "binance", credentials, base_url=rest_url, timeout_ms=call_timeout_ms, options=_OPTIONS
+        )
+        venue = cls(rest, credentials, ws_url or WS_URL, now_ms)
+        try:
+            await venue.measure_clock()
+        except BaseException:
+            await venue.close()
+            raise
+        return venue
+
+    async def measure_clock(self) -> int:
+        """Measure `clock_offset_ms` anew: median of five samples, each against the middle of its round trip.
+
+        Raises:
+            CouldNotAsk: the venue did not say its time.
+        """
+        samples = [await self._sample_clock() for _ in range(CLOCK_SAMPLES)]
+        self.clock_offset_ms = round(statistics.median(samples))
+        return self.clock_offset_ms
+
+    async def submit(self, order: Order, window: Window) -> Answer:
+        """Place `order` within `window`; the order's fills of that moment come in the same answer."""
+        try:
+            params = requests.place(order)
+        except BadIntent as error:
+            return Answer(Refused("unsupported", clean(str(error))))
+        return await self._command("private_post_order", params, PLACE, order, window)
+
+    async def cancel(self, order: Order, window: Window) -> Answer:
+        """Cancel `order` by our id, within `window`."""
+        try:
+            params = requests.name(order)
+        except BadIntent as error:
+            return Answer(Refused("unsupported", clean(str(error))))
+        return await self._command("private_delete_order", params, CANCEL, order, window)
+
+    async def find(self, order: Order) -> Rows:
+        """Ask for one order by our id: one row, or none when the venue says -2013.
+
+        Raises:
+            CouldNotAsk: any other answer, or none.
+        """
+        try:
+            params = requests.name(order)
+        except BadIntent as error:
+            raise CouldNotAsk(clean(str(error))) from None
+        answer = await self._signed("private_get_order", params)
+        if answers.says_no_such_order(answer):
+            return Rows(ORDER_FORMAT, ())
+        return Rows(ORDER_FORMAT, (answers.one_order(answer),))
+
+    async def open_orders(self, symbol: str) -> Rows:
+        """All open orders of a unified symbol, oldest first.
+
+        Raises:
+            CouldNotAsk: no answer that means anything.
+        """
+        page = answers.orders(await self._signed("private_get_openorders", {"symbol": _spell(symbol)}))
+        return Rows(ORDER_FORMAT, [raw for _, raw in page])
+
+    async def orders_since(self, symbol: str, since_ms: int) -> Rows:
+        """All orders of a symbol created since (the venue filters by creation), closed ones too, oldest first.
+
+        Raises:
+            CouldNotAsk: no answer that means anything, or more of them than one look-up may fetch.
+        """
+        return Rows(ORDER_FORMAT, await self._since(_ORDERS, symbol, since_ms))
+
+    async def trades_since(self, symbol: str, since_ms: int) -> Rows:
+        """All own trades of a symbol since, oldest first.
+
+        Raises:
+            CouldNotAsk: no answer that means anything, or more of them than one look-up may fetch.
+        """
+        return Rows(TRADE_FORMAT, await self._since(_TRADES, symbol, since_ms))
+
+    async def trades_of(self, symbol: str, venue_order_id: str) -> Rows:
+        """All own trades of one order, oldest first.
+
+        Raises:
+            CouldNotAsk: no answer that means anything.
+        """
+        params = {"symbol": _spell(symbol), "orderId": venue_order_id}
+        return Rows(TRADE_FORMAT, await self._follow(_TRADES, params, await self._page(_TRADES, params)))
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """Load every spot symbol.
+
+        Raises:
+            CouldNotAsk: no answer that means anything.
+        """
+        body = answers.body(await self._rest.call("public_get_exchangeinfo", {}))
+        try:
+            # The list has thousands of symbols: read beside the loop, not in it.
+            return await asyncio.to_thread(instruments, body)
+        except BadPayload as error:
+            raise CouldNotAsk(clean(str(error))) from None
+
+    def stream(self) -> AsyncGenerator[StreamEvent, None]:
+        """Private stream for ever."""
+        return listen(self._dialogue)
+
+    async def close(self) -> None:
+        """Give back sockets."""
+        await self._rest.close()
+
+    async def _command(
+        self, endpoint: str, params: requests.Params, table: Table, order: Order, window: Window
+    ) -> Answer:
+        def check() -> str:
+            now_ms = self._now_ms()
+            return f"the send window closed {now_ms - window.send_by_ms} ms ago" if now_ms >= window.send_by_ms else ""
+
+        params = {**params, **requests.within(window, self.clock_offset_ms)}
+        answer = await self._rest.call(endpoint, params, check)
+        outcome = classify(table, answer, order.client_order_id)
+        raw = answer.body[:RAW_BYTES_MAX] if isinstance(answer, Response) else b""
+        return Answer(outcome, ORDER_FORMAT if isinstance(outcome, Accepted) else "", raw)
+
+    async def _since(self, kind: _Kind, symbol: str, since_ms: int) -> list[bytes]:
+        """Step through time until something is there, then follow the ids to the end."""
+        params = {"symbol": _spell(symbol)}
+        start_ms, end_ms = max(since_ms + self.clock_offset_ms, 0), self._venue_now_ms()
+        if end_ms - start_ms > SPANS_MAX * SPAN_MS:
+            raise CouldNotAsk(f"{symbol} since {since_ms} is more than {SPANS_MAX} days ago; ask for less.")
+        while True:
+            span = {"startTime": str(start_ms), "endTime": str(start_ms + SPAN_MS)}
+            page = await self._page(kind, {**params, **span})
+            if page or start_ms + SPAN_MS >= end_ms:
+                return await self._follow(kind, params, page)
+            start_ms += SPAN_MS + 1
+
+    async def _follow(self, kind: _Kind, params: requests.Params, page: list[tuple[int, bytes]]) -> list[bytes]:
+        """Fetch everything after `page` by id, until a page is empty: a short one proves nothing."""
+        rows = page
+        for _ in range(PAGES_MAX):
+            if not page:
+                return [raw for _, raw in rows]
+            after = page[-1][0]
+            page = await self._page(kind, {**params, kind.cursor: str(after + 1)})
+            if page and page[0][0] <= after:
+                raise CouldNotAsk("the venue repeats rows while they are paged through; try again.")
+            rows += page
+        raise CouldNotAsk(f"more than {PAGES_MAX * PAGE_ROWS} rows; ask for less.")
+
+    async def _page(self, kind: _Kind, params: requests.Params) -> list[tuple[int, bytes]]:
+        return kind.read(await self._signed(kind.endpoint, {**params, "limit": str(PAGE_ROWS)}))
+
+    async def _signed(self, endpoint: str, params: requests.Params) -> Response | Failure:
+        moment = {"timestamp": str(self._venue_now_ms()), "recvWindow": str(LOOKUP_WINDOW_MS)}
+        return await self._rest.call(endpoint, {**params, **moment})
+
+    async def _sample_clock(self) -> float:
+        before_ms = self._now_ms()
+        answer = await self._rest.call("public_get_time", {})
+        return answers.server_time_ms(answer) - (before_ms + self._now_ms()) / 2
+
+    def _venue_now_ms(self) -> int:
+        return self._now_ms() + self.clock_offset_ms
+
+
+def _spell(symbol: str) -> str:
+    try:
+        return requests.venue_symbol(symbol)
+    except BadIntent as error:
+        raise CouldNotAsk(str(error)) from None

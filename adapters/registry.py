@@ -1,0 +1,102 @@
+"""Venues by name: what each declares, how it decodes, how it is opened.
+
+A name is one of ours (`binance`) or a dotted path `module:attribute` to a `Plug` of somebody else's. Nothing of
+a venue is imported before it is named, because its client library may take seconds.
+"""
+
+import importlib
+from collections.abc import Awaitable, Callable, Sequence
+
+from msgspec import Struct
+
+from adapters.credentials import Credentials
+from adapters.recorded import Recorded
+from adapters.venue import Decoder, Venue, VenueFacts
+from streams.errors import UsageError
+
+_OURS = {"binance": "adapters.binance.plug:PLUG"}
+
+
+class VenueSettings(Struct, frozen=True, kw_only=True):
+    """Where an account lives and how it is reached.
+
+    Attributes:
+        venue: name or dotted path.
+        credentials: of the account.
+        rest_url: scheme and host instead of the real venue's; empty for the real one.
+        ws_url: address of the private stream instead of the real one; empty for the real one.
+    """
+
+    venue: str
+    credentials: Credentials
+    rest_url: str = ""
+    ws_url: str = ""
+
+
+class Plug(Struct, frozen=True, kw_only=True):
+    """A venue as the rest of the program takes it.
+
+    Attributes:
+        facts: what it declares.
+        decode: bytes into facts, pure.
+        sniff: a recorded file into payloads, pure.
+        open: connects; the second argument estimates the Redis server's clock (UTC ms).
+    """
+
+    facts: VenueFacts
+    decode: Decoder
+    sniff: Callable[[bytes], Sequence[Recorded]]
+    open: Callable[[VenueSettings, Callable[[], int]], Awaitable[Venue]]
+
+
+async def open_venue(settings: VenueSettings, now_ms: Callable[[], int]) -> Venue:
+    """Open one account at its venue; close what is returned.
+
+    Args:
+        settings: of the account.
+        now_ms: estimate of the Redis server's clock (UTC ms); send windows are times of that clock.
+
+    Raises:
+        UsageError: there is no such venue, or it cannot be opened with these settings.
+        CouldNotAsk: the venue did not answer.
+    """
+    return await plug(settings.venue).open(settings, now_ms)
+
+
+def facts(venue: str) -> VenueFacts:
+    """What a venue declares; raises UsageError when there is no such venue."""
+    return plug(venue).facts
+
+
+def decoder(venue: str) -> Decoder:
+    """How a venue's bytes decode; raises UsageError when there is no such venue."""
+    return plug(venue).decode
+
+
+def sniffer(venue: str) -> Callable[[bytes], Sequence[Recorded]]:
+    """How a venue's recorded files are taken apart; raises UsageError when there is no such venue."""
+    return plug(venue).sniff
+
+
+def names() -> tuple[str, ...]:
+    """The venues that come with the program."""
+    return tuple(_OURS)
+
+
+def plug(venue: str) -> Plug:
+    """Find a venue by name or dotted path.
+
+    Raises:
+        UsageError: there is no such venue.
+    """
+    path = _OURS.get(venue, venue)
+    module, _, attribute = path.partition(":")
+    if not module or not attribute:
+        raise UsageError(f"There is no venue {venue!r}; use one of {', '.join(_OURS)} or a path like my_module:PLUG.")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise UsageError(f"The venue {venue!r} cannot be loaded ({error}); check module and attribute.") from error
+    if not isinstance(found, Plug):
+        raise UsageError(f"{venue!r} is no Plug of adapters.registry; make it one.")
+    return found

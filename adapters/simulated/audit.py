@@ -1,0 +1,168 @@
+"""The control surface under /sim: what really happened, and what should happen next. Guarded by a bearer token.
+
+It is no part of the venue's protocol; a strategy or gateway that needs it is wrong.
+"""
+
+import hmac
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import msgspec
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from adapters.simulated.faults import Faults
+from adapters.simulated.liquidity import Liquidity
+from adapters.simulated.market import Quote
+from adapters.simulated.matching import Side, TimeInForce
+from adapters.simulated.orders import Fill, Order
+from adapters.simulated.refusals import Refusal
+from adapters.simulated.venue import Venue
+
+
+class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which streams to end (None: all) and how: cut the connection, or end the subscription and keep it open."""
+
+    account: str | None = None
+    how: Literal["abort", "terminate"] = "abort"
+
+
+class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far the venue's clock is ahead of the machine's, in milliseconds."""
+
+    offset_ms: Annotated[int, msgspec.Meta(ge=-86_400_000, le=86_400_000)]
+
+
+class HouseOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order of the house, for tests that need one trade and no other. No price takes whatever there is."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+
+
+class Audit:
+    """The handlers of one venue's control surface."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._token = venue.settings.control_token.encode()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every path of this side."""
+        return [
+            web.get("/sim/books", self._books),
+            web.get("/sim/faults", self._faults),
+            web.post("/sim/faults", self._set_faults),
+            web.post("/sim/cut", self._cut),
+            web.post("/sim/clock", self._clock),
+            web.post("/sim/liquidity", self._liquidity),
+            web.post("/sim/house", self._house),
+        ]
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let nobody under /sim who does not know the token; say what is wrong with a document."""
+        if not request.path.startswith("/sim/"):
+            return await handler(request)
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not hmac.compare_digest(token.encode(), self._token):
+            return _json({"error": "send the control token as a bearer token"}, 401)
+        try:
+            return await handler(request)
+        except (msgspec.MsgspecError, Refusal) as error:
+            return _json({"error": str(error)}, 400)
+
+    async def _books(self, request: web.Request) -> web.StreamResponse:
+        wanted = request.query.get("account")
+        accounts = self._venue.exchange.accounts
+        return _json({"accounts": {name: self._book(name) for name in accounts if wanted in {None, name}}})
+
+    async def _faults(self, _: web.Request) -> web.StreamResponse:
+        dice = self._venue.dice
+        counts = dice.counts() | {"lookups_hidden": self._venue.exchange.history.hidden}
+        return _json({"faults": msgspec.to_builtins(dice.faults), "counts": counts})
+
+    async def _set_faults(self, request: web.Request) -> web.StreamResponse:
+        self._venue.dice.faults = msgspec.json.decode(await request.read(), type=Faults)
+        return await self._faults(request)
+
+    async def _cut(self, request: web.Request) -> web.StreamResponse:
+        cut = msgspec.json.decode(await request.read() or b"{}", type=Cut)
+        hub = self._venue.hub
+        return _json({"cut": hub.cut(cut.account) if cut.how == "abort" else hub.terminate(cut.account)})
+
+    async def _clock(self, request: web.Request) -> web.StreamResponse:
+        self._venue.clock_offset_ms = msgspec.json.decode(await request.read(), type=Clock).offset_ms
+        return _json({"now_ms": self._venue.now_ms()})
+
+    async def _liquidity(self, request: web.Request) -> web.StreamResponse:
+        self._venue.set_liquidity(msgspec.json.decode(await request.read(), type=Liquidity))
+        return _json(msgspec.to_builtins(self._venue.liquidity))
+
+    async def _house(self, request: web.Request) -> web.StreamResponse:
+        order = msgspec.json.decode(await request.read(), type=HouseOrder)
+        quote = Quote(order.side, order.quantity, order.price, order.time_in_force)
+        venue = self._venue
+        reports = venue.exchange.house(order.symbol, quote, venue.now_ms(), venue.dice.lag_ms())
+        venue.hub.publish(reports)
+        return _json({"reports": len(reports)})
+
+    def _book(self, name: str) -> dict[str, object]:
+        account = self._venue.exchange.accounts[name]
+        orders, fills = self._venue.exchange.history.everything(name)
+        return {
+            "initial": {asset: _plain(amount) for asset, amount in account.initial.items()},
+            "balances": {
+                asset: {"free": _plain(held.free), "locked": _plain(held.locked)}
+                for asset, held in account.balances.items()
+            },
+            "orders": [_order(order) for order in orders],
+            "trades": [_trade(fill) for fill in fills],
+        }
+
+
+def _order(order: Order) -> dict[str, object]:
+    return {
+        "symbol": order.symbol,
+        "order_id": order.order_id,
+        "client_order_id": order.client_order_id,
+        "side": order.side.value,
+        "type": order.type.value,
+        "time_in_force": order.time_in_force.value,
+        "price": _plain(order.price),
+        "quantity": _plain(order.quantity),
+        "executed": _plain(order.executed),
+        "quote_executed": _plain(order.quote_executed),
+        "status": order.status.value,
+        "created_ms": order.created_ms,
+        "updated_ms": order.updated_ms,
+    }
+
+
+def _trade(fill: Fill) -> dict[str, object]:
+    return {
+        "symbol": fill.symbol,
+        "trade_id": fill.trade_id,
+        "order_id": fill.order_id,
+        "client_order_id": fill.client_order_id,
+        "side": fill.side.value,
+        "price": _plain(fill.price),
+        "quantity": _plain(fill.quantity),
+        "quote_quantity": _plain(fill.price * fill.quantity),
+        "commission": _plain(fill.commission),
+        "commission_asset": fill.commission_asset,
+        "maker": fill.maker,
+        "time_ms": fill.time_ms,
+    }
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"
+
+
+def _json(payload: object, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(payload), content_type="application/json")

@@ -1,0 +1,161 @@
+"""The venue boundary: what a venue can be asked, what it declares, and what its answers are.
+
+A venue never raises for an order command: whatever happens is an `Answer` with an outcome, and the third
+outcome, `Unknown`, is honest. Look-ups raise `CouldNotAsk`, because not being able to ask proves nothing.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from streams.errors import FillonceError
+from streams.instrument import Instrument
+from streams.schemas import Fact, IdRule, Order, OrderType, Outcome, PositionSide, TimeInForce
+
+
+class CouldNotAsk(FillonceError):  # noqa: N818 - says what happened, as StoreUnreachable does
+    """A look-up got no answer that means anything; it is never evidence of absence."""
+
+
+class VenueFacts(Struct, frozen=True, kw_only=True):
+    """What a venue declares of itself; the protocol's rules read these, never the venue's name.
+
+    Attributes:
+        name: first part of an account's name.
+        id_rule: client order ids it accepts.
+        late_send: whether a request that arrives after its window is refused by the venue (R1, R2).
+        duplicates: while what a second order with the same client order id is refused.
+        window_ms_max: longest send window a request can carry.
+        request_lifetime_ms: longest time a request can still be acted upon after its window, with the venue's clock.
+        lookup_lag_ms: time after which an accepted order shows at the look-up endpoints.
+        clock_bound_ms: how far the venue's clock and ours may differ after the offset is taken off.
+        types: order types it takes.
+        times_in_force: times in force it takes.
+        flags: of `post_only`, `reduce_only`.
+        position_sides: position modes.
+    """
+
+    name: str
+    id_rule: IdRule
+    late_send: Literal["refused", "accepted"]
+    duplicates: Literal["never", "while_open", "window", "always"]
+    window_ms_max: int
+    request_lifetime_ms: int
+    lookup_lag_ms: int
+    clock_bound_ms: int
+    types: frozenset[OrderType]
+    times_in_force: frozenset[TimeInForce]
+    flags: frozenset[Literal["post_only", "reduce_only"]]
+    position_sides: frozenset[PositionSide]
+
+
+class Window(Struct, frozen=True):
+    """A send window, fixed at the claim on the Redis server's clock (UTC ms), never at signing."""
+
+    opened_at_ms: int
+    send_by_ms: int
+
+
+class Answer(Struct, frozen=True):
+    """What came of a command: our verdict, and the venue's own bytes for the evidence.
+
+    Attributes:
+        outcome: the verdict.
+        format: how `raw` decodes (`binance.order`), empty when there are no bytes worth decoding.
+        raw: the response body as it came, possibly cut or empty.
+    """
+
+    outcome: Outcome
+    format: str = ""
+    raw: bytes = b""
+
+
+class Rows(Struct, frozen=True):
+    """Rows of a look-up, each the venue's own bytes of one object, oldest first."""
+
+    format: str
+    rows: Sequence[bytes]
+
+
+class Frame(Struct, frozen=True):
+    """One frame of the private stream, as it came."""
+
+    format: str
+    raw: bytes
+    received_at_ns: int
+    connection: str
+
+
+class Subscribed(Struct, frozen=True):
+    """The private stream is acknowledged: frames from here on are complete until `Lost`."""
+
+    connection: str
+
+
+class Lost(Struct, frozen=True):
+    """The private stream ended; what happened since then must be fetched."""
+
+    connection: str
+    reason: str
+
+
+StreamEvent = Subscribed | Frame | Lost
+
+
+class Venue(Protocol):
+    """One account at one venue."""
+
+    facts: VenueFacts
+
+    async def submit(self, order: Order, window: Window) -> Answer:
+        """Place `order` (terms with the amounts in `sent`), within `window`."""
+        ...
+
+    async def cancel(self, order: Order, window: Window) -> Answer:
+        """Cancel `order` by client order id, within `window`."""
+        ...
+
+    async def find(self, order: Order) -> Rows:
+        """Ask for one order by client order id: one row, or none when the venue says it does not exist."""
+        ...
+
+    async def open_orders(self, symbol: str) -> Rows:
+        """All open orders of a unified symbol."""
+        ...
+
+    async def orders_since(self, symbol: str, since_ms: int) -> Rows:
+        """All orders of a symbol, closed ones too, created or updated since."""
+        ...
+
+    async def trades_since(self, symbol: str, since_ms: int) -> Rows:
+        """All own trades of a symbol since."""
+        ...
+
+    async def trades_of(self, symbol: str, venue_order_id: str) -> Rows:
+        """All own trades of one order."""
+        ...
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """Load what can be traded."""
+        ...
+
+    def stream(self) -> AsyncGenerator[StreamEvent, None]:
+        """Private stream for ever: reconnects by itself, says `Subscribed` and `Lost` in between."""
+        ...
+
+    async def close(self) -> None:
+        """Give back sockets."""
+        ...
+
+
+class Decoder(Protocol):
+    """Pure: bytes in, facts out."""
+
+    def __call__(self, format: str, raw: bytes) -> Sequence[Fact]:  # noqa: A002 - the word of the streams
+        """Decode one payload.
+
+        Raises:
+            BadPayload: it is not what `format` says.
+        """
+        ...

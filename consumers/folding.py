@@ -1,0 +1,299 @@
+"""From facts and a snapshot to one commit. Pure: what the ledger writes is decided here, without a wait.
+
+An order's evidence in a batch is folded in stream order into one change; a position is folded over all
+orders of the batch that move it. What belongs to no known order is parked or passed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from consumers.interpret import Item
+from streams import codec, events
+from streams.keys import AccountKeys
+from streams.lifecycle import Resubmission, fold, missing
+from streams.money import text
+from streams.position import move
+from streams.schemas import TERMINAL, Accepted, Command, Execution, Order, OrderReport, Position, Throttled
+from streams.scripts import CommitPlan, EntryPlan, OrderPlan, ParkPlan, PositionPlan
+from streams.scripts import Mapping as VenueMapping
+
+LOOK_NEVER, LOOK_AS_IT_IS = -1, -2
+# An answer that never came: ask soon, the venue shows an accepted order within its look-up lag.
+LOOK_SOON_MS = 100
+# Not sent for a dead connection: long enough not to spin, short enough for a strategy.
+LOOK_RETRY_MS = 500
+
+VenueOrder = tuple[str, str]
+
+
+class Known(NamedTuple):
+    """An order as read, and which executions of the batch its record already has."""
+
+    order: Order
+    seen: frozenset[str]
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """Everything a batch is folded from.
+
+    Attributes:
+        now_ms: the server's clock at about the time of reading.
+        orders: by client order id; an id without a record is not in it.
+        owners: venue order -> client order id, where a mapping exists.
+        parked: venue order -> executions that wait for it.
+        positions: by key, with the digest each was read at.
+    """
+
+    now_ms: int
+    orders: Mapping[str, Known]
+    owners: Mapping[VenueOrder, str]
+    parked: Mapping[VenueOrder, Mapping[str, Execution]]
+    positions: Mapping[str, tuple[Position, str]]
+
+
+class Rules(Struct, frozen=True):
+    """What the fold must know of the venue and the settings."""
+
+    resubmission_allowed: bool
+    calm_ms: int
+
+
+class Folded(Struct, frozen=True, kw_only=True):
+    """What is to be done with a batch; `orders` names the order of each plan, in its order."""
+
+    commit: CommitPlan
+    parks: Sequence[ParkPlan]
+    orders: Sequence[str]
+
+
+def owner(item: Item, snapshot: Snapshot) -> str | None:
+    """Name the known order an item belongs to."""
+    named = item.client_order_id
+    if named is not None and named in snapshot.orders:
+        return named
+    mapped = snapshot.owners.get(item.venue_order) if item.venue_order else None
+    return mapped if mapped in snapshot.orders else None
+
+
+def learned(items: Iterable[Item], snapshot: Snapshot) -> set[VenueOrder]:
+    """List the venue orders that a batch will map to one of ours; their parked sets must be read first."""
+    found = set()
+    for item in items:
+        whose = owner(item, snapshot)
+        if whose is not None and item.venue_order is not None:
+            known = snapshot.orders[whose].order
+            if known.terms is not None and item.venue_order[1] not in known.state.venue_order_ids:
+                found.add(item.venue_order)
+    return found
+
+
+def position_key(order: Order, keys: AccountKeys) -> str:
+    """Key of the position an order moves."""
+    assert order.terms is not None
+    return keys.position(order.terms.symbol, order.terms.position_side)
+
+
+def fold_batch(items: Sequence[Item], snapshot: Snapshot, rules: Rules, keys: AccountKeys) -> Folded:
+    """Fold a batch into one commit and the parkings beside it."""
+    return _Batch(snapshot, rules, keys).fold(items)
+
+
+class _Progress:
+    """One order on its way through a batch."""
+
+    def __init__(self, known: Known, number: int) -> None:
+        self.was = self.order = known.order
+        self.seen = set(known.seen)
+        self.number = number
+        self.facts: list[Execution | OrderReport | Command] = []
+        self.evidence: list[str] = []
+        self.executions: list[str] = []
+        self.mappings: list[VenueMapping] = []
+        self.commands: list[Command] = []
+
+
+class _Batch:
+    """The fold of one batch; lives for one call of `fold_batch`."""
+
+    def __init__(self, snapshot: Snapshot, rules: Rules, keys: AccountKeys) -> None:
+        self.snapshot, self.rules, self.keys = snapshot, rules, keys
+        self.again = Resubmission(rules.resubmission_allowed, snapshot.now_ms)
+        self.numbers: dict[str, int] = {}  # key -> its number in the plan
+        self.progress: dict[str, _Progress] = {}
+        self.moved: dict[str, Position] = {}  # position key -> after the fills so far
+        self.entries: list[EntryPlan] = []
+        self.passed: list[str] = []
+        self.parks: list[ParkPlan] = []
+
+    def fold(self, items: Sequence[Item]) -> Folded:
+        for item in items:
+            whose = owner(item, self.snapshot)
+            known = self.snapshot.orders.get(whose) if whose else None
+            if known is not None and (known.order.terms is not None or not item.facts):
+                self._apply(item, known)
+            else:
+                self._unknown(item)
+        positions = {key: number for number, key in enumerate(self.moved, start=1)}
+        plans = [self._order_plan(one, positions) for one in self.progress.values()]
+        commit = CommitPlan(
+            keys=(),
+            orders=plans,
+            positions=[self._position_plan(key) for key in self.moved],
+            entries=self.entries,
+            passed=self.passed,
+        )
+        # Keys are numbered while the plans are made, so they are listed last.
+        commit = CommitPlan(
+            keys=list(self.numbers), orders=commit.orders, positions=commit.positions, entries=commit.entries,
+            passed=commit.passed,
+        )  # fmt: skip
+        return Folded(commit=commit, parks=self.parks, orders=list(self.progress))
+
+    def _apply(self, item: Item, known: Known) -> None:
+        name = known.order.client_order_id
+        one = self.progress.get(name)
+        if one is None:
+            one = self.progress[name] = _Progress(known, len(self.progress) + 1)
+        proof = ""
+        if item.venue_order is not None:
+            self._learn(one, item.venue_order, item.entry)
+        for fact in item.facts:
+            if isinstance(fact, Execution):
+                proof = fact.execution_id
+            self._step(one, fact, item.entry)
+        if item.command is not None:
+            one.commands.append(item.command)
+            if not isinstance(item.command.outcome, Accepted):
+                self._step(one, item.command, item.entry)
+        # An entry that only repeats a known execution is proven by that execution, whatever else happened.
+        only_execution = len(item.facts) == 1 and proof in known.seen
+        self.entries.append(EntryPlan(item.entry, one.number, proof if only_execution else ""))
+
+    def _step(self, one: _Progress, fact: Execution | OrderReport | Command, entry: str) -> None:
+        if isinstance(fact, Execution):
+            if fact.execution_id in one.seen:
+                return
+            one.seen.add(fact.execution_id)
+            one.executions.append(fact.execution_id)
+            self._move(one.order, fact)
+        after = fold(one.order, fact, self.again)
+        if after != one.order:
+            one.order = after
+            one.facts.append(fact)
+            if entry not in one.evidence:
+                one.evidence.append(entry)
+
+    def _learn(self, one: _Progress, venue_order: VenueOrder, entry: str) -> None:
+        """Map a venue order id to this order, and take in what was parked for it."""
+        if venue_order[1] in one.order.state.venue_order_ids:
+            return
+        parked = self.snapshot.parked.get(venue_order, {})
+        one.mappings.append(
+            VenueMapping(
+                self._number(self.keys.venue_order(*venue_order)),
+                self._number(self.keys.parked(*venue_order)),
+                codec.parked_digest([execution_id.encode() for execution_id in parked]),
+            )
+        )
+        for execution in parked.values():
+            self._step(one, execution, entry)
+
+    def _move(self, order: Order, fill: Execution) -> None:
+        assert order.terms is not None
+        key = position_key(order, self.keys)
+        before = self.moved[key] if key in self.moved else self.snapshot.positions[key][0]
+        self.moved[key] = move(before, order.terms, fill)
+
+    def _unknown(self, item: Item) -> None:
+        executions = [fact for fact in item.facts if isinstance(fact, Execution)]
+        if executions and item.venue_order is not None:
+            self.parks.append(self._park_plan(item, executions, item.venue_order))
+            return
+        reason = item.ignored or (
+            f"no record of order {item.client_order_id}" if item.client_order_id else "an order of another system"
+        )
+        change = events.Passed(id=f"passed:{item.entry}", evidence=item.entry, reason=reason)
+        self.passed.append(codec.encode_text(change))
+        self.entries.append(EntryPlan(item.entry, 0))
+
+    def _park_plan(self, item: Item, executions: list[Execution], venue_order: VenueOrder) -> ParkPlan:
+        rows = []
+        for one in executions:
+            change = events.Parked(
+                id=f"parked:{one.venue_symbol}:{one.execution_id}", execution=one, evidence=item.entry
+            )
+            rows.append((one.execution_id, codec.encode_text(one), codec.encode_text(change)))
+        named = item.client_order_id
+        return ParkPlan(
+            entry=item.entry,
+            parked_key=self.keys.parked(*venue_order),
+            venue_order_key=self.keys.venue_order(*venue_order),
+            order_key=self.keys.order(named) if named else None,
+            executions=rows,
+        )
+
+    def _order_plan(self, one: _Progress, positions: Mapping[str, int]) -> OrderPlan:
+        was, now = one.was, one.order
+        changed = now != was or bool(one.mappings)
+        state = codec.encode_text(now.state)
+        digest = codec.chain(was.digest, now.status, state) if changed else was.digest
+        position = position_key(now, self.keys) if one.executions else ""
+        return OrderPlan(
+            key=self._number(self.keys.order(now.client_order_id)),
+            client_order_id=now.client_order_id,
+            status=was.status,
+            token=was.token,
+            digest=was.digest,
+            new_status=now.status,
+            new_state=state,
+            new_digest=digest,
+            next_look_ms=_next_look_ms(one, self.rules),
+            executions=tuple(one.executions),
+            change=self._change(one, digest, position) if changed else "",
+            mappings=tuple(one.mappings),
+            position=positions.get(position, 0),
+        )
+
+    def _change(self, one: _Progress, digest: str, position: str) -> str:
+        order, terms = one.order, one.order.terms
+        after = self.moved.get(position)
+        return codec.encode_text(
+            events.Updated(
+                id=digest,
+                client_order_id=order.client_order_id,
+                strategy=terms.strategy if terms else "",
+                symbol=terms.symbol if terms else "",
+                facts=tuple(one.facts),
+                evidence=tuple(one.evidence),
+                status=order.status,
+                filled=text(order.state.filled),
+                now_ms=self.snapshot.now_ms,
+                position=position.removeprefix(self.keys.position("")),
+                position_quantity=text(after.quantity) if after else "",
+                anomalies=order.state.anomalies,
+            )
+        )
+
+    def _position_plan(self, key: str) -> PositionPlan:
+        state, digest = codec.encode_text(self.moved[key]), self.snapshot.positions[key][1]
+        return PositionPlan(self._number(key), digest, state, codec.chain(digest, "position", state))
+
+    def _number(self, key: str) -> int:
+        return self.numbers.setdefault(key, len(self.numbers) + 1)
+
+
+def _next_look_ms(one: _Progress, rules: Rules) -> int:
+    order = one.order
+    if order.status in TERMINAL:
+        return LOOK_SOON_MS if missing(order) else LOOK_NEVER
+    if order.status == "created":
+        waits = [c.outcome.retry_after_ms for c in one.commands if isinstance(c.outcome, Throttled)]
+        if order == one.was:
+            return LOOK_AS_IT_IS
+        return max(waits, default=LOOK_RETRY_MS)
+    if order.status in ("submitting", "unknown"):
+        return LOOK_AS_IT_IS if order.status == one.was.status else LOOK_SOON_MS
+    doubtful = any(c.kind == "cancel" and not isinstance(c.outcome, Accepted) for c in one.commands)
+    return LOOK_SOON_MS if doubtful or missing(order) else rules.calm_ms

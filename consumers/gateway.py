@@ -1,0 +1,197 @@
+"""The gateway: takes intents, claims them, sends them within their window, settles what came of it.
+
+Many may share an account. Everything that must not happen twice is decided by `claim`; here is only what
+lies between the claim and the answer. An entry is never acknowledged here, only by `claim` and `settle`.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+from redis.exceptions import RedisError
+
+from adapters.venue import Answer, Venue, Window
+from consumers.prepare import Prepared, Unusable, prepare
+from streams import codec, events
+from streams.clock import Clock
+from streams.errors import HistoryChanged, StoreUnreachable
+from streams.instrument import Instruments
+from streams.keys import GATEWAYS, AccountKeys
+from streams.reader import Entry, Reader
+from streams.schemas import AccountInfo, Command, Evidence, Unknown
+from streams.scripts import Busy, Claimed, ClaimItem, Conflict, Done, Scripts
+
+log = logging.getLogger("fillonce.gateway")
+
+STANDBY_MS = 100
+
+
+class GatewaySettings(Struct, frozen=True, kw_only=True):
+    """What a gateway needs of the settings."""
+
+    name: str
+    window_ms: int
+    first_look_ms: int
+    in_flight_max: int
+
+
+class Gateway:
+    """Sends the intents of one account.
+
+    Attributes:
+        claimed: commands taken for sending since the start.
+        duplicates: entries that had been dealt with before.
+        quarantined: entries that were not intents.
+        in_flight: commands between claim and settle.
+    """
+
+    def __init__(
+        self, *, scripts: Scripts, reader: Reader, keys: AccountKeys, venue: Venue, info: AccountInfo,
+        instruments: Instruments, settings: GatewaySettings, clock: Clock,
+    ) -> None:  # fmt: skip
+        """Bind it; `scripts` is on a connection of its own, apart from the reader's."""
+        self.claimed = self.duplicates = self.quarantined = 0
+        self.instruments = instruments
+        self._scripts, self._reader, self._keys, self._venue, self._info = scripts, reader, keys, venue, info
+        self._settings, self._clock = settings, clock
+        self._running = True
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry id
+
+    @property
+    def in_flight(self) -> int:
+        """Commands between claim and settle."""
+        return len(self._tasks)
+
+    async def run(self, *, burst: bool = False) -> None:
+        """Read, claim and send until stopped, then wait for the answers that are still out."""
+        async for batch in self._reader.batches(burst=burst):
+            # An entry whose answer is still out may be delivered again after a reconnect; it has its owner here.
+            await self._handle_or_wait([entry for entry in batch if entry.id not in self._tasks])
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
+    def stop(self) -> None:
+        """Take nothing more; `run` ends when the answers that are out have come and are settled."""
+        self._running = False
+        self._reader.stop()
+
+    def figures(self) -> dict[str, int]:
+        """What was counted since the start."""
+        return {
+            "claimed": self.claimed, "duplicates": self.duplicates, "quarantined": self.quarantined,
+            "in_flight": self.in_flight,
+        }  # fmt: skip
+
+    async def handle(self, entries: Sequence[Entry]) -> None:
+        """Claim one batch and start sending what was claimed.
+
+        Raises:
+            HistoryChanged, StoreUnreachable: nothing was sent of what was not claimed; the batch stays pending.
+        """
+        prepared: list[Prepared] = []
+        for entry in entries:
+            made = prepare(entry, self._keys.account, self._info, self._venue.facts, self.instruments)
+            if isinstance(made, Unusable):
+                await self._quarantine(made)
+            else:
+                prepared.append(made)
+        while prepared:
+            # No more claims than can be sent at once: a claim that waits here eats up its own window.
+            room = await self._wait_for_room()
+            await self._claim(prepared[:room])
+            prepared = prepared[room:]
+
+    async def _handle_or_wait(self, batch: Sequence[Entry]) -> None:
+        while batch:
+            try:
+                await self.handle(batch)
+            except HistoryChanged:
+                self._reader.forget()  # read under another history; it is delivered again where it still exists
+                await self._clock.sleep_ms(STANDBY_MS)
+                return
+            except (StoreUnreachable, RedisError, OSError) as error:
+                log.warning("waits for Redis: %s", error if isinstance(error, StoreUnreachable) else type(error))
+                await self._clock.sleep_ms(STANDBY_MS)
+                batch = [entry for entry in batch if entry.id not in self._tasks]
+                if not self._running:
+                    return
+            else:
+                return
+
+    async def _wait_for_room(self) -> int:
+        while len(self._tasks) >= self._settings.in_flight_max:
+            await asyncio.wait(list(self._tasks.values()), return_when=asyncio.FIRST_COMPLETED)
+        return self._settings.in_flight_max - len(self._tasks)
+
+    async def _claim(self, prepared: Sequence[Prepared]) -> None:
+        items = [msgspec.structs.replace(one.item, token=secrets.token_urlsafe(12)) for one in prepared]
+        settings = self._settings
+        verdicts = await self._scripts.claim(items, settings.name, settings.window_ms, settings.first_look_ms)
+        for one, item, verdict in zip(prepared, items, verdicts, strict=True):
+            match verdict:
+                case Claimed():
+                    self.claimed += 1
+                    task = asyncio.create_task(self._send(item, verdict))
+                    self._tasks[item.entry] = task
+                    task.add_done_callback(lambda _, entry=item.entry: self._tasks.pop(entry, None))  # type: ignore[misc]  # the default binds the loop's value
+                case Conflict(stored):
+                    reason = (
+                        f"identity {item.client_order_id} was used for another order "
+                        f"(stored fingerprint {stored}, given {item.fingerprint})"
+                    )
+                    await self._quarantine(Unusable(entry=item.entry, reason=reason, raw=one.raw))
+                case Busy() | Done():
+                    self.duplicates += 1
+
+    async def _send(self, item: ClaimItem, claim: Claimed) -> None:
+        """Send one claimed command and settle it; whatever happens in between is an outcome."""
+        window = Window(claim.opened_at_ms, claim.send_by_ms)
+        try:
+            if item.command == "cancel":
+                answer = await self._venue.cancel(claim.order, window)
+            else:
+                answer = await self._venue.submit(claim.order, window)
+        except Exception as error:  # a defect of an adapter must not lose an order
+            log.exception("the venue adapter failed")
+            answer = Answer(Unknown(f"the venue adapter failed: {type(error).__name__}"))
+        evidence = Evidence(
+            source="answer",
+            format=answer.format,
+            received_at_ns=self._clock.now_ns(),
+            command=Command(
+                client_order_id=item.client_order_id, token=item.token, outcome=answer.outcome, kind=item.command
+            ),
+        )
+        await self._settle(item, codec.encode(evidence), answer.raw)
+
+    async def _settle(self, item: ClaimItem, evidence: bytes, raw: bytes) -> None:
+        """Settle until Redis answers; giving up is safe, the order then becomes `unknown` and is looked up."""
+        while True:
+            try:
+                await self._scripts.settle(
+                    client_order_id=item.client_order_id, entry=item.entry, token=item.token, command=item.command,
+                    evidence=evidence, raw=raw,
+                )  # fmt: skip
+            except (StoreUnreachable, RedisError, OSError) as error:
+                log.warning("an answer waits for Redis: %s", type(error).__name__)
+                await self._clock.sleep_ms(STANDBY_MS)
+                if not self._running:
+                    return
+            else:
+                return
+
+    async def _quarantine(self, bad: Unusable) -> None:
+        change = events.Quarantined(
+            id=f"quarantined:intents:{bad.entry}", stream="intents", entry=bad.entry, reason=bad.reason
+        )
+        self.quarantined += await self._scripts.quarantine(
+            stream=self._keys.intents,
+            group=GATEWAYS,
+            entry=bad.entry,
+            reason=codec.encode({"stream": "intents", "entry": bad.entry, "reason": bad.reason}),
+            raw=bad.raw,
+            change=codec.encode(change),
+        )

@@ -1,0 +1,190 @@
+"""The listener: the venue's private stream into `evidence`, raw, and what was missed while it was down.
+
+Nobody replays a private stream. So after every connect: subscribed and acknowledged first, then orders and
+trades since the stored watermark minus an overlap are fetched, while live frames are stored beside them;
+what comes both ways folds into nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from adapters.venue import CouldNotAsk, Frame, Lost, Rows, StreamEvent, Subscribed, Venue
+from streams.clock import Clock
+from streams.evidence import append
+from streams.keys import AccountKeys
+from streams.schemas import Evidence
+from streams.store import Store
+
+log = logging.getLogger("fillonce.listener")
+
+# Frames held while Redis is away; beyond it reading stops and the socket's own buffers fill.
+QUEUE_MAX = 10_000
+APPEND_MAX = 200
+RETRY_MS = 500
+WATERMARK_EVERY_MS = 1_000
+WATERMARK = "stream_watermark"
+
+
+class ListenerSettings(Struct, frozen=True, kw_only=True):
+    """What a listener needs of the settings.
+
+    Attributes:
+        symbols: unified symbols to fetch after a gap.
+        overlap_ms: how far before the watermark a fetch begins; above the time a dead stream goes unnoticed.
+    """
+
+    symbols: tuple[str, ...]
+    overlap_ms: int
+
+
+class Listener:
+    """Stores what one account's private stream says.
+
+    Attributes:
+        frames: stored since the start.
+        gaps: how often the stream was lost.
+        backfilled: rows fetched after gaps.
+        current: whether the stream is up and the last gap is filled.
+    """
+
+    def __init__(
+        self, *, redis: Redis, keys: AccountKeys, venue: Venue, settings: ListenerSettings, clock: Clock
+    ) -> None:
+        """Bind it; `redis` is a pool, because a backfill runs beside the frames."""
+        self.frames = self.gaps = self.backfilled = 0
+        self.current = False
+        self._redis, self._keys, self._venue, self._settings, self._clock = redis, keys, venue, settings, clock
+        self._store = Store(redis, keys)
+        self._frames: asyncio.Queue[Frame] = asyncio.Queue(QUEUE_MAX)
+        self._stopped = asyncio.Event()
+        self._storing = False
+        self._backfill: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Listen until stopped."""
+        workers = [asyncio.create_task(self._write_frames()), asyncio.create_task(self._keep_watermark())]
+        listening = asyncio.create_task(self._listen())
+        await asyncio.wait([listening, asyncio.create_task(self._stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
+        tasks = [listening, *workers, *([self._backfill] if self._backfill else [])]
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await self._drain()
+        if isinstance(ended[0], Exception):
+            raise ended[0]
+
+    def stop(self) -> None:
+        """End `run` when the frames at hand are stored."""
+        self._stopped.set()
+
+    def figures(self) -> dict[str, int]:
+        """What was counted since the start."""
+        return {
+            "frames": self.frames, "gaps": self.gaps, "backfilled": self.backfilled, "current": int(self.current)
+        }  # fmt: skip
+
+    async def _listen(self) -> None:
+        async with aclosing(self._venue.stream()) as stream:
+            async for event in stream:
+                await self._take(event)
+
+    async def _drain(self) -> None:
+        """Store what was received before the stop; what cannot be stored is fetched at the next start."""
+        left = [self._frames.get_nowait() for _ in range(self._frames.qsize())]
+        try:
+            await append(self._redis, self._keys, [(_said(frame), frame.raw) for frame in left])
+        except (RedisError, OSError) as error:
+            log.warning("%d frames are left to the next start: %s", len(left), type(error).__name__)
+
+    async def _take(self, event: StreamEvent) -> None:
+        match event:
+            case Subscribed(connection):
+                log.info("subscribed by connection %s", connection)
+                self._stop_backfill()
+                self._backfill = asyncio.create_task(self._fill_gap())
+            case Lost(connection, reason):
+                self.gaps += 1
+                self.current = False
+                log.warning("connection %s lost: %s", connection, reason)
+                self._stop_backfill()
+            case Frame():
+                await self._frames.put(event)
+
+    def _stop_backfill(self) -> None:
+        if self._backfill is not None:
+            self._backfill.cancel()  # the next connect begins again from the watermark
+
+    async def _write_frames(self) -> None:
+        """Store frames in the order they came, for ever; one round trip for all that wait."""
+        while True:
+            batch = [await self._frames.get()]
+            self._storing = True
+            while not self._frames.empty() and len(batch) < APPEND_MAX:
+                batch.append(self._frames.get_nowait())
+            await self._store_frames(batch)
+            self._storing = False
+
+    async def _store_frames(self, batch: Sequence[Frame]) -> None:
+        rows = [(_said(frame), frame.raw) for frame in batch]
+        while rows:
+            try:
+                await append(self._redis, self._keys, rows)
+            except (RedisError, OSError) as error:
+                # Perhaps some of it was stored: storing it twice does no harm.
+                log.warning("frames wait for Redis: %s", type(error).__name__)
+                await self._clock.sleep_ms(RETRY_MS)
+            else:
+                self.frames += len(rows)
+                return
+
+    async def _fill_gap(self) -> None:
+        """Fetch what happened since the watermark, again and again until the venue answers everything."""
+        while True:
+            try:
+                await self._fetch(await self._watermark() - self._settings.overlap_ms)
+            except (CouldNotAsk, RedisError, OSError) as error:
+                log.warning("the gap is still open: %s", error if isinstance(error, CouldNotAsk) else type(error))
+                await self._clock.sleep_ms(RETRY_MS)
+            else:
+                self.current = True
+                return
+
+    async def _fetch(self, since_ms: int) -> None:
+        for symbol in self._settings.symbols:
+            for rows in (
+                await self._venue.orders_since(symbol, since_ms),
+                await self._venue.trades_since(symbol, since_ms),
+            ):
+                await self._store_rows(rows)
+
+    async def _store_rows(self, rows: Rows) -> None:
+        said = Evidence(source="backfill", format=rows.format, received_at_ns=self._clock.now_ns())
+        await append(self._redis, self._keys, [(said, row) for row in rows.rows])
+        self.backfilled += len(rows.rows)
+
+    async def _watermark(self) -> int:
+        stored = await self._redis.hget(self._keys.control, WATERMARK)
+        return int(stored) if stored else await self._store.now_ms()
+
+    async def _keep_watermark(self) -> None:
+        """Move the watermark while the stream is whole and everything it said is stored."""
+        while True:
+            await self._clock.sleep_ms(WATERMARK_EVERY_MS)
+            if self.current and self._frames.empty() and not self._storing:
+                try:
+                    now_ms = await self._store.now_ms()
+                    await self._redis.hset(self._keys.control, WATERMARK, str(now_ms))
+                except (RedisError, OSError):
+                    continue  # an older watermark only fetches more
+
+
+def _said(frame: Frame) -> Evidence:
+    return Evidence(
+        source="stream", format=frame.format, received_at_ns=frame.received_at_ns, connection=frame.connection
+    )

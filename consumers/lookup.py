@@ -1,0 +1,40 @@
+"""When a look-up may prove absence, and what to ask next. Pure (R2)."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from adapters.venue import VenueFacts
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What has been asked about an unknown order, on the server's clock.
+
+    Attributes:
+        begun_at_ms: when the first question began.
+        by_client_id: the venue said it does not know the client order id.
+        open_orders: the order is not among the open ones.
+        closed_orders: nor among all orders since it was claimed.
+    """
+
+    begun_at_ms: int
+    by_client_id: bool = False
+    open_orders: bool = False
+    closed_orders: bool = False
+
+
+def horizon_ms(send_by_ms: int, facts: VenueFacts) -> int:
+    """Give the earliest server time at which a look-up that finds nothing proves anything."""
+    return send_by_ms + facts.request_lifetime_ms + facts.lookup_lag_ms + facts.clock_bound_ms
+
+
+def verdict(asked: Asked, send_by_ms: int, facts: VenueFacts) -> Literal["absent", "unknown"]:
+    """Judge look-ups that all answered and found nothing; anything less than all of them proves nothing."""
+    complete = asked.by_client_id and asked.open_orders and asked.closed_orders
+    late_enough = asked.begun_at_ms >= horizon_ms(send_by_ms, facts)
+    return "absent" if complete and late_enough else "unknown"
+
+
+def resubmission_allowed(facts: VenueFacts) -> bool:
+    """Say whether a lost place may be sent again: the venue refuses late requests, or duplicates for ever (R2)."""
+    return facts.late_send == "refused" or facts.duplicates == "always"

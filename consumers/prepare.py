@@ -1,0 +1,86 @@
+"""From an entry of `intents` to a claim. Pure: what can be decided before the claim is decided here."""
+
+from msgspec import Struct
+
+from adapters.venue import VenueFacts
+from streams import codec
+from streams.errors import BadIntent
+from streams.identity import client_order_id
+from streams.instrument import Instruments, Legal, fit, refuse_unsupported
+from streams.producer import publish_item
+from streams.reader import Entry
+from streams.record import NEW_STATE_TEXT
+from streams.schemas import AccountInfo, Cancel, Intent, Place
+from streams.scripts import ClaimItem
+
+
+class Prepared(Struct, frozen=True):
+    """A claim but for its token, and the entry's bytes."""
+
+    item: ClaimItem
+    raw: bytes
+
+
+class Unusable(Struct, frozen=True, kw_only=True):
+    """An entry that can never become a claim."""
+
+    entry: str
+    reason: str
+    raw: bytes
+
+
+def prepare(
+    entry: Entry, account: str, info: AccountInfo, facts: VenueFacts, instruments: Instruments
+) -> Prepared | Unusable:
+    """Work out the claim of one entry of `intents`."""
+    data = entry.fields.get(b"data")
+    if data is None:
+        reason = "trimmed away before it was read" if not entry.fields else "the entry has no field `data`"
+        return Unusable(entry=entry.id, reason=reason, raw=b"")
+    try:
+        intent = codec.decode_intent(data)
+        return Prepared(_claim(entry.id, intent, account, info, facts, instruments), data)
+    except BadIntent as error:
+        return Unusable(entry=entry.id, reason=str(error), raw=data)
+
+
+def _claim(  # noqa: PLR0917 - six values that have nothing in common but this call
+    entry: str, intent: Intent, account: str, info: AccountInfo, facts: VenueFacts, instruments: Instruments
+) -> ClaimItem:
+    if intent.account != account:
+        raise BadIntent(f"Account {intent.account} in the stream of {account}.")
+    if isinstance(intent, Cancel):
+        identity = client_order_id(intent, info.id_rule)
+        return ClaimItem(
+            command="cancel", entry=entry, token="", client_order_id=identity, state=NEW_STATE_TEXT,
+            digest=codec.birth_digest("", NEW_STATE_TEXT),
+        )  # fmt: skip
+    published = publish_item(intent, info)
+    sent, refusal = _amounts(intent, facts, instruments)
+    return ClaimItem(
+        command="place",
+        entry=entry,
+        token="",
+        client_order_id=published.client_order_id,
+        fingerprint=published.fingerprint,
+        valid_until_ms=published.valid_until_ms,
+        terms=published.terms,
+        state=published.state,
+        digest=published.digest,
+        sent=codec.encode_text(sent),
+        refusal=codec.encode_text(refusal) if refusal else "",
+    )
+
+
+def _amounts(terms: Place, facts: VenueFacts, instruments: Instruments) -> tuple[dict[str, str], str]:
+    """Amounts to send in canonical text, or the sentence that refuses them.
+
+    Raises:
+        BadIntent: the symbol is unknown here.
+    """
+    instrument = instruments.of(terms.symbol)
+    refusal = refuse_unsupported(terms, facts.types, facts.times_in_force, facts.flags, facts.position_sides)
+    if refusal:
+        return {}, f"{facts.name}: {refusal}"
+    fitted = fit(terms, instrument)
+    return (fitted.sent, "") if isinstance(fitted, Legal) else ({}, fitted.sentence)

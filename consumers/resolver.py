@@ -1,0 +1,167 @@
+"""The resolver: one sweep over what is due, and questions to the venue about what nobody can tell.
+
+It writes evidence, never state: what the venue answers goes the same way as everything else it says.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from adapters.venue import CouldNotAsk, Decoder, Rows, Venue
+from consumers.lookup import Asked, horizon_ms, verdict
+from consumers.reconciler import Reconciler
+from streams.clock import Clock
+from streams.errors import BadPayload, HistoryChanged, StoreUnreachable
+from streams.evidence import append
+from streams.keys import AccountKeys
+from streams.schemas import Absent, Command, Evidence, Order, OrderReport
+from streams.scripts import Scripts
+from streams.store import Store
+
+log = logging.getLogger("fillonce.resolver")
+
+PAUSE_MS = 50
+STANDBY_MS = 200
+# Questions under way at once: look-ups cost the venue's request budget, orders come first.
+QUESTIONS_MAX = 8
+SWEEP_MAX = 128
+# A claim's clock and the venue's order time may differ by this much when a list is asked from the claim on.
+SINCE_MARGIN_MS = 5_000
+
+
+class ResolverSettings(Struct, frozen=True, kw_only=True):
+    """What a resolver needs of the settings."""
+
+    calm_ms: int
+    retry_min_ms: int
+    retry_max_ms: int
+
+
+class Resolver:
+    """Looks after the orders of one account that are due.
+
+    Attributes:
+        asked: orders the venue was asked about since the start.
+        absent: orders proven never to have reached the venue.
+        could_not_ask: questions without an answer.
+    """
+
+    def __init__(
+        self, *, redis: Redis, keys: AccountKeys, venue: Venue, decode: Decoder, settings: ResolverSettings,
+        reconciler: Reconciler, clock: Clock,
+    ) -> None:  # fmt: skip
+        """Bind it; `redis` is a pool, because questions run side by side."""
+        self.asked = self.absent = self.could_not_ask = 0
+        self._redis, self._keys, self._venue, self._decode = redis, keys, venue, decode
+        self._settings, self._reconciler, self._clock = settings, reconciler, clock
+        self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
+        self._running = True
+
+    async def run(self) -> None:
+        """Sweep until stopped."""
+        while self._running:
+            try:
+                busy = await self.sweep()
+                await self._clock.sleep_ms(0 if busy else PAUSE_MS)
+            except HistoryChanged:
+                if not await self._reconciler.ensure_open():
+                    await self._clock.sleep_ms(STANDBY_MS)
+            except (StoreUnreachable, RedisError, OSError) as error:
+                log.warning("waits for Redis: %s", type(error).__name__)
+                await self._clock.sleep_ms(STANDBY_MS)
+
+    def stop(self) -> None:
+        """End `run` after the questions at hand."""
+        self._running = False
+
+    def figures(self) -> dict[str, int]:
+        """What was counted since the start."""
+        return {"asked": self.asked, "absent": self.absent, "could_not_ask": self.could_not_ask}
+
+    async def sweep(self) -> bool:
+        """Sweep what is due once and ask about it; True when there may be more."""
+        due = await self._store.due(await self._store.now_ms(), SWEEP_MAX)
+        if not due:
+            return False
+        settings = self._settings
+        now_ms, looks = await self._scripts.sweep(due, settings.calm_ms, settings.retry_min_ms, settings.retry_max_ms)
+        room = asyncio.Semaphore(QUESTIONS_MAX)
+
+        async def ask(order: Order) -> None:
+            async with room:
+                await self.look_up(order, now_ms)
+
+        await asyncio.gather(*(ask(look.order) for look in looks))
+        return len(due) == SWEEP_MAX
+
+    async def look_up(self, order: Order, begun_at_ms: int) -> None:
+        """Ask the venue about one order and write down what it says.
+
+        Args:
+            order: as it was read.
+            begun_at_ms: the server's clock before the first question.
+        """
+        if order.terms is None:
+            return
+        self.asked += 1
+        try:
+            if await self._find(order):
+                return
+            # Before the horizon finding nothing means nothing, so the venue is spared the longer questions.
+            if order.status == "unknown" and begun_at_ms >= horizon_ms(order.send_by_ms, self._venue.facts):
+                await self._prove(order, begun_at_ms)
+        except CouldNotAsk as error:
+            # Not being able to ask proves nothing; the sweep asks again.
+            self.could_not_ask += 1
+            log.info("could not ask about %s: %s", order.client_order_id, error)
+
+    async def _find(self, order: Order) -> bool:
+        assert order.terms is not None
+        found = await self._venue.find(order)
+        if not found.rows:
+            return False
+        await self._write(found)
+        for report in self._reports(found):
+            if report.filled > order.state.filled:  # executions that nobody heard; known ones fold into nothing
+                await self._write(await self._venue.trades_of(order.terms.symbol, report.venue_order_id))
+        return True
+
+    async def _prove(self, order: Order, begun_at_ms: int) -> None:
+        """Climb the ladder: open orders, then all orders since the claim; then absence, if it is late enough."""
+        assert order.terms is not None
+        symbol = order.terms.symbol
+        open_orders = await self._venue.open_orders(symbol)
+        if await self._write_own(open_orders, order):
+            return
+        since_ms = order.send_by_ms - self._venue.facts.window_ms_max - SINCE_MARGIN_MS
+        closed = await self._venue.orders_since(symbol, since_ms)
+        if await self._write_own(closed, order):
+            return
+        asked = Asked(begun_at_ms=begun_at_ms, by_client_id=True, open_orders=True, closed_orders=True)
+        if verdict(asked, order.send_by_ms, self._venue.facts) == "absent":
+            self.absent += 1
+            command = Command(client_order_id=order.client_order_id, token=order.token, outcome=Absent(begun_at_ms))
+            said = Evidence(source="lookup", received_at_ns=self._clock.now_ns(), command=command)
+            await append(self._redis, self._keys, [(said, b"")])
+
+    async def _write_own(self, rows: Rows, order: Order) -> bool:
+        """Write the rows that name this order; whether there were any."""
+        named = order.client_order_id.encode()
+        own = [row for row in rows.rows if b'"' + named + b'"' in row]
+        await self._write(Rows(rows.format, own))
+        return bool(own)
+
+    def _reports(self, found: Rows) -> Sequence[OrderReport]:
+        try:
+            facts = [fact for row in found.rows for fact in self._decode(found.format, row)]
+        except BadPayload:
+            return []  # the ledger quarantines it with the reason
+        return [fact for fact in facts if isinstance(fact, OrderReport)]
+
+    async def _write(self, rows: Rows) -> None:
+        said = Evidence(source="lookup", format=rows.format, received_at_ns=self._clock.now_ns())
+        await append(self._redis, self._keys, [(said, row) for row in rows.rows])

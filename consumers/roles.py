@@ -1,0 +1,254 @@
+"""The roles, built from settings: what each needs, wired once, here."""
+
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal, Protocol
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from adapters import registry
+from adapters.venue import Venue
+from consumers.folding import Rules
+from consumers.gateway import Gateway, GatewaySettings
+from consumers.keyring import credentials
+from consumers.ledger import Ledger, LedgerSettings
+from consumers.listener import Listener, ListenerSettings
+from consumers.lookup import resubmission_allowed
+from consumers.reconciler import Reconciler
+from consumers.resolver import Resolver, ResolverSettings
+from streams import store
+from streams.clock import SystemClock
+from streams.connection import connect
+from streams.errors import FillonceError, UsageError
+from streams.instrument import Instruments, tabulate
+from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+from streams.producer import FIRST_LOOK_MS
+from streams.reader import Reader
+from streams.schemas import AccountInfo
+from streams.scripts import Scripts
+from streams.server_clock import ServerClock
+from streams.settings import AccountSettings, Settings, venue_name
+
+RoleName = Literal["gateway", "ledger", "listener", "resolver"]
+ROLES: tuple[RoleName, ...] = ("gateway", "ledger", "listener", "resolver")
+
+CLOCK_EVERY_MS = 30_000
+STANDBY_MS = 200
+REFRESH_EVERY_MS = 3_600_000
+WATCH_EVERY_MS = 5_000
+
+log = logging.getLogger("fillonce.roles")
+
+
+class Role(Protocol):
+    """What a worker process runs."""
+
+    async def run(self) -> None:
+        """Work until stopped."""
+        ...
+
+    def stop(self) -> None:
+        """Finish what is under way and end `run`."""
+        ...
+
+    def figures(self) -> dict[str, int]:
+        """What it counted since its start, for its heartbeat."""
+        ...
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """Which role of which account, and which of several alike."""
+
+    role: RoleName
+    account: str
+    index: int = 0
+
+    @property
+    def name(self) -> str:
+        """`gateway.0`; the consumer name it reads under, the same after a restart."""
+        return f"{self.role}.{self.index}"
+
+
+class Workshop:
+    """Everything one role process holds, and gives back at its end."""
+
+    def __init__(self, task: Task, settings: Settings, env: Mapping[str, str]) -> None:
+        """Bind it; nothing is opened yet."""
+        self.task, self.settings, self.env = task, settings, env
+        self.account: AccountSettings = settings.account(task.account)
+        self.venue_name = venue_name(task.account, self.account)
+        self.keys, self.clock = AccountKeys(task.account), SystemClock()
+        self.server_clock = ServerClock(self.clock)
+        self.background: list[Callable[[], Awaitable[None]]] = []
+        self._closers: list[Callable[[], Awaitable[object]]] = []
+
+    def redis(self, purpose: str, *, single: bool = True) -> Redis:
+        """Open a client of its own for one purpose."""
+        client = connect(
+            self.settings.redis_url, name=f"{self.task.name}-{purpose}", timeout_ms=self.settings.redis_timeout_ms,
+            single=single,
+        )  # fmt: skip
+        self._closers.append(client.aclose)
+        return client
+
+    async def venue(self) -> Venue:
+        """Open the account at its venue."""
+        where = registry.VenueSettings(
+            venue=self.venue_name,
+            credentials=credentials(self.task.account, self.account, self.env),
+            rest_url=self.account.rest_url,
+            ws_url=self.account.stream_url,
+        )
+        venue = await registry.open_venue(where, self.server_clock.now_ms)
+        self._closers.append(venue.close)
+        return venue
+
+    async def measure_clock(self, redis: Redis) -> None:
+        """Measure the server's clock now, and again and again in the background."""
+        await self.server_clock.measure(redis)
+        self.background.append(self.every(CLOCK_EVERY_MS, lambda: self.server_clock.measure(redis)))
+
+    def every(self, pause_ms: int, step: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Make a background loop of a step; what one round cannot do, the next one will."""
+
+        async def loop() -> None:
+            while True:
+                await self.clock.sleep_ms(pause_ms)
+                try:
+                    await step()
+                except (FillonceError, RedisError, OSError) as error:
+                    log.info("%s: tries again later: %s", self.task.name, type(error).__name__)
+
+        return loop
+
+    async def close(self) -> None:
+        """Give everything back, last opened first."""
+        for closer in reversed(self._closers):
+            await closer()
+
+
+async def build(shop: Workshop) -> Role:
+    """Wire the role a workshop is for."""
+    builders: dict[RoleName, Callable[[Workshop], Awaitable[Role]]] = {
+        "gateway": _gateway,
+        "ledger": _ledger,
+        "listener": _listener,
+        "resolver": _resolver,
+    }
+    return await builders[shop.task.role](shop)
+
+
+async def _gateway(shop: Workshop) -> Role:
+    redis = shop.redis("commands", single=False)
+    await shop.measure_clock(redis)
+    info, instruments = await _registered(shop, redis)
+    reader = Reader(
+        shop.redis("reader"), shop.keys.intents, GATEWAYS, shop.task.name, count=shop.settings.batch_max,
+        claim_idle_ms=shop.settings.claim_idle_ms, clock=shop.clock,
+    )  # fmt: skip
+    gateway = Gateway(
+        scripts=Scripts(redis, shop.keys),
+        reader=reader,
+        keys=shop.keys,
+        venue=await shop.venue(),
+        info=info,
+        instruments=instruments,
+        settings=GatewaySettings(
+            name=shop.task.name,
+            window_ms=shop.account.send_window_ms,
+            first_look_ms=FIRST_LOOK_MS,
+            in_flight_max=shop.account.in_flight_max,
+        ),
+        clock=shop.clock,
+    )
+
+    async def refresh() -> None:
+        if await store.instruments_version(redis, shop.keys) != gateway.instruments.version:
+            gateway.instruments = tabulate(await store.Store(redis, shop.keys).instruments())
+
+    shop.background.append(shop.every(WATCH_EVERY_MS, refresh))
+    return gateway
+
+
+async def _registered(shop: Workshop, redis: Redis) -> tuple[AccountInfo, Instruments]:
+    """Wait until the resolver has registered the account."""
+    while True:
+        known = await store.accounts(redis)
+        if shop.task.account in known:
+            return known[shop.task.account], tabulate(await store.Store(redis, shop.keys).instruments())
+        await shop.clock.sleep_ms(STANDBY_MS)
+
+
+async def _ledger(shop: Workshop) -> Role:
+    plug = registry.plug(shop.venue_name)
+    # All ledgers of an account read under one name: a new leader is delivered what the last one left.
+    reader = Reader(
+        shop.redis("reader"), shop.keys.evidence, LEDGERS, "ledger", count=shop.settings.batch_max,
+        claim_idle_ms=shop.settings.claim_idle_ms, clock=shop.clock,
+    )  # fmt: skip
+    return Ledger(
+        redis=shop.redis("commands"),
+        reader=reader,
+        keys=shop.keys,
+        decode=plug.decode,
+        settings=LedgerSettings(
+            holder=f"{socket.gethostname()}-{os.getpid()}-{shop.task.name}",
+            lease_ms=shop.settings.lease_ms,
+            rules=Rules(resubmission_allowed(plug.facts), shop.settings.calm_ms),
+        ),
+        clock=shop.clock,
+    )
+
+
+async def _listener(shop: Workshop) -> Role:
+    redis = shop.redis("commands", single=False)
+    await shop.measure_clock(redis)
+    return Listener(
+        redis=redis,
+        keys=shop.keys,
+        venue=await shop.venue(),
+        settings=ListenerSettings(symbols=shop.account.symbols, overlap_ms=shop.account.backfill_overlap_ms),
+        clock=shop.clock,
+    )
+
+
+async def _resolver(shop: Workshop) -> Role:
+    redis = shop.redis("commands", single=False)
+    await shop.measure_clock(redis)
+    venue = await shop.venue()
+    decode = registry.decoder(shop.venue_name)
+    reconciler = Reconciler(
+        redis=redis, keys=shop.keys, venue=venue, decode=decode, symbols=shop.account.symbols,
+        window_ms=shop.account.send_window_ms, clock=shop.clock,
+    )  # fmt: skip
+    resolver = Resolver(
+        redis=redis,
+        keys=shop.keys,
+        venue=venue,
+        decode=decode,
+        settings=ResolverSettings(
+            calm_ms=shop.settings.calm_ms,
+            retry_min_ms=shop.settings.lookup_retry_min_ms,
+            retry_max_ms=shop.settings.lookup_retry_max_ms,
+        ),
+        reconciler=reconciler,
+        clock=shop.clock,
+    )
+    await _register(shop, redis, venue)
+    shop.background.append(shop.every(REFRESH_EVERY_MS, lambda: _register(shop, redis, venue)))
+    return resolver
+
+
+async def _register(shop: Workshop, redis: Redis, venue: Venue) -> None:
+    """Tell everybody what can be traded; the one place that loads instruments from the venue."""
+    wanted = set(shop.account.symbols)
+    found = [one for one in await venue.instruments() if one.symbol in wanted]
+    if strange := sorted(wanted - {one.symbol for one in found}):
+        raise UsageError(f"{shop.venue_name} does not trade {', '.join(strange)}; correct symbols in the settings.")
+    table = tabulate(found)
+    info = AccountInfo(venue=shop.venue_name, id_rule=venue.facts.id_rule)
+    await store.register(redis, shop.task.account, info, found, table.version)

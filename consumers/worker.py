@@ -1,0 +1,80 @@
+"""One role as one process: FastStream's application owns its life, from the first connection to the last answer."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping
+
+import orjson
+from faststream import FastStream
+from faststream.redis import RedisBroker
+from redis.exceptions import RedisError
+
+from consumers import logs
+from consumers.keyring import variables
+from consumers.roles import Role, Task, Workshop, build
+from streams.settings import Settings
+
+HEARTBEAT_MS = 500
+# Answers that are still out at a stop have that long; the venue's own deadline is shorter.
+DRAIN_S = 30
+
+log = logging.getLogger("fillonce.worker")
+
+
+async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
+    """Run one role until SIGTERM, SIGINT or its own failure.
+
+    Returns:
+        Exit code: 0 after a stop that was asked for, 1 after a failure.
+    """
+    logs.set_up(task.name, settings.log_level, [env.get(name, "") for name in variables(task.account)])
+    shop, failed = Workshop(task, settings, env), asyncio.Event()
+    app = FastStream(RedisBroker(settings.redis_url, logger=log), logger=None)
+    running: list[asyncio.Task[None]] = []
+    roles: list[Role] = []
+
+    def ended(done: asyncio.Task[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error("%s failed: %s", task.name, error, exc_info=error)
+            failed.set()
+            app.exit()
+
+    @app.after_startup
+    async def start() -> None:
+        role = await build(shop)
+        roles.append(role)
+        heart = asyncio.create_task(_beat(shop, role))
+        main = asyncio.create_task(role.run())
+        main.add_done_callback(ended)
+        running.extend([main, heart, *(asyncio.ensure_future(one()) for one in shop.background)])
+        log.info("%s is up", task.name)
+
+    @app.on_shutdown
+    async def stop() -> None:
+        for role in roles:
+            role.stop()
+        if running:
+            await asyncio.wait(running[:1], timeout=DRAIN_S)
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await shop.close()
+        log.info("%s is down", task.name)
+
+    await app.run(sleep_time=0.05)
+    return 1 if failed.is_set() else 0
+
+
+async def _beat(shop: Workshop, role: Role) -> None:
+    """Write the role's figures where `status` reads them; nothing decides by them."""
+    redis = shop.redis("heartbeat")
+    started_ms = time.time_ns() // 1_000_000
+    while True:
+        beat = {"pid": os.getpid(), "started_ms": started_ms, "at_ms": shop.server_clock.now_ms(), **role.figures()}
+        try:
+            await redis.hset(shop.keys.roles, shop.task.name, orjson.dumps(beat).decode())
+        except (RedisError, OSError):
+            log.debug("no heartbeat")
+        await shop.clock.sleep_ms(HEARTBEAT_MS)

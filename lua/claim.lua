@@ -1,0 +1,147 @@
+--[[
+Claim entries of `intents` for sending: the last atomic check before the socket.
+
+KEYS[1]   intents stream
+KEYS[2]   events stream
+KEYS[3]   control hash
+KEYS[4]   live sorted set
+KEYS[5+]  order hashes, one per item of the plan
+
+ARGV[1]  plan, msgpack: list of maps {command, entry, token, client_order_id, fingerprint, valid_until_ms, terms, state,
+         digest, sent, refusal}; command is place or cancel; sent is JSON of the amounts to send; refusal is a JSON
+         string when a limit forbids sending, else empty
+ARGV[2]  consumer group
+ARGV[3]  gateway
+ARGV[4]  send window in ms
+ARGV[5]  first look in ms after now, for a record made here
+
+Returns {now in ms, verdict …}, one verdict per item
+  {'claimed', send_by in ms, record …}  send it; the entry is acknowledged by settle
+  {'busy'}                              another claim of it is open; the entry stays pending
+  {'conflict', fingerprint}             other content under the same identity; the caller quarantines the entry
+  {'done', status}                      nothing is to be sent; the entry is acknowledged
+Errors  HISTORY_CHANGED
+]]
+--@include server
+--@include journal
+--@include record
+local intents, events, control, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local plan, group, gateway = cmsgpack.unpack(ARGV[1]), ARGV[2], ARGV[3]
+local window_ms, look_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
+
+if history_changed(control) then return refuse_history() end
+
+local now, changes, finished = now_ms(), {}, {}
+
+local function done(item, status)
+  finished[#finished + 1] = item.entry
+  return {'done', status}
+end
+
+local function claimed(key, send_by)
+  local record = read_record(key)
+  table.insert(record, 1, digits(send_by))
+  table.insert(record, 1, 'claimed')
+  return record
+end
+
+local function take(key, item, command, send_by, sent)
+  changes[#changes + 1] = '{"kind":"claimed","id":"' .. item.token .. '","client_order_id":"' .. item.client_order_id ..
+    '","token":"' .. item.token .. '","gateway":"' .. gateway .. '","command":"' .. command ..
+    '","send_by_ms":' .. digits(send_by) .. ',"sent":' .. sent .. '}'
+  return claimed(key, send_by)
+end
+
+local function doubt(key, item, token)
+  redis.call('HSET', key, 'status', 'unknown')
+  redis.call('ZADD', live, now, item.client_order_id)
+  changes[#changes + 1] = '{"kind":"doubted","id":"doubt:' .. token .. '","client_order_id":"' ..
+    item.client_order_id .. '","token":"' .. token .. '"}'
+  return done(item, 'unknown')
+end
+
+-- `submitting` has an owner while its window is open; afterwards only the venue can say what became of it.
+local function in_flight(key, item, token, send_by)
+  if token == item.token then return claimed(key, send_by) end
+  if now <= send_by then return {'busy'} end
+  return doubt(key, item, token)
+end
+
+local function place(key, item)
+  local known = redis.call('HMGET', key, 'status', 'fingerprint', 'entry', 'token', 'send_by', 'valid_until', 'cancel')
+  local status, fingerprint, entry = known[1], known[2], known[3]
+  if not status then
+    changes[#changes + 1] = create_record(key, item, item.entry)
+    redis.call('ZADD', live, now + look_ms, item.client_order_id)
+    known[6] = item.valid_until_ms
+  elseif fingerprint ~= item.fingerprint and fingerprint ~= '' then
+    return {'conflict', fingerprint}
+  elseif entry ~= item.entry then
+    return done(item, status) -- the entry that won speaks for the order
+  elseif status == 'submitting' then
+    return in_flight(key, item, known[4], tonumber(known[5]))
+  elseif status ~= 'created' then
+    return done(item, status)
+  end
+  if known[7] then
+    end_record(key, item.client_order_id, 'cancelled', '"cancelled before it was sent"', live, changes)
+    return done(item, 'cancelled')
+  end
+  local valid_until = tonumber(known[6])
+  if valid_until <= now then
+    end_record(key, item.client_order_id, 'expired', '"valid_until passed before it was sent"', live, changes)
+    return done(item, 'expired')
+  end
+  if item.refusal ~= '' then
+    end_record(key, item.client_order_id, 'rejected', item.refusal, live, changes)
+    return done(item, 'rejected')
+  end
+  local send_by = math.min(now + window_ms, valid_until)
+  redis.call('HSET', key, 'status', 'submitting', 'token', item.token, 'send_by', digits(send_by), 'sent', item.sent)
+  redis.call('ZADD', live, send_by + 1, item.client_order_id)
+  return take(key, item, 'place', send_by, item.sent)
+end
+
+local function request_cancel(key, item)
+  if redis.call('HSETNX', key, 'cancel', '1') == 1 then
+    changes[#changes + 1] = '{"kind":"cancel_requested","id":"cancel:' .. item.client_order_id ..
+      '","client_order_id":"' .. item.client_order_id .. '"}'
+  end
+end
+
+local function cancel(key, item)
+  local known = redis.call('HMGET', key, 'status', 'cancel_token', 'cancel_by')
+  local status = known[1]
+  if not status then
+    redis.call('HSET', key, 'status', 'cancelled', 'state', item.state, 'digest', item.digest, 'fingerprint', '',
+      'cancel', '1')
+    changes[#changes + 1] = '{"kind":"tombstone","id":"tombstone:' .. item.client_order_id ..
+      '","client_order_id":"' .. item.client_order_id .. '"}'
+    return done(item, 'cancelled')
+  end
+  if status == 'created' then
+    request_cancel(key, item)
+    end_record(key, item.client_order_id, 'cancelled', '"cancelled before it was sent"', live, changes)
+    return done(item, 'cancelled')
+  end
+  if status == 'submitting' or status == 'unknown' then
+    request_cancel(key, item) -- acts when the outcome is known
+    return done(item, status)
+  end
+  if status ~= 'open' and status ~= 'partially_filled' then return done(item, status) end
+  request_cancel(key, item)
+  if known[2] and known[2] ~= item.token and now <= tonumber(known[3]) then return done(item, status) end
+  local send_by = now + window_ms
+  redis.call('HSET', key, 'cancel_token', item.token, 'cancel_by', digits(send_by))
+  redis.call('ZADD', live, send_by + 1, item.client_order_id) -- whatever comes of it, somebody looks again
+  return take(key, item, 'cancel', send_by, '{}')
+end
+
+local answers = {digits(now)}
+for index, item in ipairs(plan) do
+  local key = KEYS[4 + index]
+  if item.command == 'cancel' then answers[index + 1] = cancel(key, item) else answers[index + 1] = place(key, item) end
+end
+if #finished > 0 then redis.call('XACK', intents, group, unpack(finished)) end
+journal(events, 'claim', now, changes)
+return answers

@@ -1,0 +1,128 @@
+--[[
+Commit a batch of folded evidence: per order all or nothing, then one journal entry and one acknowledgement.
+
+KEYS[1]   evidence stream
+KEYS[2]   events stream
+KEYS[3]   control hash
+KEYS[4]   live sorted set
+KEYS[5]   index of parked keys
+KEYS[6]   set of position keys
+KEYS[7+]  order hashes, position hashes, venue order keys and parked hashes that the plan names by number (from 1)
+
+ARGV[1]  plan, msgpack: {orders, positions, entries}
+           order     {key, client order id, status, token and digest it was folded from, new status, new state,
+                      new digest, next look in ms after now (-1: never, -2: as it is), {execution id …}, change or '',
+                      {{venue order key, parked key, digest of the parked set} …}, position number or 0}
+           position  {key, digest it was folded from, new state, new digest}
+           entry     {entry id, order number, execution id or ''}: acknowledged if that order's verdict is good, or,
+                     with an execution id, if the record has it; order number 0 says nothing about an order
+ARGV[2]  changes that no order makes, comma separated JSON, may be empty
+ARGV[3]  consumer group of evidence
+ARGV[4]  lease epoch
+ARGV[5]  lease in ms
+
+Returns {verdict per order, number of acknowledged entries}
+  1  written    2  was written by this very commit before    0  stale: read again, fold again
+Errors  HISTORY_CHANGED, LEASE_LOST
+]]
+--@include server
+--@include journal
+--@include lease
+local evidence, events, control, live, parked_index, position_index = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local plan, group = cmsgpack.unpack(ARGV[1]), ARGV[3]
+local orders, positions, entries = plan[1], plan[2], plan[3]
+
+if history_changed(control) then return refuse_history() end
+local now = now_ms()
+if not renew_lease(control, ARGV[4], tonumber(ARGV[5]), now) then return refuse_lease() end
+
+local function key(number) return KEYS[6 + number] end
+
+local function mapping_holds(client_order_id, mappings)
+  for _, mapping in ipairs(mappings) do
+    local owner = redis.call('GET', key(mapping[1]))
+    if owner and owner ~= client_order_id then return false end
+    local parked = redis.call('HKEYS', key(mapping[2]))
+    table.sort(parked)
+    if redis.sha1hex(table.concat(parked, ' ')) ~= mapping[3] then return false end
+  end
+  return true
+end
+
+local function judge(order)
+  local known = redis.call('HMGET', key(order[1]), 'status', 'token', 'digest')
+  if order[8] ~= order[5] and known[3] == order[8] then return 2 end
+  if known[3] ~= order[5] or known[1] ~= order[3] or (known[2] or '') ~= order[4] then return 0 end
+  return mapping_holds(order[2], order[12]) and 1 or 0
+end
+
+local verdicts = {}
+for number, order in ipairs(orders) do verdicts[number] = judge(order) end
+
+-- A position was folded over all its orders of this batch: with one of them stale, none of them can be written.
+local spoiled = {}
+for number, position in ipairs(positions) do
+  local digest = redis.call('HGET', key(position[1]), 'digest') or ''
+  if digest ~= position[2] and digest ~= position[4] then spoiled[number] = true end
+end
+for number, order in ipairs(orders) do
+  if order[13] > 0 and verdicts[number] == 0 then spoiled[order[13]] = true end
+end
+for number, order in ipairs(orders) do
+  if order[13] > 0 and verdicts[number] == 1 and spoiled[order[13]] then verdicts[number] = 0 end
+end
+
+local changes = {}
+if ARGV[2] ~= '' then changes[1] = ARGV[2] end
+
+local function schedule(client_order_id, hash, after_ms, status)
+  if after_ms == -2 then return end
+  if after_ms == -1 then return redis.call('ZREM', live, client_order_id) end
+  if status == 'open' or status == 'partially_filled' then
+    -- A cancel that waited for the outcome acts now, unless one is on its way.
+    local cancel = redis.call('HMGET', hash, 'cancel', 'cancel_by')
+    if cancel[1] and tonumber(cancel[2] or '0') < now then after_ms = 0 end
+  end
+  redis.call('ZADD', live, now + after_ms, client_order_id)
+end
+
+local function write(order)
+  local hash, fields = key(order[1]), {'status', order[6], 'state', order[7], 'digest', order[8]}
+  for _, execution in ipairs(order[10]) do
+    fields[#fields + 1] = execution
+    fields[#fields + 1] = '1'
+  end
+  redis.call('HSET', hash, unpack(fields))
+  for _, mapping in ipairs(order[12]) do
+    redis.call('SET', key(mapping[1]), order[2])
+    if redis.call('DEL', key(mapping[2])) == 1 then redis.call('ZREM', parked_index, key(mapping[2])) end
+  end
+  if order[11] ~= '' then changes[#changes + 1] = order[11] end
+end
+
+local moved = {}
+for number, order in ipairs(orders) do
+  if verdicts[number] == 1 then
+    if order[8] ~= order[5] then write(order) end
+    schedule(order[2], key(order[1]), order[9], order[6])
+    if order[13] > 0 then moved[order[13]] = true end
+  end
+end
+for number, position in ipairs(positions) do
+  if moved[number] then
+    redis.call('HSET', key(position[1]), 'state', position[3], 'digest', position[4])
+    redis.call('SADD', position_index, key(position[1]))
+  end
+end
+
+local proven = {}
+for _, entry in ipairs(entries) do
+  local number, execution = entry[2], entry[3]
+  local proof = number == 0 or verdicts[number] > 0
+  if not proof and execution ~= '' then proof = redis.call('HEXISTS', key(orders[number][1]), execution) == 1 end
+  if proof then proven[#proven + 1] = entry[1] end
+end
+
+journal(events, 'commit', now, changes)
+if #proven > 0 then redis.call('XACK', evidence, group, unpack(proven)) end
+return {verdicts, #proven}

@@ -1,0 +1,22 @@
+-- An order's record as every caller reads it: the same fields in the same order as `streams.record.FIELDS`.
+local function read_record(key)
+  return redis.call('HMGET', key, 'terms', 'status', 'state', 'digest', 'fingerprint', 'entry', 'token', 'send_by',
+    'valid_until', 'cancel', 'sent', 'refusal')
+end
+
+-- What `publish` and `claim` write when an identity is seen for the first time. Returns the change for the journal.
+local function create_record(key, item, entry)
+  redis.call('HSET', key, 'terms', item.terms, 'status', 'created', 'state', item.state, 'digest', item.digest,
+    'fingerprint', item.fingerprint, 'entry', entry, 'valid_until', digits(item.valid_until_ms))
+  return '{"kind":"created","id":"' .. item.digest .. '","client_order_id":"' .. item.client_order_id ..
+    '","terms":' .. item.terms .. ',"fingerprint":"' .. item.fingerprint ..
+    '","valid_until_ms":' .. digits(item.valid_until_ms) .. ',"entry":"' .. entry .. '"}'
+end
+
+-- End an order of which nothing was sent; reason is a JSON string.
+local function end_record(key, client_order_id, status, reason, live, changes)
+  redis.call('HSET', key, 'status', status, 'refusal', reason)
+  redis.call('ZREM', live, client_order_id)
+  changes[#changes + 1] = '{"kind":"ended","id":"' .. status .. ':' .. client_order_id ..
+    '","client_order_id":"' .. client_order_id .. '","status":"' .. status .. '","reason":' .. reason .. '}'
+end

@@ -1,0 +1,23 @@
+-- The server's history and clock, read inside the script: nothing can change between check and write.
+local function server_history()
+  local info = redis.call('INFO', 'server', 'replication')
+  return string.match(info, 'run_id:(%x+)') .. string.match(info, 'master_replid:(%x+)')
+end
+
+local function history_changed(control)
+  return redis.call('HGET', control, 'history') ~= server_history()
+end
+
+local function refuse_history()
+  return redis.error_reply('HISTORY_CHANGED the account was not reconciled for this history of the server')
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- Whole numbers beyond 2^31 as text; tostring would write an exponent.
+local function digits(number)
+  return string.format('%.0f', number)
+end

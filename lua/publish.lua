@@ -1,0 +1,52 @@
+--[[
+Publish intents: each identity becomes an order once, and its entry stands in `intents` once.
+
+KEYS[1]   intents stream
+KEYS[2]   events stream
+KEYS[3]   control hash
+KEYS[4]   live sorted set
+KEYS[5+]  order hashes, one per place, in the order of the plan
+
+ARGV[1]  plan, msgpack: list of maps {key, client_order_id, fingerprint, valid_until_ms, terms, state, digest, data};
+         a cancel has key 0 and only its data
+ARGV[2]  call id: a repeated call is answered as the first one was
+ARGV[3]  first look in ms after now
+
+Returns a list, one per intent
+  {'created', entry id}              an order now
+  {'duplicate', record …}            was one already; its record as it stands
+  {'conflict', fingerprint}          was one already, with other content
+  {'queued', entry id}               a cancel, for the gateways to decide
+Errors  HISTORY_CHANGED
+]]
+--@include server
+--@include journal
+--@include record
+local intents, events, control, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local plan, call, look_ms = cmsgpack.unpack(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+
+if history_changed(control) then return refuse_history() end
+
+local now, changes, answers = now_ms(), {}, {}
+
+local function publish(item)
+  if item.key == 0 then return {'queued', redis.call('XADD', intents, '*', 'data', item.data)} end
+  local key = KEYS[4 + item.key]
+  local known = redis.call('HMGET', key, 'fingerprint', 'call', 'entry')
+  if known[1] then
+    if known[1] ~= item.fingerprint and known[1] ~= '' then return {'conflict', known[1]} end
+    if known[2] == call then return {'created', known[3]} end
+    local record = read_record(key)
+    table.insert(record, 1, 'duplicate')
+    return record
+  end
+  local entry = redis.call('XADD', intents, '*', 'data', item.data)
+  changes[#changes + 1] = create_record(key, item, entry)
+  redis.call('HSET', key, 'call', call)
+  redis.call('ZADD', live, now + look_ms, item.client_order_id)
+  return {'created', entry}
+end
+
+for index, item in ipairs(plan) do answers[index] = publish(item) end
+journal(events, 'publish', now, changes)
+return answers

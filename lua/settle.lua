@@ -1,0 +1,41 @@
+--[[
+Settle a claim: append what the venue answered to `evidence`, and acknowledge the intent, in one step.
+
+KEYS[1]  order hash
+KEYS[2]  intents stream
+KEYS[3]  evidence stream
+KEYS[4]  control hash
+
+ARGV[1]  consumer group of intents
+ARGV[2]  entry id of the intent
+ARGV[3]  token of the claim
+ARGV[4]  place | cancel
+ARGV[5]  evidence, JSON
+ARGV[6]  the venue's bytes, may be empty
+
+Returns
+  {'settled', evidence id}   appended, and the entry is acknowledged; also for a repeated call, which appends nothing
+  {'appended', evidence id}  appended, but the record does not have this claim or the history changed: the entry
+                             stays pending
+]]
+--@include server
+local order, intents, evidence, control = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local group, entry, token, command = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+-- The evidence is appended whatever the history: it is the venue's word, and never wrong to know.
+local function append()
+  if ARGV[6] == '' then return redis.call('XADD', evidence, '*', 'data', ARGV[5]) end
+  return redis.call('XADD', evidence, '*', 'data', ARGV[5], 'raw', ARGV[6])
+end
+
+if history_changed(control) then return {'appended', append()} end
+
+local prefix = command == 'cancel' and 'cancel_' or ''
+local known = redis.call('HMGET', order, prefix .. 'token', prefix .. 'settled')
+if known[1] ~= token then return {'appended', append()} end
+if known[2] and string.sub(known[2], 1, #token) == token then return {'settled', string.sub(known[2], #token + 2)} end
+
+local id = append()
+redis.call('HSET', order, prefix .. 'settled', token .. ' ' .. id)
+redis.call('XACK', intents, group, entry)
+return {'settled', id}

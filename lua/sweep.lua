@@ -1,0 +1,125 @@
+--[[
+Sweep orders whose next look is due, so that nothing waits without an owner.
+
+KEYS[1]   intents stream
+KEYS[2]   events stream
+KEYS[3]   control hash
+KEYS[4]   live sorted set
+KEYS[5+]  order hashes, one per client order id
+
+ARGV[1]  client order ids, msgpack list, in the order of the keys
+ARGV[2]  consumer group of intents
+ARGV[3]  ms until an order in good standing is looked at again
+ARGV[4]  shortest and
+ARGV[5]  longest ms between two look-ups of an unknown order
+ARGV[6]  account, for the cancels that are queued again
+
+Returns {now in ms, verdict …}, one verdict per order
+  {'look', record …}  ask the venue about it; its next look is set
+  {'kept'}            nothing to ask now
+Errors  HISTORY_CHANGED
+]]
+--@include server
+--@include journal
+--@include record
+local intents, events, control, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local ids, group, account = cmsgpack.unpack(ARGV[1]), ARGV[2], ARGV[6]
+local calm_ms, retry_min_ms, retry_max_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+
+if history_changed(control) then return refuse_history() end
+
+local now, changes = now_ms(), {}
+
+local function parse(id)
+  local time, sequence = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(time), tonumber(sequence)
+end
+
+local last_delivered = nil
+local function delivered(entry)
+  if not last_delivered then
+    last_delivered = '0-0'
+    for _, info in ipairs(redis.call('XINFO', 'GROUPS', intents)) do
+      local fields = {}
+      for at = 1, #info, 2 do fields[info[at]] = info[at + 1] end
+      if fields['name'] == group then last_delivered = fields['last-delivered-id'] end
+    end
+  end
+  local time, sequence = parse(entry)
+  local last_time, last_sequence = parse(last_delivered)
+  return time < last_time or (time == last_time and sequence <= last_sequence)
+end
+
+-- An entry has an owner while it waits to be delivered or is pending; one that is neither was lost or acknowledged.
+local function has_owner(entry)
+  if not entry or entry == '' then return false end
+  if #redis.call('XRANGE', intents, entry, entry) == 0 then return false end
+  return not delivered(entry) or #redis.call('XPENDING', intents, group, entry, entry, 1) > 0
+end
+
+local function look(key, id, after_ms)
+  redis.call('ZADD', live, now + after_ms, id)
+  local record = read_record(key)
+  table.insert(record, 1, 'look')
+  return record
+end
+
+local function keep(id, after_ms)
+  redis.call('ZADD', live, now + after_ms, id)
+  return {'kept'}
+end
+
+local function sweep_created(key, id, entry, valid_until, cancel)
+  if cancel then
+    end_record(key, id, 'cancelled', '"cancelled before it was sent"', live, changes)
+  elseif valid_until <= now then
+    end_record(key, id, 'expired', '"valid_until passed before it was sent"', live, changes)
+  elseif has_owner(entry) then
+    return keep(id, math.min(calm_ms, valid_until - now + 1))
+  else
+    -- The terms are the intent: the new entry is the old one again, and the record says that it now speaks for it.
+    local queued = redis.call('XADD', intents, '*', 'data', redis.call('HGET', key, 'terms'))
+    redis.call('HSET', key, 'entry', queued)
+    changes[#changes + 1] = '{"kind":"queued","id":"queued:' .. queued .. '","client_order_id":"' .. id ..
+      '","entry":"' .. queued .. '"}'
+    return keep(id, calm_ms)
+  end
+  return {'kept'}
+end
+
+local function sweep_open(key, id, cancel, cancel_by)
+  if cancel and (not cancel_by or tonumber(cancel_by) < now) then
+    redis.call('XADD', intents, '*', 'data', '{"kind":"cancel","account":"' .. account ..
+      '","client_order_id":"' .. id .. '"}')
+    return look(key, id, retry_max_ms)
+  end
+  return look(key, id, calm_ms)
+end
+
+local function sweep(key, id)
+  local known = redis.call('HMGET', key, 'status', 'entry', 'token', 'send_by', 'valid_until', 'cancel', 'cancel_by')
+  local status, send_by = known[1], tonumber(known[4] or '0')
+  if not status then
+    redis.call('ZREM', live, id)
+    return {'kept'}
+  end
+  if status == 'created' then return sweep_created(key, id, known[2], tonumber(known[5]), known[6]) end
+  if status == 'submitting' then
+    if now <= send_by then return keep(id, send_by - now + 1) end
+    redis.call('HSET', key, 'status', 'unknown')
+    changes[#changes + 1] = '{"kind":"doubted","id":"doubt:' .. known[3] .. '","client_order_id":"' .. id ..
+      '","token":"' .. known[3] .. '"}'
+    return look(key, id, retry_min_ms)
+  end
+  if status == 'unknown' then
+    -- The older the doubt, the longer between two questions; soon after the window, almost at once.
+    return look(key, id, math.max(retry_min_ms, math.min(retry_max_ms, (now - send_by) / 2)))
+  end
+  if status == 'open' or status == 'partially_filled' then return sweep_open(key, id, known[6], known[7]) end
+  return look(key, id, retry_max_ms) -- ended, and executions the venue counted are still to come
+end
+
+local answers = {digits(now)}
+for number, id in ipairs(ids) do answers[number + 1] = sweep(KEYS[4 + number], id) end
+journal(events, 'sweep', now, changes)
+return answers

@@ -1,0 +1,101 @@
+"""Structs to stream entries and back: canonical out, strict in. Pure.
+
+An entry is one JSON field `data`, and `raw` beside it where a venue's bytes are kept. Canonical means: dict
+keys sorted, defaults left out, decimals in their one text; equal values have equal bytes.
+"""
+
+import hashlib
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streams.errors import BadIntent
+from streams.schemas import Evidence, Intent, OrderState, OrderStatus, Place, Position
+
+# An intent is some hundred bytes; more is a mistake or an attack.
+INTENT_BYTES_MAX = 16_384
+# A frame of an account's whole history page stays below it.
+RAW_BYTES_MAX = 4_194_304
+
+_Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?(?!\n)$")]
+
+
+class _Amounts(Struct):
+    """The two amounts as text: a JSON number would have been a float somewhere on its way."""
+
+    quantity: _Amount | None = None
+    price: _Amount | None = None
+
+
+_amounts = msgspec.json.Decoder(_Amounts)
+_intent = msgspec.json.Decoder(Intent)
+_evidence = msgspec.json.Decoder(Evidence)
+_place = msgspec.json.Decoder(Place)
+_state = msgspec.json.Decoder(OrderState)
+_position = msgspec.json.Decoder(Position)
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+T = TypeVar("T")
+
+
+def encode(value: object) -> bytes:
+    """Encode a Struct canonically."""
+    return _encoder.encode(value)
+
+
+def encode_text(value: object) -> str:
+    """Encode a Struct canonically, as text; scripts take no other kind of string in a plan."""
+    return _encoder.encode(value).decode()
+
+
+def decode_intent(data: bytes) -> Intent:
+    """Decode the `data` of an entry of `intents`, strictly.
+
+    Raises:
+        BadIntent: with one sentence that says what is wrong.
+    """
+    if len(data) > INTENT_BYTES_MAX:
+        raise BadIntent(f"An intent has at most {INTENT_BYTES_MAX} bytes, this one has {len(data)}.")
+    try:
+        intent: Intent = _intent.decode(data)
+        if isinstance(intent, Place):
+            _amounts.decode(data)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadIntent(f"Not an intent: {error}.") from None
+    return intent
+
+
+def decode_evidence(data: bytes) -> Evidence:
+    """Decode the `data` of an entry of `evidence`."""
+    return _evidence.decode(data)
+
+
+def decode_terms(data: bytes) -> Place:
+    """Decode the `terms` of an order record."""
+    return _place.decode(data)
+
+
+def decode_state(data: bytes) -> OrderState:
+    """Decode the `state` of an order record."""
+    return _state.decode(data)
+
+
+def decode_position(data: bytes) -> Position:
+    """Decode the `state` of a position."""
+    return _position.decode(data)
+
+
+def birth_digest(fingerprint: str, state: str) -> str:
+    """Digest of a record as `publish` or `claim` creates it."""
+    return chain(fingerprint, "created", state)
+
+
+def chain(previous: str, status: OrderStatus | str, state: str) -> str:
+    """Digest of a record's next state: it covers the whole way there, not only the state (R9)."""
+    return hashlib.sha1(f"{previous} {status} {state}".encode(), usedforsecurity=False).hexdigest()[:32]
+
+
+def parked_digest(execution_ids: list[bytes]) -> str:
+    """Digest of a parked set; the commit script computes the same over the fields it finds."""
+    return hashlib.sha1(b" ".join(sorted(execution_ids)), usedforsecurity=False).hexdigest()

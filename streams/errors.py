@@ -1,0 +1,72 @@
+"""Errors, by what the caller may do next. Pure.
+
+FillonceError
+├── UsageError            the settings or the command are wrong: correct them (exit 2)
+├── BadIntent             the intent can never become an order: correct it
+│   └── IntentConflict    the same identity was used for another order: use another signal id
+├── BadPayload            bytes that cannot be interpreted: quarantine them with the reason
+├── ServerError           the embedded server cannot be started: do what the sentence says
+└── StoreError
+    ├── StoreUnreachable  Redis did not answer in time: nothing is known to be written, try again
+    ├── HistoryChanged    the server restarted or was replaced: drop what was read, wait for the gate
+    ├── LeaseLost         another ledger leads this account: stop and stand by
+    └── ContractError     a script answered outside its contract: a bug, stop
+"""
+
+
+class FillonceError(Exception):
+    """Root of everything the pipeline raises on purpose; its text is one sentence for a person."""
+
+
+class UsageError(FillonceError):
+    """Settings or a command that cannot work as given."""
+
+
+class BadIntent(FillonceError):  # noqa: N818 - the word of the domain, as in BadPayload
+    """An intent that can never become an order."""
+
+
+class IntentConflict(BadIntent):
+    """The same identity came with different content.
+
+    Attributes:
+        client_order_id: the identity both share.
+        stored: fingerprint of the first content.
+        given: fingerprint of the refused content.
+    """
+
+    def __init__(self, client_order_id: str, stored: str, given: str) -> None:
+        """Keep both fingerprints so that the two contents can be told apart."""
+        super().__init__(
+            f"Order {client_order_id} was already published with other content "
+            f"(stored fingerprint {stored}, given {given}); use a new signal id for a new decision."
+        )
+        self.client_order_id, self.stored, self.given = client_order_id, stored, given
+
+
+class BadPayload(FillonceError):  # noqa: N818 - the word of the domain, as in BadIntent
+    """Bytes that cannot be interpreted as what they should be."""
+
+
+class ServerError(FillonceError):
+    """The embedded server cannot be started or was lost."""
+
+
+class StoreError(FillonceError):
+    """Something between this process and Redis."""
+
+
+class StoreUnreachable(StoreError):  # noqa: N818 - says the state, as Python's own ConnectionRefusedError does not
+    """Redis did not answer within the timeout, or refused for lack of memory."""
+
+
+class HistoryChanged(StoreError):  # noqa: N818 - the name of the reply
+    """The server's history is not the one this account was reconciled for."""
+
+
+class LeaseLost(StoreError):  # noqa: N818 - the name of the reply
+    """Another ledger holds the account's lease."""
+
+
+class ContractError(StoreError):
+    """A script's answer does not fit its contract."""

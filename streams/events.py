@@ -1,0 +1,174 @@
+"""The journal's words: one entry of `events` per script call, holding every change that call made. Pure.
+
+State is the fold of these entries. A change carries what is needed to make it again (decoded facts, never
+only a result) and the digest of the order after it, which is also its event id: it stays the same when a
+server that lost a suffix gives the entry another stream id.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from streams.schemas import Command, Execution, OrderReport, OrderStatus, Place
+
+
+class Change(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What every change has: its event id."""
+
+    id: str
+
+
+class Created(Change, frozen=True, kw_only=True, omit_defaults=True, tag="created"):
+    """An intent became an order."""
+
+    client_order_id: str
+    terms: Place
+    fingerprint: str
+    valid_until_ms: int
+    entry: str = ""
+
+
+class Claimed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="claimed"):
+    """A gateway took an order (or its cancel) for sending, until `send_by_ms` on the server's clock."""
+
+    client_order_id: str
+    token: str
+    gateway: str
+    command: Literal["place", "cancel"]
+    send_by_ms: int
+    sent: dict[str, str] = {}
+
+
+class Ended(Change, frozen=True, kw_only=True, omit_defaults=True, tag="ended"):
+    """An order ended before anything of it was sent."""
+
+    client_order_id: str
+    status: OrderStatus
+    reason: str
+
+
+class CancelRequested(Change, frozen=True, kw_only=True, omit_defaults=True, tag="cancel_requested"):
+    """A cancel waits for the order's outcome, or is on its way."""
+
+    client_order_id: str
+
+
+class Tombstone(Change, frozen=True, kw_only=True, omit_defaults=True, tag="tombstone"):
+    """A cancel came for an identity not known here, so that a late place will not trade."""
+
+    client_order_id: str
+
+
+class Doubted(Change, frozen=True, kw_only=True, omit_defaults=True, tag="doubted"):
+    """A send window closed without an answer: the order is `unknown` now."""
+
+    client_order_id: str
+    token: str
+
+
+class Queued(Change, frozen=True, kw_only=True, omit_defaults=True, tag="queued"):
+    """An order still to be sent got a new entry."""
+
+    client_order_id: str
+    entry: str
+
+
+class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="updated"):
+    """Evidence moved an order.
+
+    Attributes:
+        facts: what was applied, in order.
+        evidence: the entries they came from.
+        status: the order's status after it.
+        filled: sum of its executions after it, canonical text.
+        position: key of the position it moved, if it did.
+        position_quantity: that position's quantity after the whole call, canonical text.
+        now_ms: the time the fold used for what depends on it.
+    """
+
+    client_order_id: str
+    strategy: str
+    symbol: str
+    facts: tuple[Execution | OrderReport | Command, ...]
+    evidence: tuple[str, ...]
+    status: OrderStatus
+    filled: str
+    now_ms: int
+    position: str = ""
+    position_quantity: str = ""
+    anomalies: tuple[str, ...] = ()
+
+
+class Parked(Change, frozen=True, kw_only=True, omit_defaults=True, tag="parked"):
+    """An execution waits for its order to become known."""
+
+    execution: Execution
+    evidence: str
+
+
+class Passed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="passed"):
+    """Evidence that says nothing about an order, and why."""
+
+    evidence: str
+    reason: str
+
+
+class Quarantined(Change, frozen=True, kw_only=True, omit_defaults=True, tag="quarantined"):
+    """An entry that could not be used; its bytes are in `quarantine`."""
+
+    stream: str
+    entry: str
+    reason: str
+
+
+class Opened(Change, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):
+    """The account was reconciled for this history of the server; claims may go out."""
+
+    history: str
+
+
+AnyChange = (
+    Created
+    | Claimed
+    | Ended
+    | CancelRequested
+    | Tombstone
+    | Doubted
+    | Queued
+    | Updated
+    | Parked
+    | Passed
+    | Quarantined
+    | Opened
+)
+
+
+class JournalEntry(Struct, frozen=True, kw_only=True):
+    """The `data` of one entry of `events`.
+
+    Attributes:
+        v: format version.
+        script: which script wrote it.
+        at_ms: the server's clock.
+        changes: what it did, in order.
+    """
+
+    v: int
+    script: str
+    at_ms: int
+    changes: tuple[AnyChange, ...]
+
+
+FORMAT_VERSION = 1
+
+_decoder = msgspec.json.Decoder(JournalEntry)
+
+
+def decode(data: bytes) -> JournalEntry:
+    """Decode one entry of `events`.
+
+    Raises:
+        msgspec.ValidationError: it is not of a version this code knows.
+    """
+    return _decoder.decode(data)

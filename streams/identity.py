@@ -1,0 +1,93 @@
+"""Identity: the client order id and the fingerprint of an intent. Pure.
+
+Both are digests of a canonical encoding: a JSON array of texts, so that parts cannot run into each
+other, with amounts in their one canonical text and times in UTC milliseconds.
+"""
+
+import hashlib
+import math
+
+import msgspec
+
+from streams.errors import BadIntent
+from streams.money import text
+from streams.schemas import Cancel, ClientOrderId, IdRule, Place, epoch_ms
+
+DIGEST_BITS = 128
+# Below this a birthday among 10 million orders stops being unthinkable; a venue that leaves less is named.
+STRENGTH_BITS_MIN = 80
+
+_encode = msgspec.json.Encoder().encode
+
+
+def client_order_id(intent: Place | Cancel, rule: IdRule) -> ClientOrderId:
+    """Derive the client order id of an intent for one venue.
+
+    Args:
+        intent: a place, or a cancel that names its order either way.
+        rule: the venue's charset, length and our prefix.
+
+    Returns:
+        The same id for the same account, strategy, signal id and leg, in every process and for ever.
+
+    Raises:
+        BadIntent: a cancel names an id that is not ours.
+    """
+    if isinstance(intent, Cancel) and intent.client_order_id is not None:
+        if not is_ours(intent.client_order_id, rule):
+            raise BadIntent(f"{intent.client_order_id!r} is not an order of fillonce; its ids begin with {rule.prefix}")
+        return ClientOrderId(intent.client_order_id)
+    parts = ["order", intent.account, intent.strategy or "", intent.signal_id or "", intent.leg]
+    return ClientOrderId(rule.prefix + _render(_digest(parts), rule))
+
+
+def fingerprint(intent: Place) -> str:
+    """Digest everything that affects the order: 32 hexadecimal digits. Tags do not affect it."""
+    parts = [
+        "terms",
+        str(epoch_ms(intent.signal_time)),
+        str(intent.valid_until_ms),
+        intent.symbol,
+        intent.side,
+        intent.type,
+        text(intent.quantity),
+        "" if intent.price is None else text(intent.price),
+        intent.time_in_force,
+        str(intent.post_only),
+        str(intent.reduce_only),
+        intent.position_side,
+        intent.rounding or "",
+    ]
+    return _digest(parts).hex()
+
+
+def is_ours(client_id: str | None, rule: IdRule) -> bool:
+    """Tell our ids from those of other systems, and of the venue itself, by prefix, length and charset."""
+    return (
+        client_id is not None
+        and client_id.startswith(rule.prefix)
+        and len(client_id) == len(rule.prefix) + _digits(rule)
+        and all(sign in rule.charset for sign in client_id[len(rule.prefix) :])
+    )
+
+
+def strength_bits(rule: IdRule) -> int:
+    """Say how many bits of the digest the venue's rule leaves room for."""
+    return min(DIGEST_BITS, math.floor((rule.length_max - len(rule.prefix)) * math.log2(len(rule.charset))))
+
+
+def _digits(rule: IdRule) -> int:
+    wanted = math.ceil(DIGEST_BITS / math.log2(len(rule.charset)))
+    return min(wanted, rule.length_max - len(rule.prefix))
+
+
+def _render(digest: bytes, rule: IdRule) -> str:
+    number, base, signs = int.from_bytes(digest), len(rule.charset), []
+    for _ in range(_digits(rule)):
+        number, place = divmod(number, base)
+        signs.append(rule.charset[place])
+    return "".join(signs)
+
+
+def _digest(parts: list[str]) -> bytes:
+    return hashlib.sha256(b"fillonce 1 " + _encode(parts)).digest()[: DIGEST_BITS // 8]

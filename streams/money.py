@@ -1,0 +1,44 @@
+"""Money: one canonical text for every decimal, and the one context calculations use. Pure.
+
+1, 1.0 and 1.00 are one quantity, so they have one text. Every stored amount is written by `plain`.
+"""
+
+import decimal
+from decimal import Decimal
+
+# 80 digits hold any quantity times any price within the bounds exactly; half-even so that a sum has no bias.
+CONTEXT = decimal.Context(prec=80, rounding=decimal.ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999)
+
+ZERO = Decimal(0)
+# Beyond these an amount is a mistake, not a wish: no venue lists 10^20 units or 10^-20 steps.
+DIGITS_MAX = 20
+
+
+def plain(amount: Decimal) -> Decimal:
+    """Give the canonical form: no exponent, no trailing zeros, no negative zero.
+
+    Args:
+        amount: any finite decimal.
+
+    Returns:
+        An equal decimal whose `str` is the canonical text ("100", "0.5", "0").
+    """
+    if not amount:
+        return ZERO
+    short = amount.normalize(CONTEXT)
+    return short.quantize(Decimal(1), context=CONTEXT) if short.as_tuple().exponent > 0 else short  # type: ignore[operator]  # finite amounts have an integer exponent
+
+
+def text(amount: Decimal) -> str:
+    """Write the canonical text of `amount`, never in scientific notation."""
+    return f"{plain(amount):f}"
+
+
+def in_bounds(amount: Decimal) -> bool:
+    """Say whether `amount` is finite, positive and of a size and precision a venue could mean."""
+    if not amount.is_finite() or amount <= 0 or not -DIGITS_MAX <= amount.adjusted() < DIGITS_MAX:
+        return False
+    short = amount.normalize(CONTEXT)
+    exponent = short.as_tuple().exponent
+    # More digits than the context holds would be rounded wherever the amount is written.
+    return short == amount and isinstance(exponent, int) and exponent >= -DIGITS_MAX

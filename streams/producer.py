@@ -1,0 +1,174 @@
+"""Publishing intents from Python: the answer is the order as it stands, not a flag."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from streams import codec, store
+from streams.errors import BadIntent, HistoryChanged, IntentConflict, StoreError, StoreUnreachable
+from streams.identity import client_order_id, fingerprint
+from streams.keys import AccountKeys
+from streams.record import NEW_STATE, NEW_STATE_TEXT
+from streams.schemas import AccountInfo, Cancel, ClientOrderId, Intent, Order, Place
+from streams.scripts import BATCH_MAX, Conflict, Known, Published, PublishItem, PublishVerdict, Scripts
+
+# The gateways have that long to take an intent before the sweep asks whether its entry is still there.
+FIRST_LOOK_MS = 15_000
+RETRY_MS = 50
+
+
+class Receipt(Struct, frozen=True):
+    """What became of one published intent.
+
+    Attributes:
+        client_order_id: identity of the order it speaks of.
+        duplicate: it was an order before this call.
+        order: as it stands; None for a cancel, which the gateways decide.
+    """
+
+    client_order_id: ClientOrderId
+    duplicate: bool
+    order: Order | None
+
+
+class IntentProducer:
+    """Publishes intents of any account; safe to call again with the same intents, in any process, for ever."""
+
+    def __init__(self, redis: Redis, *, timeout_ms: int = 2_000) -> None:
+        """Bind it.
+
+        Args:
+            redis: a client without retries (`streams.connection.connect`).
+            timeout_ms: after it a call gives up with one sentence.
+        """
+        self._redis, self._timeout_ms = redis, timeout_ms
+        self._infos: dict[str, AccountInfo] = {}
+        self._symbols: dict[str, frozenset[str]] = {}
+
+    async def place(self, intent: Place) -> Receipt:
+        """Publish one place.
+
+        Raises:
+            IntentConflict: the identity is taken by another order.
+            BadIntent: unknown account or symbol.
+            StoreUnreachable: Redis gave no answer within the timeout; publish again, it cannot become two orders.
+        """
+        [receipt] = await self.publish([intent])
+        if isinstance(receipt, IntentConflict):
+            raise receipt
+        return receipt
+
+    async def cancel(self, intent: Cancel) -> Receipt:
+        """Publish one cancel."""
+        [receipt] = await self.publish([intent])
+        assert isinstance(receipt, Receipt)
+        return receipt
+
+    async def publish(self, intents: Sequence[Intent]) -> list[Receipt | IntentConflict]:
+        """Publish intents of one account in batches, one round trip each.
+
+        Returns:
+            One receipt per intent, in order; a conflict is returned, so that it does not hide the others.
+        """
+        if not intents:
+            return []
+        account = intents[0].account
+        if any(one.account != account for one in intents):
+            raise BadIntent("One publish call is for one account; group the intents by account.")
+        try:
+            async with asyncio.timeout(self._timeout_ms / 1000):
+                info = await self._info(account, {one.symbol for one in intents if isinstance(one, Place)})
+                receipts: list[Receipt | IntentConflict] = []
+                for start in range(0, len(intents), BATCH_MAX):
+                    receipts += await self._publish(account, info, intents[start : start + BATCH_MAX])
+                return receipts
+        except TimeoutError:
+            raise StoreUnreachable(
+                f"Redis took no intent within {self._timeout_ms} ms; publish again, it cannot become two orders."
+            ) from None
+        except RedisError as error:
+            raise StoreUnreachable(f"Redis cannot be asked ({type(error).__name__}); is the server up?") from error
+
+    async def _publish(
+        self, account: str, info: AccountInfo, intents: Sequence[Intent]
+    ) -> list[Receipt | IntentConflict]:
+        items = [publish_item(one, info) for one in intents]
+        scripts, call_id = Scripts(self._redis, AccountKeys(account)), secrets.token_urlsafe(6)
+        while True:
+            try:
+                verdicts = await scripts.publish(items, call_id, FIRST_LOOK_MS)
+            except (StoreUnreachable, HistoryChanged) as error:
+                # The same call again: the script knows its id and answers as it did, or would have.
+                await self._pause(error)
+                continue
+            return [_receipt(*one) for one in zip(intents, items, verdicts, strict=True)]
+
+    async def _pause(self, error: StoreError) -> None:
+        try:
+            await asyncio.sleep(RETRY_MS / 1000)
+        except asyncio.CancelledError:
+            raise error from None
+
+    async def _info(self, account: str, symbols: set[str]) -> AccountInfo:
+        if account not in self._infos:
+            known = await store.accounts(self._redis)
+            if account not in known:
+                names = ", ".join(sorted(known)) or "none yet; start `fillonce run` first"
+                raise BadIntent(f"Unknown account {account}; known: {names}.")
+            self._infos = known
+        if not symbols <= self._symbols.get(account, frozenset()):
+            table = await store.Store(self._redis, AccountKeys(account)).instruments()
+            self._symbols[account] = frozenset(one.symbol for one in table)
+            if strange := sorted(symbols - self._symbols[account]):
+                raise BadIntent(f"Unknown symbol {strange[0]} at {account}; it trades {_some(self._symbols[account])}.")
+        return self._infos[account]
+
+
+def publish_item(intent: Intent, info: AccountInfo) -> PublishItem:
+    """Work out everything that follows from an intent alone; `claim` uses it too, for what came by bare XADD."""
+    data, identity = codec.encode_text(intent), client_order_id(intent, info.id_rule)
+    if isinstance(intent, Cancel):
+        return PublishItem(data=data, client_order_id=identity)
+    print_ = fingerprint(intent)
+    return PublishItem(
+        data=data,
+        client_order_id=identity,
+        fingerprint=print_,
+        valid_until_ms=intent.valid_until_ms,
+        terms=data,
+        state=NEW_STATE_TEXT,
+        digest=codec.birth_digest(print_, NEW_STATE_TEXT),
+    )
+
+
+def _receipt(intent: Intent, item: PublishItem, verdict: PublishVerdict) -> Receipt | IntentConflict:
+    identity = ClientOrderId(item.client_order_id)
+    match verdict:
+        case Known(order):
+            return Receipt(identity, duplicate=True, order=order)
+        case Conflict(stored):
+            return IntentConflict(item.client_order_id, stored, item.fingerprint)
+        case Published() if isinstance(intent, Cancel):
+            return Receipt(identity, duplicate=False, order=None)
+        case Published(entry):
+            assert isinstance(intent, Place)
+            order = Order(
+                client_order_id=identity,
+                terms=intent,
+                status="created",
+                state=NEW_STATE,
+                digest=item.digest,
+                fingerprint=item.fingerprint,
+                entry=entry,
+                valid_until_ms=item.valid_until_ms,
+            )
+            return Receipt(identity, duplicate=False, order=order)
+
+
+def _some(names: frozenset[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")

@@ -1,0 +1,374 @@
+"""The producer's contract and the words every stream shares: intents, outcomes, facts, orders. Pure.
+
+Structs are frozen. What comes from outside is strict (unknown fields are refused); amounts are decimals
+written as JSON strings, times are RFC 3339 in an intent and integers with their unit elsewhere.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Literal, NewType
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streams.money import ZERO, in_bounds
+
+ClientOrderId = NewType("ClientOrderId", str)  # ours, made before anything is sent
+VenueOrderId = NewType("VenueOrderId", str)  # the venue's, unique per symbol at best
+Token = NewType("Token", str)  # of one claim, random, never used again
+
+Side = Literal["buy", "sell"]
+OrderType = Literal["limit", "market"]
+TimeInForce = Literal["gtc", "ioc", "fok", "gtd"]
+PositionSide = Literal["net", "long", "short"]
+Rounding = Literal["down", "nearest"]
+
+# A word of an identity: printable, and short enough for a log line.
+Word = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[!-~]([ -~]*[!-~])?(?!\n)$")]
+# `venue.name`; the pattern keeps it inside one hash tag of a key.
+AccountName = Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*\.[A-Za-z0-9_-]+(?!\n)$")]
+Symbol = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Z0-9]+/[A-Z0-9]+(:[A-Z0-9-]+)?(?!\n)$")]
+Instant = Annotated[datetime, Meta(tz=True)]
+
+VALID_FOR_DEFAULT = timedelta(hours=1)
+TAGS_MAX = 16
+
+
+class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="place", tag_field="kind"):
+    """A strategy's decision to have an order at the venue.
+
+    Attributes:
+        account: `venue.name`, for example `binance.main`.
+        strategy: who decided.
+        signal_id: the strategy's own id of the signal; the same signal has the same id, however often it is sent.
+        signal_time: when the signal was true (with a time zone), not when it was sent.
+        leg: tells the orders of one signal apart.
+        symbol: unified, `BTC/USDT` (spot) or `BTC/USDT:USDT` (perpetual).
+        side: `buy` or `sell`.
+        type: `limit` or `market`.
+        quantity: in base units (contracts for derivatives), as a decimal string.
+        price: of a limit order, in quote units, as a decimal string.
+        time_in_force: `gtc`, `ioc`, `fok`, or `gtd` (good until `valid_until`).
+        post_only: refuse rather than take liquidity.
+        reduce_only: never increase the position.
+        position_side: `net`, or `long`/`short` at venues with two positions a symbol.
+        valid_until: after it the intent is expired, not sent; default one hour after `signal_time`.
+        rounding: how to bring an amount onto the venue's grid; without it an off-grid amount is rejected.
+        tags: free words for the strategy's own book-keeping; they do not affect the order.
+    """
+
+    account: AccountName
+    strategy: Word
+    signal_id: Word
+    signal_time: Instant
+    symbol: Symbol
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    price: Decimal | None = None
+    leg: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*(?!\n)$")] = ""
+    time_in_force: TimeInForce = "gtc"
+    post_only: bool = False
+    reduce_only: bool = False
+    position_side: PositionSide = "net"
+    valid_until: Instant | None = None
+    rounding: Rounding | None = None
+    tags: dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=256)]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse what could never become an order; msgspec turns the sentence into a ValidationError."""
+        if not in_bounds(self.quantity):
+            raise ValueError(f"quantity must be a positive decimal of ordinary size, not {self.quantity}")
+        if self.price is not None and not in_bounds(self.price):
+            raise ValueError(f"price must be a positive decimal of ordinary size, not {self.price}")
+        if (self.type == "limit") != (self.price is not None):
+            raise ValueError("a limit order needs a price" if self.type == "limit" else "a market order has no price")
+        if self.type == "market" and (self.post_only or self.time_in_force in ("gtd", "fok")):
+            raise ValueError("a market order cannot be post_only, fok or gtd")
+        if self.post_only and self.time_in_force in ("ioc", "fok"):
+            raise ValueError(f"post_only and {self.time_in_force} contradict each other")
+        if len(self.tags) > TAGS_MAX:
+            raise ValueError(f"at most {TAGS_MAX} tags")
+        for name, moment in (("signal_time", self.signal_time), ("valid_until", self.valid_until)):
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError(f"{name} needs a time zone, for example {moment.isoformat()}Z")
+        if self.valid_until is not None and self.valid_until <= self.signal_time:
+            raise ValueError("valid_until must be later than signal_time")
+
+    @property
+    def valid_until_ms(self) -> int:
+        """End of validity in UTC milliseconds; from the signal, never from the time of publishing."""
+        if self.valid_until is not None:
+            return epoch_ms(self.valid_until)
+        return epoch_ms(self.signal_time) + VALID_FOR_DEFAULT // timedelta(milliseconds=1)
+
+
+class Cancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="cancel", tag_field="kind"):
+    """A wish to end an order, named by its client order id or by the identity of the intent that made it."""
+
+    account: AccountName
+    client_order_id: Annotated[str, Meta(max_length=64)] | None = None
+    strategy: Word | None = None
+    signal_id: Word | None = None
+    leg: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*(?!\n)$")] = ""
+
+    def __post_init__(self) -> None:
+        """Exactly one way of naming the order."""
+        by_id = self.client_order_id is not None
+        by_identity = self.strategy is not None and self.signal_id is not None
+        parts = self.strategy is not None or self.signal_id is not None or self.leg != ""
+        if by_id == by_identity or (by_id and parts):
+            raise ValueError("a cancel names its order by client_order_id, or by strategy and signal_id (and leg)")
+
+
+Intent = Place | Cancel
+
+
+class Accepted(Struct, frozen=True, tag="accepted"):
+    """The venue has the order; its own words are in the raw payload beside this."""
+
+
+class Refused(Struct, frozen=True, tag="refused"):
+    """The venue's code is on its allow-list of codes that prove the command had no effect."""
+
+    code: str
+    reason: str
+
+
+class Duplicate(Struct, frozen=True, tag="duplicate"):
+    """The venue already knows this client order id: an earlier attempt landed, look it up."""
+
+    code: str
+
+
+class Throttled(Struct, frozen=True, tag="throttled"):
+    """The venue did not process the command for its rate limit."""
+
+    retry_after_ms: int
+
+
+class NotSent(Struct, frozen=True, tag="not_sent"):
+    """Nothing reached the venue: no byte left, or the venue refused the request as too late."""
+
+    reason: str
+
+
+class Unknown(Struct, frozen=True, tag="unknown"):
+    """Could not tell. The order may be live."""
+
+    reason: str
+
+
+class Absent(Struct, frozen=True, tag="absent"):
+    """Looked for by rule R2 and not there; `begun_at_ms` is when the first look-up began (server's clock)."""
+
+    begun_at_ms: int
+
+
+Outcome = Accepted | Refused | Duplicate | Throttled | NotSent | Unknown | Absent
+
+Source = Literal["answer", "stream", "lookup", "backfill", "ingest"]
+
+
+class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="command"):
+    """Which claim an answer speaks of, and what it says of it."""
+
+    client_order_id: str
+    token: str
+    outcome: Outcome
+    kind: Literal["place", "cancel"] = "place"
+
+
+class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The `data` field of an entry of `evidence`; the venue's own bytes stand beside it in `raw`.
+
+    Attributes:
+        source: how we came to it.
+        format: how `raw` is to be decoded, for example `binance.execution`; empty when there is no payload.
+        received_at_ns: wall clock of the process that received it, UTC.
+        connection: which connection a stream frame came by.
+        command: the claim it answers, if it is an answer.
+    """
+
+    source: Source
+    received_at_ns: int
+    format: str = ""
+    connection: str = ""
+    command: Command | None = None
+
+
+VenueStatus = Literal["open", "partially_filled", "filled", "cancelled", "rejected", "expired"]
+
+
+class Execution(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="execution"):
+    """One trade of one order, as the venue states it.
+
+    Attributes:
+        venue_symbol: the venue's spelling.
+        venue_order_id: of the order it belongs to.
+        trade_id: the venue's, unique per symbol; both sides of a self-trade share it.
+        client_order_id: where the payload names it.
+        side: of our order.
+        quantity: base units, positive.
+        price: quote units.
+        fee: positive is a cost, negative a rebate; None when not told.
+        fee_asset: the currency of `fee`.
+        maker: True when our order was resting; None when not told.
+        executed_at_ms: the venue's time.
+    """
+
+    venue_symbol: str
+    venue_order_id: str
+    trade_id: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    executed_at_ms: int
+    client_order_id: str | None = None
+    fee: Decimal | None = None
+    fee_asset: str | None = None
+    maker: bool | None = None
+
+    @property
+    def execution_id(self) -> str:
+        """Identity within account and symbol: order id and trade id, because a self-trade shares the latter."""
+        return f"{self.venue_order_id}:{self.trade_id}"
+
+
+class OrderReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="report"):
+    """The venue's statement of an order's status; its cumulative figure is a check, never a sum."""
+
+    venue_symbol: str
+    venue_order_id: str
+    status: VenueStatus
+    filled: Decimal
+    reported_at_ms: int
+    client_order_id: str | None = None
+    reason: str = ""
+
+
+class Ignored(Struct, frozen=True, omit_defaults=True, tag="ignored"):
+    """A payload that says nothing about an order: a balance, an echo, a keep-alive."""
+
+    reason: str
+
+
+Fact = Execution | OrderReport | Ignored
+
+OrderStatus = Literal[
+    "created", "submitting", "unknown", "open", "partially_filled", "filled", "cancelled", "rejected", "expired"
+]
+TERMINAL: frozenset[str] = frozenset({"filled", "cancelled", "rejected", "expired"})
+
+
+class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What evidence has shown of an order; owned by the commit, stored as canonical JSON.
+
+    Attributes:
+        venue_order_ids: every id the venue gave it, oldest first.
+        filled: sum of applied executions.
+        cost: sum of price times quantity of applied executions, in quote units.
+        fees: by asset.
+        reported: the venue's largest cumulative figure; above `filled` means executions are still to come.
+        ended: the venue's terminal word; an order it ended never becomes live again.
+        reported_at_ms: the venue's time of its newest report.
+        closed_token: the newest claim known to have had no effect.
+        reason: why it was refused, expired or lost.
+        anomalies: what must not happen and did.
+    """
+
+    venue_order_ids: tuple[str, ...] = ()
+    filled: Decimal = ZERO
+    cost: Decimal = ZERO
+    fees: dict[str, Decimal] = {}
+    reported: Decimal = ZERO
+    ended: Literal["filled", "cancelled", "rejected", "expired"] | None = None
+    reported_at_ms: int = 0
+    closed_token: str = ""
+    reason: str = ""
+    anomalies: tuple[str, ...] = ()
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """Our record of an intent's life, as one value.
+
+    `status`, `token`, `send_by_ms`, `cancel_requested` belong to the claim; `state` and `digest` to the commit.
+    `terms` is None only for the tombstone that a cancel of an identity not known here leaves.
+    """
+
+    client_order_id: str
+    terms: Place | None
+    status: OrderStatus
+    state: OrderState
+    digest: str
+    fingerprint: str = ""
+    entry: str = ""
+    token: str = ""
+    send_by_ms: int = 0
+    valid_until_ms: int = 0
+    cancel_requested: bool = False
+    sent: dict[str, str] = {}
+    refusal: str = ""
+
+    @property
+    def quantity(self) -> Decimal:
+        """The quantity that was or will be sent: the rounded one where rounding was asked for."""
+        if "quantity" in self.sent:
+            return Decimal(self.sent["quantity"])
+        return self.terms.quantity if self.terms else ZERO
+
+    @property
+    def reason(self) -> str:
+        """Why it ended or was refused, ours or the venue's words; empty when there is nothing to say."""
+        return self.refusal or self.state.reason
+
+    @property
+    def live(self) -> bool:
+        """Whether it can still trade, or executions it already had are still to come."""
+        return self.status not in TERMINAL or self.state.filled < self.state.reported
+
+
+class Position(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the fills of one symbol (and side) add up to.
+
+    Attributes:
+        quantity: base units, negative when short.
+        entry_cost: quote units paid for what is held (negative when short), by average cost.
+        realized: quote units earned by closed quantity, fees not taken off.
+        fees: by asset.
+    """
+
+    quantity: Decimal = ZERO
+    entry_cost: Decimal = ZERO
+    realized: Decimal = ZERO
+    fees: dict[str, Decimal] = {}
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Turn a time with a zone into whole UTC milliseconds."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def from_ms(at_ms: int) -> datetime:
+    """Turn UTC milliseconds into a time with a zone."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+
+
+class IdRule(Struct, frozen=True, kw_only=True):
+    """What a venue allows in a client order id, and the prefix that tells ours from foreign ones."""
+
+    charset: str
+    length_max: int
+    prefix: str
+
+
+class AccountInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a producer must know of an account; kept in the registry `fillonce:accounts`."""
+
+    venue: str
+    id_rule: IdRule
+
+
+def json_schema() -> dict[str, object]:
+    """JSON Schema of an entry of `intents`, for producers in any language."""
+    return msgspec.json.schema(Intent)

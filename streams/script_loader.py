@@ -1,0 +1,77 @@
+"""Loads the Lua files and calls them by name: once per server, healed when the server forgot them."""
+
+import hashlib
+import importlib.resources
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from streams.errors import ContractError, HistoryChanged, LeaseLost, StoreUnreachable
+
+NAMES = ("publish", "claim", "settle", "commit", "park", "quarantine", "sweep", "lease", "gate")
+
+_INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
+
+
+class Source(Struct, frozen=True):
+    """One script: its text with includes in place, and the SHA-1 Redis knows it by."""
+
+    name: str
+    text: str
+    sha: str
+
+
+@cache
+def load(name: str) -> Source:
+    """Read one script of the `lua` package."""
+    folder = importlib.resources.files("lua")
+    body = (folder / f"{name}.lua").read_text()
+    text = _INCLUDE.sub(lambda found: (folder / "include" / f"{found[1]}.lua").read_text().rstrip(), body)
+    return Source(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+async def call(redis: Redis, name: str, keys: Sequence[str], args: Sequence[bytes | str | int]) -> Any:
+    """Run a script once.
+
+    A server that does not know it (restarted, flushed, promoted) refuses before anything runs, so loading it
+    and calling again is safe. Nothing else is called again here: after a timeout only the caller knows
+    whether the same call finds its stored result.
+
+    Raises:
+        HistoryChanged, LeaseLost: the script refused; it wrote nothing.
+        StoreUnreachable: no answer, or the server refuses writes. It may have run.
+        ContractError: the script failed.
+    """
+    source = load(name)
+    try:
+        try:
+            return await redis.evalsha(source.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            await redis.script_load(source.text)
+            return await redis.evalsha(source.sha, len(keys), *keys, *args)
+    except ResponseError as error:
+        raise _explained(name, error) from None
+    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        raise StoreUnreachable(f"Redis did not answer {name}: {type(error).__name__}; is the server up?") from error
+
+
+def _explained(name: str, error: ResponseError) -> Exception:
+    text = str(error)
+    if text.startswith("HISTORY_CHANGED"):
+        return HistoryChanged("The server restarted or was replaced; trading waits until the account is reconciled.")
+    if text.startswith("LEASE_LOST"):
+        return LeaseLost("Another ledger leads this account.")
+    if isinstance(error, OutOfMemoryError) or "OOM" in text:
+        return StoreUnreachable("Redis is full: raise maxmemory or trim; nothing was written.")
+    if isinstance(error, ReadOnlyError):
+        return StoreUnreachable("Redis is a read-only replica: point the settings at the primary.")
+    if text.startswith(("LOADING", "BUSY", "MASTERDOWN", "MISCONF", "CLUSTERDOWN")):
+        return StoreUnreachable(f"Redis refuses writes for now: {text.partition('.')[0]}.")
+    return ContractError(f"Script {name} failed: {text}")

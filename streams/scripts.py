@@ -1,0 +1,300 @@
+"""The scripts as typed calls: plans in, verdicts out. The only place where an answer becomes a type.
+
+Each method is one script and one round trip. Plans are msgpack; the Lua header of each file is the contract.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from streams.errors import ContractError
+from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+from streams.record import to_order
+from streams.schemas import Order
+from streams.script_loader import call
+
+BATCH_MAX = 256  # entries of one call; it keeps a call under a few ms, so that nobody else waits long
+PARKED_MAX = 500  # executions that may wait for one order; an iceberg in small pieces stays below it
+
+
+class PublishItem(Struct, frozen=True, kw_only=True):
+    """One intent of a publish call; a cancel has no terms."""
+
+    data: str
+    client_order_id: str = ""
+    fingerprint: str = ""
+    valid_until_ms: int = 0
+    terms: str = ""
+    state: str = ""
+    digest: str = ""
+
+
+class Published(Struct, frozen=True):
+    """An order now (or a cancel, queued)."""
+
+    entry: str
+
+
+class Known(Struct, frozen=True):
+    """Was an order already; here it is as it stands."""
+
+    order: Order
+
+
+class Conflict(Struct, frozen=True):
+    """The identity is taken by other content."""
+
+    stored: str
+
+
+PublishVerdict = Published | Known | Conflict
+
+
+class ClaimItem(Struct, frozen=True, kw_only=True):
+    """One entry of `intents` to be claimed."""
+
+    command: Literal["place", "cancel"]
+    entry: str
+    token: str
+    client_order_id: str
+    fingerprint: str = ""
+    valid_until_ms: int = 0
+    terms: str = ""
+    state: str = ""
+    digest: str = ""
+    sent: str = "{}"
+    refusal: str = ""
+
+
+class Claimed(Struct, frozen=True):
+    """Send it, until `send_by_ms`."""
+
+    order: Order
+    opened_at_ms: int
+    send_by_ms: int
+
+
+class Busy(Struct, frozen=True):
+    """Another claim of it is open."""
+
+
+class Done(Struct, frozen=True):
+    """Nothing is to be sent; the entry is acknowledged."""
+
+    status: str
+
+
+ClaimVerdict = Claimed | Busy | Conflict | Done
+
+
+class Mapping(Struct, frozen=True, array_like=True):
+    """A venue order id that a commit learns, and the parked set that it folded."""
+
+    venue_order_key: int
+    parked_key: int
+    parked_digest: str
+
+
+class OrderPlan(Struct, frozen=True, kw_only=True, array_like=True):
+    """One order of a commit; numbers name keys of the plan, from 1."""
+
+    key: int
+    client_order_id: str
+    status: str
+    token: str
+    digest: str
+    new_status: str
+    new_state: str
+    new_digest: str
+    next_look_ms: int
+    executions: tuple[str, ...] = ()
+    change: str = ""
+    mappings: tuple[Mapping, ...] = ()
+    position: int = 0
+
+
+class PositionPlan(Struct, frozen=True, array_like=True):
+    """One position of a commit."""
+
+    key: int
+    digest: str
+    new_state: str
+    new_digest: str
+
+
+class EntryPlan(Struct, frozen=True, array_like=True):
+    """One entry of `evidence` and what proves that it may be acknowledged."""
+
+    entry: str
+    order: int
+    execution: str = ""
+
+
+class CommitPlan(Struct, frozen=True, kw_only=True):
+    """A folded batch."""
+
+    keys: Sequence[str]
+    orders: Sequence[OrderPlan]
+    positions: Sequence[PositionPlan]
+    entries: Sequence[EntryPlan]
+    passed: Sequence[str] = ()
+
+
+class ParkPlan(Struct, frozen=True, kw_only=True):
+    """Executions of one order that is not known here; each is (execution id, execution, change)."""
+
+    entry: str
+    parked_key: str
+    venue_order_key: str
+    order_key: str | None
+    executions: Sequence[tuple[str, str, str]]
+
+
+class Committed(Struct, frozen=True):
+    """Verdict per order: 1 written, 2 written before, 0 stale; and how many entries are acknowledged."""
+
+    verdicts: Sequence[int]
+    acknowledged: int
+
+
+class Look(Struct, frozen=True):
+    """Ask the venue about this order."""
+
+    order: Order
+
+
+class Lease(Struct, frozen=True):
+    """Who leads the account, since which epoch, for how long."""
+
+    epoch: int
+    holder: str
+    left_ms: int
+
+
+_pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
+Args = Sequence[bytes | str | int]
+
+
+class Scripts:
+    """The scripts of one account on one connection."""
+
+    def __init__(self, redis: Redis, keys: AccountKeys) -> None:
+        """Bind them; nothing is sent yet."""
+        self._redis, self._keys = redis, keys
+
+    async def publish(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> list[PublishVerdict]:
+        """Publish intents. Repeating the call with the same `call_id` gives the same answer."""
+        keys, plan = self._four(), []
+        for item in items:
+            fields = msgspec.structs.asdict(item)
+            fields["key"] = len(keys) - 3 if item.terms else 0
+            plan.append(fields)
+            if item.terms:
+                keys.append(self._keys.order(item.client_order_id))
+        answers = await call(self._redis, "publish", keys, [_pack(plan), call_id, look_ms])
+        return [_publish_verdict(item.client_order_id, answer) for item, answer in zip(items, answers, strict=True)]
+
+    async def claim(self, items: Sequence[ClaimItem], gateway: str, window_ms: int, look_ms: int) -> list[ClaimVerdict]:
+        """Claim entries. Repeating the call with the same tokens gives the same claims."""
+        keys = self._four() + [self._keys.order(item.client_order_id) for item in items]
+        now, *answers = await call(self._redis, "claim", keys, [_pack(items), GATEWAYS, gateway, window_ms, look_ms])
+        return [_claim_verdict(item, int(now), answer) for item, answer in zip(items, answers, strict=True)]
+
+    async def settle(
+        self, *, client_order_id: str, entry: str, token: str, command: str, evidence: bytes, raw: bytes
+    ) -> bool:
+        """Append an answer to `evidence`; True when the intent's entry is acknowledged with it."""
+        k = self._keys
+        keys = [k.order(client_order_id), k.intents, k.evidence, k.control]
+        verdict, _ = await call(self._redis, "settle", keys, [GATEWAYS, entry, token, command, evidence, raw])
+        return bool(verdict == b"settled")
+
+    async def commit(self, plan: CommitPlan, epoch: int, lease_ms: int) -> Committed:
+        """Commit a folded batch."""
+        k = self._keys
+        keys = [k.evidence, k.events, k.control, k.live, k.parked_index, k.positions, *plan.keys]
+        packed = _pack((plan.orders, plan.positions, plan.entries))
+        args: Args = [packed, ",".join(plan.passed), LEDGERS, epoch, lease_ms]
+        verdicts, acknowledged = await call(self._redis, "commit", keys, args)
+        return Committed(verdicts, acknowledged)
+
+    async def park(self, plan: ParkPlan, epoch: int, lease_ms: int) -> Literal["parked", "known", "full"]:
+        """Park executions of one order that is not known here."""
+        k = self._keys
+        keys = [k.evidence, k.events, k.control, k.parked_index, plan.parked_key, plan.venue_order_key]
+        keys.append(plan.order_key or plan.venue_order_key)
+        args: Args = [LEDGERS, plan.entry, _pack(plan.executions), epoch, lease_ms, PARKED_MAX]
+        answer: bytes = await call(self._redis, "park", keys, args)
+        return answer.decode()  # type: ignore[return-value]  # the three words of the contract
+
+    async def quarantine(
+        self, *, stream: str, group: str, entry: str, reason: bytes, raw: bytes, change: bytes, epoch: int | None = None
+    ) -> bool:
+        """Quarantine an entry; False when somebody dealt with it before."""
+        k = self._keys
+        keys = [stream, k.quarantine, k.events, k.control]
+        args: Args = [group, entry, reason, raw, change, "" if epoch is None else epoch]
+        verdict, _ = await call(self._redis, "quarantine", keys, args)
+        return bool(verdict == b"quarantined")
+
+    async def sweep(
+        self, client_order_ids: Sequence[str], calm_ms: int, retry_min_ms: int, retry_max_ms: int
+    ) -> tuple[int, list[Look]]:
+        """Sweep orders that are due; the server's time in ms, and those to ask the venue about."""
+        keys = self._four() + [self._keys.order(one) for one in client_order_ids]
+        args: Args = [_pack(client_order_ids), GATEWAYS, calm_ms, retry_min_ms, retry_max_ms, self._keys.account]
+        now, *answers = await call(self._redis, "sweep", keys, args)
+        looks = [
+            Look(_order(one, answer[1:]))
+            for one, answer in zip(client_order_ids, answers, strict=True)
+            if answer[0] == b"look"
+        ]
+        return int(now), looks
+
+    async def lease(self, action: Literal["take", "release"], holder: str, lease_ms: int) -> Lease:
+        """Take, keep or give back the ledger's lease."""
+        epoch, owner, left = await call(self._redis, "lease", [self._keys.control], [action, holder, lease_ms])
+        return Lease(int(epoch), owner.decode(), int(left))
+
+    async def gate(self, history: str = "") -> tuple[bool, str, str]:
+        """Open the gate for `history`, or only ask: whether it is open, the server's history, the account's."""
+        verdict, ours, known = await call(self._redis, "gate", [self._keys.control, self._keys.events], [history])
+        return verdict == b"open", ours.decode(), known.decode()
+
+    def _four(self) -> list[str]:
+        k = self._keys
+        return [k.intents, k.events, k.control, k.live]
+
+
+def _publish_verdict(client_order_id: str, answer: list[bytes | None]) -> PublishVerdict:
+    match answer:
+        case [b"created" | b"queued", bytes(entry)]:
+            return Published(entry.decode())
+        case [b"conflict", bytes(stored)]:
+            return Conflict(stored.decode())
+        case [b"duplicate", *record]:
+            return Known(_order(client_order_id, record))
+    raise ContractError(f"publish answered {answer[:1]!r}")
+
+
+def _claim_verdict(item: ClaimItem, now_ms: int, answer: list[bytes | None]) -> ClaimVerdict:
+    match answer:
+        case [b"claimed", bytes(send_by), *record]:
+            return Claimed(_order(item.client_order_id, record), now_ms, int(send_by))
+        case [b"busy"]:
+            return Busy()
+        case [b"conflict", bytes(stored)]:
+            return Conflict(stored.decode())
+        case [b"done", bytes(status)]:
+            return Done(status.decode())
+    raise ContractError(f"claim answered {answer[:1]!r}")
+
+
+def _order(client_order_id: str, record: list[bytes | None]) -> Order:
+    order = to_order(client_order_id, record)
+    if order is None:
+        raise ContractError(f"a script returned no record for {client_order_id}")
+    return order

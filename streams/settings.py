@@ -1,0 +1,150 @@
+"""Settings: one frozen value, read once at the edge, checked whole, passed down by part. Pure but for reading files.
+
+A TOML file (default `fillonce.toml`), overridden by `FILLONCE_*`. Keys and secrets are never settings: they come
+from the environment or from a file that only its owner can read.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streams.errors import UsageError
+from streams.schemas import AccountName, Symbol
+
+FILE_DEFAULT = "fillonce.toml"
+PREFIX = "FILLONCE_"
+
+Ms = Annotated[int, Meta(ge=1, le=86_400_000)]
+Count = Annotated[int, Meta(ge=1, le=10_000)]
+
+
+class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One account.
+
+    Attributes:
+        symbols: unified symbols that may be traded; others are unknown here.
+        venue: name of the venue, or `module:attribute` of your own; default is the account's first part.
+        rest_url: base address of REST where it is not the venue's own.
+        stream_url: address of the private stream where it is not the venue's own.
+        credentials_file: JSON with `api_key` and `api_secret`, readable by its owner only; default is the environment.
+        send_window_ms: how long a claimed order may take to reach the venue.
+        request_timeout_ms: longest wait for a venue's answer.
+        in_flight_max: submissions one gateway has under way.
+        backfill_overlap_ms: how far before the last known good moment a gap is fetched; above the time a dead
+            stream can go unnoticed.
+    """
+
+    symbols: Annotated[tuple[Symbol, ...], Meta(min_length=1, max_length=5_000)]
+    venue: str = ""
+    rest_url: str = ""
+    stream_url: str = ""
+    credentials_file: str = ""
+    send_window_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
+    request_timeout_ms: Annotated[int, Meta(ge=50, le=60_000)] = 5_000
+    in_flight_max: Annotated[int, Meta(ge=1, le=1_000)] = 32
+    backfill_overlap_ms: Ms = 90_000
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set.
+
+    Attributes:
+        accounts: by name, `venue.name`.
+        data_dir: where the embedded server keeps its data.
+        redis_url: a server of your own; empty runs the embedded one.
+        gateways: gateway processes per account under `fillonce run`.
+        claim_idle_ms: an entry pending longer belonged to a worker that died; above every send window.
+        lease_ms: a ledger silent for longer is replaced.
+        calm_ms: how often an order in good standing is looked at.
+        lookup_retry_min_ms: shortest time between two look-ups of an unknown order.
+        lookup_retry_max_ms: longest.
+        batch_max: entries of one batch.
+        log_level: of the JSON logs on standard error.
+    """
+
+    accounts: dict[AccountName, AccountSettings] = {}
+    data_dir: str = ".fillonce"
+    redis_url: str = ""
+    redis_timeout_ms: Ms = 2_000
+    gateways: Annotated[int, Meta(ge=1, le=64)] = 2
+    claim_idle_ms: Ms = 15_000
+    lease_ms: Annotated[int, Meta(ge=500, le=60_000)] = 3_000
+    calm_ms: Ms = 30_000
+    lookup_retry_min_ms: Ms = 100
+    lookup_retry_max_ms: Ms = 5_000
+    batch_max: Annotated[int, Meta(ge=1, le=200)] = 128
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        for name, account in self.accounts.items():
+            if self.claim_idle_ms <= account.send_window_ms:
+                raise ValueError(
+                    f"claim_idle_ms ({self.claim_idle_ms}) must be above send_window_ms of {name} "
+                    f"({account.send_window_ms}): an entry must not be taken over while its window is open"
+                )
+        if self.lookup_retry_min_ms > self.lookup_retry_max_ms:
+            raise ValueError("lookup_retry_min_ms must not be above lookup_retry_max_ms")
+
+    def account(self, name: str) -> AccountSettings:
+        """Give one account's settings.
+
+        Raises:
+            UsageError: there is no such account.
+        """
+        if name not in self.accounts:
+            known = ", ".join(sorted(self.accounts)) or "none"
+            raise UsageError(f"No account {name} in the settings; there are: {known}.")
+        return self.accounts[name]
+
+
+def venue_name(account: str, settings: AccountSettings) -> str:
+    """Name the venue of an account."""
+    return settings.venue or account.partition(".")[0]
+
+
+def read(path: str | None, env: Mapping[str, str]) -> Settings:
+    """Read the settings file and the environment over it.
+
+    Args:
+        path: the file; None takes `FILLONCE_SETTINGS`, else `fillonce.toml` where it exists.
+        env: usually `os.environ`.
+
+    Raises:
+        UsageError: with the sentence that says what to correct.
+    """
+    name = path or env.get(PREFIX + "SETTINGS") or ""
+    given: dict[str, Any] = {}
+    file = Path(name or FILE_DEFAULT)
+    if name or file.exists():
+        given = _load(file)
+    for field in msgspec.structs.fields(Settings):
+        value = env.get(PREFIX + field.name.upper())
+        if value is not None:
+            given[field.name] = _parse_accounts(value) if field.name == "accounts" else value
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"Settings cannot be used: {error}.") from None
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"There is no settings file {file}; name another with --settings.") from None
+    except OSError as error:
+        raise UsageError(f"Cannot read {file}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not TOML: {error}.") from None
+
+
+def _parse_accounts(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise UsageError(f"{PREFIX}ACCOUNTS must be a JSON object of accounts.") from None

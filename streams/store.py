@@ -1,0 +1,138 @@
+"""Reading what is stored: orders, positions, the registry, and the figures `status` shows. Never writes state."""
+
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from streams.instrument import Instrument
+from streams.keys import ACCOUNTS, GATEWAYS, LEDGERS, AccountKeys
+from streams.record import FIELDS, to_order, to_position
+from streams.schemas import AccountInfo, Order, Position
+
+_account_info = msgspec.json.Decoder(AccountInfo)
+_instrument = msgspec.json.Decoder(Instrument)
+PAGE = 500
+
+
+class Store:
+    """Reads of one account."""
+
+    def __init__(self, redis: Redis, keys: AccountKeys) -> None:
+        """Bind it to a connection."""
+        self._redis, self._keys = redis, keys
+
+    async def orders(self, client_order_ids: Sequence[str]) -> list[Order | None]:
+        """Read records, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for one in client_order_ids:
+            pipe.hmget(self._keys.order(one), FIELDS)
+        rows = await pipe.execute()
+        return [to_order(one, row) for one, row in zip(client_order_ids, rows, strict=True)]
+
+    async def all_orders(self) -> list[Order]:
+        """Read every record of the account; for people and audits, not for a hot path."""
+        prefix = self._keys.order("")
+        ids = [
+            self._keys.order_id(key) async for key in self._redis.scan_iter(match=_literal(prefix) + "*", count=PAGE)
+        ]
+        found: list[Order] = []
+        for start in range(0, len(ids), PAGE):
+            found += [order for order in await self.orders(ids[start : start + PAGE]) if order is not None]
+        return found
+
+    async def positions(self) -> dict[str, Position]:
+        """Read every position, by symbol (`BTC/USDT`, or `BTC/USDT:USDT:long` at venues with two sides)."""
+        prefix = self._keys.position("")
+        keys = sorted(key.decode() for key in await _answer(self._redis.smembers(self._keys.positions)))
+        pipe = self._redis.pipeline(transaction=False)
+        for key in keys:
+            pipe.hmget(key, ("state", "digest"))
+        rows = await pipe.execute() if keys else []
+        return {key.removeprefix(prefix): to_position(row)[0] for key, row in zip(keys, rows, strict=True)}
+
+    async def due(self, now_ms: int, count: int) -> list[str]:
+        """Name the orders whose next look is due."""
+        rows: Any = await self._redis.zrangebyscore(self._keys.live, "-inf", now_ms, start=0, num=count)
+        return [row.decode() for row in rows]
+
+    async def now_ms(self) -> int:
+        """Ask the server's clock."""
+        seconds, micros = await self._redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def instruments(self) -> list[Instrument]:
+        """Read the instruments that were loaded from the venue."""
+        rows = await _answer(self._redis.hgetall(self._keys.instruments))
+        return [_instrument.decode(row) for field, row in rows.items() if field != b"version"]
+
+    async def backlog(self) -> dict[str, dict[str, int]]:
+        """Length, lag and pending entries of the account's two working streams."""
+        figures: dict[str, dict[str, int]] = {}
+        for name, stream, group in (
+            ("intents", self._keys.intents, GATEWAYS),
+            ("evidence", self._keys.evidence, LEDGERS),
+        ):
+            length = await self._redis.xlen(stream)
+            groups = await self._redis.xinfo_groups(stream) if length else []
+            row: dict[str, Any] = next((one for one in groups if one["name"] == group.encode()), {})
+            lag = row.get("lag")
+            figures[name] = {
+                "length": length,
+                # Before a group exists, everything is still to be read.
+                "lag": length if not row or lag is None else int(lag),
+                "pending": int(row.get("pending", 0)),
+            }
+        return figures
+
+    async def parked(self) -> list[tuple[str, int, int]]:
+        """List parked orders: key's last part (`BTCUSDT:123`), executions waiting, server ms since they wait."""
+        prefix = self._keys.parked("", "").removesuffix(":")
+        rows: Any = await self._redis.zrange(self._keys.parked_index, 0, -1, withscores=True)
+        return [
+            (key.decode().removeprefix(prefix), await _answer(self._redis.hlen(key)), int(since)) for key, since in rows
+        ]
+
+
+async def register(
+    redis: Redis, account: str, info: AccountInfo, instruments: Sequence[Instrument], version: str
+) -> None:
+    """Tell producers of an account: its id rule, and what can be traded."""
+    keys = AccountKeys(account)
+    pipe = redis.pipeline(transaction=True)
+    pipe.delete(keys.instruments)
+    table: dict[Any, Any] = {one.symbol: msgspec.json.encode(one) for one in instruments}
+    pipe.hset(keys.instruments, mapping={**table, "version": version})
+    await pipe.execute()
+    await _answer(redis.hset(ACCOUNTS, account, msgspec.json.encode(info).decode()))
+
+
+async def instruments_version(redis: Redis, keys: AccountKeys) -> str:
+    """Read which version of the instruments is registered."""
+    version: bytes = await _answer(redis.hget(keys.instruments, "version")) or b""
+    return version.decode()
+
+
+async def accounts(redis: Redis) -> dict[str, AccountInfo]:
+    """Read the registry."""
+    rows = await _answer(redis.hgetall(ACCOUNTS))
+    return {name.decode(): _account_info.decode(info) for name, info in rows.items()}
+
+
+def counted(orders: Iterable[Order]) -> dict[str, int]:
+    """Count orders by status."""
+    counts: dict[str, int] = {}
+    for order in orders:
+        counts[order.status] = counts.get(order.status, 0) + 1
+    return counts
+
+
+def _literal(pattern: str) -> str:
+    """Escape what SCAN would take for a pattern."""
+    return "".join(f"\\{sign}" if sign in "*?[]\\" else sign for sign in pattern)
+
+
+async def _answer(reply: Awaitable[Any] | Any) -> Any:
+    """Await what redis-py declares as `Awaitable | value`."""
+    return await cast("Awaitable[Any]", reply)

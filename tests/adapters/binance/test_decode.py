@@ -1,0 +1,389 @@
+"""Binance's bytes into facts: exact values, what is refused, and that nothing else ever escapes."""
+
+import contextlib
+import json
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.binance.decode import decode
+from streams.errors import BadPayload
+from streams.schemas import Execution, Ignored, OrderReport
+
+FULL = {
+    "symbol": "BTCUSDT",
+    "orderId": 41,
+    "orderListId": -1,
+    "clientOrderId": "fo-abc",
+    "transactTime": 1_760_000_000_123,
+    "price": "0.00000000",
+    "origQty": "3.00000000",
+    "executedQty": "3.00000000",
+    "cummulativeQuoteQty": "300.30000000",
+    "status": "FILLED",
+    "timeInForce": "GTC",
+    "type": "MARKET",
+    "side": "SELL",
+    "fills": [
+        {"price": "100.10000000", "qty": "1.00000000", "commission": "0.1001", "commissionAsset": "USDT", "tradeId": 7},
+        {"price": "100.10000000", "qty": "2.00000000", "commission": "0.2002", "commissionAsset": "USDT", "tradeId": 8},
+    ],
+}
+CANCELLED = {
+    "symbol": "BTCUSDT",
+    "origClientOrderId": "fo-ours",
+    "orderId": 42,
+    "clientOrderId": "the-cancel",
+    "transactTime": 5,
+    "executedQty": "0.5",
+    "status": "CANCELED",
+    "side": "BUY",
+}
+TRADE = {
+    "symbol": "BNBBTC",
+    "id": 28_457,
+    "orderId": 100_234,
+    "price": "4.00000100",
+    "qty": "12.00000000",
+    "commission": "-0.10",
+    "commissionAsset": "BNB",
+    "time": 1_499_865_549_590,
+    "isBuyer": True,
+    "isMaker": False,
+}
+REPORT = {
+    "e": "executionReport",
+    "E": 1_760_000_000_500,
+    "s": "ETHBTC",
+    "c": "fo-abc",
+    "S": "BUY",
+    "C": "",
+    "x": "TRADE",
+    "X": "PARTIALLY_FILLED",
+    "r": "NONE",
+    "i": 4_293_153,
+    "l": "0.40000000",
+    "z": "0.70000000",
+    "L": "0.10264410",
+    "n": "0.00040000",
+    "N": "ETH",
+    "T": 1_760_000_000_499,
+    "t": 99,
+    "m": True,
+}
+USDM = {
+    "e": "ORDER_TRADE_UPDATE",
+    "E": 10,
+    "T": 9,
+    "o": {
+        "s": "BTCUSDT",
+        "c": "fo-x",
+        "S": "SELL",
+        "x": "TRADE",
+        "X": "FILLED",
+        "i": 8,
+        "l": "0.001",
+        "z": "0.001",
+        "L": "9910",
+        "n": "0.002",
+        "N": "USDT",
+        "T": 7,
+        "t": 6,
+        "m": False,
+        "ps": "LONG",
+    },
+}
+EVERY = [("binance.order", FULL), ("binance.order", CANCELLED), ("binance.trade", TRADE), ("binance.stream", REPORT)]
+EVERY += [("binance.stream", {"subscriptionId": 0, "event": REPORT}), ("binance.stream", USDM)]
+
+
+def _bytes(payload: Any, **changes: Any) -> bytes:
+    return json.dumps({**payload, **changes}).encode()
+
+
+def test_a_full_answer_gives_one_execution_a_fill_and_then_the_report() -> None:
+    """FULL: exact prices, fees and ids, taker side, and the cumulative figure last."""
+    first, second, report = decode("binance.order", _bytes(FULL))
+    assert first == Execution(
+        venue_symbol="BTCUSDT",
+        venue_order_id="41",
+        trade_id="7",
+        client_order_id="fo-abc",
+        side="sell",
+        quantity=Decimal(1),
+        price=Decimal("100.1"),
+        fee=Decimal("0.1001"),
+        fee_asset="USDT",
+        maker=False,
+        executed_at_ms=1_760_000_000_123,
+    )
+    assert isinstance(second, Execution)
+    assert (second.trade_id, second.quantity) == ("8", Decimal(2))
+    assert report == OrderReport(
+        venue_symbol="BTCUSDT",
+        venue_order_id="41",
+        status="filled",
+        filled=Decimal(3),
+        reported_at_ms=1_760_000_000_123,
+        client_order_id="fo-abc",
+    )
+
+
+def test_a_cancel_answer_speaks_of_the_order_and_not_of_the_cancel() -> None:
+    """DELETE: `origClientOrderId` is ours; `clientOrderId` names the cancel request."""
+    (report,) = decode("binance.order", _bytes(CANCELLED))
+    assert isinstance(report, OrderReport)
+    assert (report.client_order_id, report.status, report.filled) == ("fo-ours", "cancelled", Decimal("0.5"))
+
+
+def test_the_short_answer_proves_an_open_order() -> None:
+    """ACK has no status: the order exists and nothing of it has traded as far as told."""
+    ack = {"symbol": "BTCUSDT", "orderId": 1, "clientOrderId": "fo-a", "transactTime": 3}
+    (report,) = decode("binance.order", _bytes(ack))
+    assert isinstance(report, OrderReport)
+    assert (report.status, report.filled) == ("open", Decimal(0))
+
+
+def test_a_fill_without_a_trade_id_is_left_to_a_look_up() -> None:
+    """Without identity it cannot be counted once; the report's figure asks for it."""
+    fills = [{"price": "1", "qty": "3", "commission": "0", "commissionAsset": "BNB"}]
+    facts = decode("binance.order", _bytes(FULL, fills=fills))
+    assert [type(fact) for fact in facts] == [OrderReport]
+
+
+@pytest.mark.parametrize(
+    ("native", "ours"),
+    [
+        ("NEW", "open"),
+        ("PENDING_NEW", "open"),
+        ("PARTIALLY_FILLED", "partially_filled"),
+        ("FILLED", "filled"),
+        ("CANCELED", "cancelled"),
+        ("PENDING_CANCEL", "open"),
+        ("REJECTED", "rejected"),
+        ("EXPIRED", "expired"),
+        ("EXPIRED_IN_MATCH", "expired"),
+    ],
+)
+def test_every_status_has_its_word(native: str, ours: str) -> None:
+    """The table of statuses is complete for spot."""
+    (report,) = decode("binance.order", _bytes(CANCELLED, status=native))
+    assert isinstance(report, OrderReport)
+    assert report.status == ours
+
+
+def test_a_trade_row_is_an_execution_with_a_rebate_as_negative_fee() -> None:
+    """myTrades: side from `isBuyer`, maker from `isMaker`, fee with its sign."""
+    (trade,) = decode("binance.trade", _bytes(TRADE))
+    assert trade == Execution(
+        venue_symbol="BNBBTC",
+        venue_order_id="100234",
+        trade_id="28457",
+        side="buy",
+        quantity=Decimal(12),
+        price=Decimal("4.000001"),
+        fee=Decimal("-0.1"),
+        fee_asset="BNB",
+        maker=False,
+        executed_at_ms=1_499_865_549_590,
+    )
+
+
+def test_an_execution_report_of_a_trade_gives_execution_and_report() -> None:
+    """An `executionReport` with x=TRADE, bare and wrapped alike."""
+    facts = decode("binance.stream", _bytes(REPORT))
+    assert facts == decode("binance.stream", _bytes({"subscriptionId": 0, "event": REPORT}))
+    execution, report = facts
+    assert isinstance(execution, Execution)
+    assert isinstance(report, OrderReport)
+    assert execution.execution_id == "4293153:99"
+    assert (execution.quantity, execution.price, execution.maker) == (Decimal("0.4"), Decimal("0.1026441"), True)
+    assert (report.status, report.filled) == ("partially_filled", Decimal("0.7"))
+    assert report.reported_at_ms == execution.executed_at_ms == 1_760_000_000_499
+
+
+@pytest.mark.parametrize("original", ["fo-ours", "", "null", None])
+def test_a_cancel_report_names_the_order_by_its_original_id(original: str | None) -> None:
+    """On a cancel `c` is the cancel's id and `C` the order's; an empty C means that `c` is the order's."""
+    (report,) = decode("binance.stream", _bytes(REPORT, x="CANCELED", X="CANCELED", C=original, t=-1, l="0", L="0"))
+    assert isinstance(report, OrderReport)
+    assert report.client_order_id == ("fo-ours" if original == "fo-ours" else "fo-abc")
+
+
+def test_a_fee_may_be_untold() -> None:
+    """A null commission is None and not zero."""
+    execution, _ = decode("binance.stream", _bytes(REPORT, n=None, N=None))
+    assert isinstance(execution, Execution)
+    assert (execution.fee, execution.fee_asset) == (None, None)
+
+
+def test_a_perpetual_update_decodes_too() -> None:
+    """ORDER_TRADE_UPDATE of USD-M: the same letters inside `o`."""
+    execution, report = decode("binance.stream", _bytes(USDM))
+    assert isinstance(execution, Execution)
+    assert isinstance(report, OrderReport)
+    assert (execution.side, execution.trade_id, report.status) == ("sell", "6", "filled")
+
+
+@pytest.mark.parametrize(
+    "name", ["outboundAccountPosition", "balanceUpdate", "listStatus", "serverShutdown", "TRADE_LITE"]
+)
+def test_what_says_nothing_of_an_order_is_ignored_with_a_reason(name: str) -> None:
+    """Balances, lists and echoes are named, not quarantined."""
+    (fact,) = decode("binance.stream", _bytes({"e": name, "E": 1}))
+    assert isinstance(fact, Ignored)
+    assert name in fact.reason
+
+
+def test_an_answer_to_our_own_request_is_ignored() -> None:
+    """A ws-api answer on the stream's connection is no event."""
+    (fact,) = decode("binance.stream", b'{"id":"x","status":200,"result":{}}')
+    assert isinstance(fact, Ignored)
+
+
+def test_json_numbers_become_decimals_without_a_float_between() -> None:
+    """The digits on the wire are the digits of the value."""
+    (trade,) = decode("binance.trade", _bytes(TRADE).replace(b'"4.00000100"', b"4.0000010000000001"))
+    assert isinstance(trade, Execution)
+    assert trade.price == Decimal("4.0000010000000001")
+
+
+@pytest.mark.parametrize(
+    ("format_", "payload", "changes", "says"),
+    [
+        ("binance.order", CANCELLED, {"status": "MELTED"}, "MELTED"),
+        ("binance.order", CANCELLED, {"executedQty": "-1"}, "negative"),
+        ("binance.order", CANCELLED, {"executedQty": "NaN"}, "plain decimal"),
+        ("binance.order", CANCELLED, {"executedQty": "Infinity"}, "plain decimal"),
+        ("binance.order", CANCELLED, {"executedQty": "1e999"}, "larger"),
+        ("binance.order", CANCELLED, {"executedQty": "1e9999999"}, "plain decimal"),
+        ("binance.order", CANCELLED, {"executedQty": "1e-999"}, "more digits"),
+        ("binance.order", CANCELLED, {"executedQty": "12345678901234567890.1234567890123456789012345"}, "more digits"),
+        ("binance.order", CANCELLED, {"executedQty": "1_0"}, "plain decimal"),
+        ("binance.order", CANCELLED, {"executedQty": [1]}, "plain decimal"),
+        ("binance.order", CANCELLED, {"executedQty": None}, "missing"),
+        ("binance.order", CANCELLED, {"orderId": -1}, "orderId"),
+        ("binance.order", CANCELLED, {"orderId": True}, "orderId"),
+        ("binance.order", CANCELLED, {"symbol": "BTC{x}"}, "symbol"),
+        ("binance.order", CANCELLED, {"transactTime": 1_760_000_000_123_000}, "transactTime"),
+        ("binance.order", FULL, {"side": "HOLD"}, "HOLD"),
+        ("binance.order", FULL, {"transactTime": None, "updateTime": 5}, "transactTime"),
+        ("binance.order", {"symbol": "A", "orderId": 1}, {}, "without a status"),
+        ("binance.trade", TRADE, {"qty": "0"}, "zero"),
+        ("binance.trade", TRADE, {"price": "0"}, "zero"),
+        ("binance.trade", TRADE, {"isBuyer": None}, "isBuyer"),
+        ("binance.trade", TRADE, {"id": None}, "id"),
+        ("binance.stream", REPORT, {"x": "VANISH"}, "VANISH"),
+        ("binance.stream", REPORT, {"t": -1}, "trade id"),
+        ("binance.stream", REPORT, {"l": "0.00"}, "zero"),
+        ("binance.stream", REPORT, {"e": "somethingNew"}, "somethingNew"),
+        ("binance.stream", {"a": 1}, {}, "event type"),
+        ("binance.stream", {"event": {"event": REPORT}}, {}, "event type"),
+        ("okx.order", TRADE, {}, "okx.order"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_point(
+    format_: str, payload: dict[str, Any], changes: dict[str, Any], says: str
+) -> None:
+    """Unknown words and impossible amounts are never guessed at; the sentence names them."""
+    with pytest.raises(BadPayload, match=says):
+        decode(format_, _bytes(payload, **changes))
+
+
+@pytest.mark.parametrize("missing", ["symbol", "id", "orderId", "price", "qty", "time"])
+def test_a_trade_that_lacks_a_needed_field_is_refused(missing: str) -> None:
+    """Nothing about a trade is made up."""
+    with pytest.raises(BadPayload, match=missing):
+        decode("binance.trade", _bytes({name: value for name, value in TRADE.items() if name != missing}))
+
+
+@pytest.mark.parametrize("format_", ["binance.order", "binance.trade", "binance.stream"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b'{"e":"executionReport","s":' + b"[" * 200_000,
+        b'{"symbol":"\xff","orderId":1}',
+        b'{"orderId":' + b"9" * 900_000 + b"}",
+        b'{"executedQty":"' + b"9" * 900_000 + b'","symbol":"A","orderId":1,"status":"NEW","transactTime":1}',
+        b'{"pad":"' + b"x" * (1 << 20) + b'"}',
+    ],
+    ids=range(11),
+)
+def test_hostile_bytes_are_refused_and_nothing_breaks(format_: str, raw: bytes) -> None:
+    """Empty, deep, huge and broken inputs end as BadPayload."""
+    with pytest.raises(BadPayload):
+        decode(format_, raw)
+
+
+def _mutate(draw: random.Random, payload: Any) -> bytes:
+    raw = bytearray(json.dumps(payload).encode())
+    match draw.randrange(5):
+        case 0:
+            return bytes(raw[: draw.randrange(len(raw))])
+        case 1:
+            raw[draw.randrange(len(raw))] = draw.randrange(256)
+            return bytes(raw)
+        case 2:
+            inner = payload.get("event") or payload.get("o") or payload
+            inner = {**inner, draw.choice(list(inner)): draw.choice(_ODD)}
+            whole = {**payload, "event": inner} if "event" in payload else {**payload, "o": inner}
+            return json.dumps(inner if "event" not in payload and "o" not in payload else whole).encode()
+        case 3:
+            return json.dumps({name: value for name, value in payload.items() if draw.random() > 0.2}).encode()
+        case _:
+            start = draw.randrange(len(raw))
+            return bytes(raw[:start] + raw[start : start + 20] * draw.randrange(1, 50) + raw[start:])
+
+
+_ODD: list[Any] = [None, -1, 1e300, 10**400, "1e400", "NaN", "", "x" * 5000, [], {}, True, "NEWER", [[[[]]]], "\ud800"]
+
+
+def test_two_thousand_mutations_end_in_facts_or_in_bad_payload() -> None:
+    """Truncated, retyped, huge, unknown and repeated: only BadPayload escapes."""
+    draw = random.Random(20_261_101)
+    verdicts = {True: 0, False: 0}
+    for number in range(2_000):
+        format_, payload = EVERY[number % len(EVERY)]
+        try:
+            facts = decode(format_, _mutate(draw, payload))
+        except BadPayload:
+            verdicts[False] += 1
+        else:
+            assert facts
+            verdicts[True] += 1
+    assert min(verdicts.values()) > 100
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*FULL, *TRADE, *REPORT, "event", "o"]), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(format_=st.sampled_from(["binance.order", "binance.trade", "binance.stream"]), payload=_JSON | st.binary())
+def test_any_document_ends_in_facts_or_in_bad_payload(format_: str, payload: Any) -> None:
+    """Whatever JSON or bytes come, nothing else is raised."""
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    with contextlib.suppress(BadPayload):
+        assert decode(format_, raw)
+
+
+@given(quantity=st.decimals(min_value="0.00000001", max_value="90000000", places=8))
+def test_an_amount_keeps_its_value(quantity: Decimal) -> None:
+    """Text in, the same value out."""
+    (trade,) = decode("binance.trade", _bytes(TRADE, qty=f"{quantity:f}"))
+    assert isinstance(trade, Execution)
+    assert trade.quantity == quantity

@@ -1,0 +1,50 @@
+"""Fixtures for every test: one real server for the session, an account of its own for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+from hypothesis import settings
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from streams.server import EmbeddedServer
+
+for _profile in ("fillonce", "ci"):
+    # Servers and two busy cores make single examples slow at random: the time limit is that of the whole test.
+    settings.register_profile(_profile, deadline=None, max_examples=100, derandomize=False, print_blob=True)
+settings.load_profile("fillonce")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the suite run against a server that is already there."""
+    parser.addoption("--redis-url", default=None, help="run against this Redis or Valkey instead of the embedded one")
+
+
+@pytest.fixture(scope="session")
+def redis_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server that lives as long as the session; no event loop owns it, so each test may have its own."""
+    if (given := request.config.getoption("--redis-url")) is not None:
+        yield given
+        return
+    with EmbeddedServer(tmp_path_factory.mktemp("server")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def account() -> str:
+    """Name of an account no other test has, so that nothing needs to be flushed."""
+    return f"sim.t{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """Client that answers in bytes and never sends a command twice."""
+    client = Redis.from_url(
+        redis_url, decode_responses=False, single_connection_client=False, retry=Retry(NoBackoff(), 0)
+    )
+    try:
+        yield client
+    finally:
+        await client.aclose()

@@ -1,0 +1,266 @@
+"""Scripts on the real server: each move is all or nothing, and a repeated call finds its stored result."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from streams.errors import HistoryChanged
+from streams.events import CancelRequested, Created, Ended, Tombstone
+from streams.events import Claimed as ClaimedChange
+from streams.identity import client_order_id, fingerprint
+from streams.keys import GATEWAYS
+from streams.producer import publish_item
+from streams.schemas import Cancel
+from streams.scripts import Busy, Claimed, Conflict, Done, Known, Published
+from tests.flow import INFO, LOOK_MS, WINDOW_MS, Bench, place, soon
+
+
+@pytest.fixture
+async def bench(redis: Redis, account: str) -> Bench:
+    """An account with an open gate."""
+    return await Bench(redis, account).open()
+
+
+async def test_publishing_the_same_intent_again_answers_with_the_order_as_it_stands(bench: Bench) -> None:
+    """The second publish adds no entry and returns the stored record."""
+    terms = place(bench.account)
+    [first] = await bench.publish(terms)
+    [second] = await bench.publish(terms)
+    assert isinstance(first, Published)
+    assert isinstance(second, Known)
+    assert second.order.terms == terms
+    assert second.order.entry == first.entry
+    assert await bench.redis.xlen(bench.keys.intents) == 1
+    assert len(await bench.journal()) == 1
+
+
+async def test_the_same_identity_with_another_price_is_a_conflict(bench: Bench) -> None:
+    """The stored fingerprint is told, nothing is written."""
+    terms = place(bench.account)
+    await bench.publish(terms)
+    [verdict] = await bench.publish(place(bench.account, price=Decimal(50_001), signal_time=terms.signal_time))
+    assert verdict == Conflict(fingerprint(terms))
+    assert await bench.redis.xlen(bench.keys.intents) == 1
+
+
+async def test_a_publish_call_that_is_repeated_gets_its_first_answer(bench: Bench) -> None:
+    """A producer whose answer was cut off and who calls again is not told `duplicate`."""
+    item = publish_item(place(bench.account), INFO)
+    first = await bench.scripts.publish([item], "call-1", LOOK_MS)
+    again = await bench.scripts.publish([item], "call-1", LOOK_MS)
+    assert first == again
+
+
+async def test_a_script_the_server_forgot_is_loaded_again(bench: Bench) -> None:
+    """SCRIPT FLUSH between two calls goes unnoticed."""
+    await bench.redis.script_flush()
+    [verdict] = await bench.publish(place(bench.account))
+    assert isinstance(verdict, Published)
+
+
+async def test_nothing_is_written_when_the_history_changed(bench: Bench) -> None:
+    """Publish and claim refuse as one while the gate is shut."""
+    await bench.redis.hset(bench.keys.control, "history", "another")
+    with pytest.raises(HistoryChanged):
+        await bench.publish(place(bench.account))
+    assert await bench.redis.xlen(bench.keys.intents) == 0
+
+
+async def test_a_claim_fixes_the_window_and_returns_the_stored_terms(bench: Bench) -> None:
+    """`send_by` is the window from the server's clock, and the order is `submitting` before anything is sent."""
+    terms = place(bench.account)
+    _, claim = await bench.claimed(terms)
+    assert claim.send_by_ms == claim.opened_at_ms + WINDOW_MS
+    assert claim.order.status == "submitting"
+    assert claim.order.terms == terms
+    assert [type(change) for change in await bench.journal()] == [Created, ClaimedChange]
+
+
+async def test_a_claim_ends_with_the_validity_of_the_signal(bench: Bench) -> None:
+    """`send_by` is never later than `valid_until`."""
+    terms = place(bench.account, valid_until=soon(2))
+    _, claim = await bench.claimed(terms)
+    assert claim.send_by_ms == terms.valid_until_ms
+
+
+async def test_an_expired_intent_is_never_claimed(bench: Bench) -> None:
+    """It ends as `expired`, acknowledged, and nothing is to be sent."""
+    terms = place(bench.account, signal_time=soon(-100), valid_until=soon(-1))
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    assert await bench.claim(entry, terms) == Done("expired")
+    assert await bench.pending(bench.keys.intents, GATEWAYS) == 0
+
+
+async def test_two_gateways_cannot_claim_one_entry(bench: Bench) -> None:
+    """The second finds it busy and leaves the entry pending."""
+    terms = place(bench.account)
+    entry, _ = await bench.claimed(terms)
+    assert await bench.claim(entry, terms) == Busy()
+    assert await bench.pending(bench.keys.intents, GATEWAYS) == 1
+
+
+async def test_a_repeated_claim_call_gets_the_same_claim(bench: Bench) -> None:
+    """A gateway whose answer was cut off calls again with its token and holds the claim."""
+    terms = place(bench.account)
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    first = await bench.claim(entry, terms, token="mine")
+    again = await bench.claim(entry, terms, token="mine")
+    assert isinstance(again, Claimed)
+    assert again.send_by_ms == first.send_by_ms
+    assert len(await bench.journal()) == 2
+
+
+async def test_a_bare_entry_becomes_an_order_at_its_claim_and_its_copy_is_acknowledged(bench: Bench) -> None:
+    """Two XADDs of one intent make one order; the copy is a duplicate without a claim."""
+    terms = place(bench.account)
+    for _ in range(2):
+        await bench.redis.xadd(bench.keys.intents, {"data": publish_item(terms, INFO).data})
+    first, copy = await bench.read_intents()
+    assert isinstance(await bench.claim(first, terms), Claimed)
+    assert await bench.claim(copy, terms) == Done("submitting")
+    assert await bench.pending(bench.keys.intents, GATEWAYS) == 1
+
+
+async def test_a_bare_copy_with_other_content_is_a_conflict_and_stays_pending(bench: Bench) -> None:
+    """The gateway quarantines it; the claim changes nothing."""
+    terms = place(bench.account)
+    await bench.publish(terms)
+    other = place(bench.account, side="sell", signal_time=terms.signal_time)
+    await bench.redis.xadd(bench.keys.intents, {"data": publish_item(other, INFO).data})
+    first, second = await bench.read_intents()
+    await bench.claim(first, terms)
+    assert await bench.claim(second, other) == Conflict(fingerprint(terms))
+
+
+async def test_a_window_that_passed_makes_the_order_unknown(bench: Bench) -> None:
+    """A redelivered entry past its window is never sent again by its claim."""
+    terms = place(bench.account)
+    entry, claim = await bench.claimed(terms)
+    key = bench.keys.order(claim.order.client_order_id)
+    await bench.redis.hset(key, "send_by", "1")
+    assert await bench.claim(entry, terms) == Done("unknown")
+    assert (await bench.order(claim.order.client_order_id)).status == "unknown"
+
+
+async def test_settling_appends_once_and_acknowledges(bench: Bench) -> None:
+    """The repeated call finds the stored evidence id."""
+    entry, claim = await bench.claimed(place(bench.account))
+    for _ in range(2):
+        assert await bench.scripts.settle(
+            client_order_id=claim.order.client_order_id, entry=entry.id, token=claim.order.token, command="place",
+            evidence=b"{}", raw=b"raw",
+        )  # fmt: skip
+    assert await bench.redis.xlen(bench.keys.evidence) == 1
+    assert await bench.pending(bench.keys.intents, GATEWAYS) == 0
+
+
+async def test_settling_a_claim_that_is_not_the_records_leaves_the_entry_pending(bench: Bench) -> None:
+    """The evidence is kept all the same."""
+    entry, claim = await bench.claimed(place(bench.account))
+    assert not await bench.scripts.settle(
+        client_order_id=claim.order.client_order_id, entry=entry.id, token="another", command="place", evidence=b"{}",
+        raw=b"",
+    )  # fmt: skip
+    assert await bench.redis.xlen(bench.keys.evidence) == 1
+    assert await bench.pending(bench.keys.intents, GATEWAYS) == 1
+
+
+async def test_settling_after_the_history_changed_keeps_the_evidence_and_the_entry(bench: Bench) -> None:
+    """What the venue said is never lost, whatever became of the server."""
+    entry, claim = await bench.claimed(place(bench.account))
+    await bench.redis.hset(bench.keys.control, "history", "another")
+    assert not await bench.scripts.settle(
+        client_order_id=claim.order.client_order_id, entry=entry.id, token=claim.order.token, command="place",
+        evidence=b"{}", raw=b"",
+    )  # fmt: skip
+    assert await bench.redis.xlen(bench.keys.evidence) == 1
+    assert await bench.pending(bench.keys.intents, GATEWAYS) == 1
+
+
+async def _cancel(bench: Bench, intent: Cancel) -> object:
+    await bench.redis.xadd(bench.keys.intents, {"data": publish_item(intent, INFO).data})
+    [entry] = await bench.read_intents("gateway.1")
+    item = bench.claim_item(entry.id, place(bench.account), command="cancel", token="cancel-1")
+    [verdict] = await bench.scripts.claim([item], "gateway.0", WINDOW_MS, LOOK_MS)
+    return verdict
+
+
+async def test_a_cancel_before_the_claim_ends_the_order_unsent(bench: Bench) -> None:
+    """The place's own entry is then acknowledged without a claim."""
+    terms = place(bench.account)
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    verdict = await _cancel(bench, Cancel(account=bench.account, strategy="test", signal_id="s1"))
+    assert verdict == Done("cancelled")
+    assert await bench.claim(entry, terms) == Done("cancelled")
+    assert [type(change) for change in await bench.journal()] == [Created, CancelRequested, Ended]
+
+
+async def test_a_cancel_of_an_unknown_identity_keeps_a_late_place_from_trading(bench: Bench) -> None:
+    """It leaves a tombstone; the place that comes later is acknowledged as cancelled."""
+    terms = place(bench.account)
+    assert await _cancel(bench, Cancel(account=bench.account, strategy="test", signal_id="s1")) == Done("cancelled")
+    await bench.redis.xadd(bench.keys.intents, {"data": publish_item(terms, INFO).data})
+    [entry] = await bench.read_intents()
+    assert await bench.claim(entry, terms) == Done("cancelled")
+    assert [type(change) for change in await bench.journal()] == [Tombstone]
+
+
+async def test_a_cancel_of_an_order_in_flight_waits_for_its_outcome(bench: Bench) -> None:
+    """It is remembered on the order; the claim of the place stands."""
+    _, claim = await bench.claimed(place(bench.account))
+    verdict = await _cancel(bench, Cancel(account=bench.account, strategy="test", signal_id="s1"))
+    assert verdict == Done("submitting")
+    assert (await bench.order(claim.order.client_order_id)).cancel_requested
+
+
+async def test_an_order_whose_entry_was_lost_is_queued_again_by_the_sweep(bench: Bench) -> None:
+    """The new entry is the old intent, and the record says that it now speaks for the order."""
+    terms = place(bench.account)
+    [published] = await bench.publish(terms)
+    await bench.read_intents()
+    await bench.redis.xack(bench.keys.intents, GATEWAYS, published.entry)
+    identity = client_order_id(terms, INFO.id_rule)
+    await bench.scripts.sweep([identity], 30_000, 100, 5_000)
+    [entry] = await bench.read_intents("gateway.1")
+    assert (await bench.order(identity)).entry == entry.id
+    assert isinstance(await bench.claim(entry, terms), Claimed)
+
+
+async def test_an_order_whose_entry_waits_is_left_alone_by_the_sweep(bench: Bench) -> None:
+    """Neither an undelivered nor a pending entry is queued a second time."""
+    terms = place(bench.account)
+    await bench.publish(terms)
+    identity = client_order_id(terms, INFO.id_rule)
+    await bench.scripts.sweep([identity], 30_000, 100, 5_000)
+    await bench.read_intents()
+    await bench.scripts.sweep([identity], 30_000, 100, 5_000)
+    assert await bench.redis.xlen(bench.keys.intents) == 1
+
+
+async def test_a_quarantined_entry_keeps_its_bytes_and_is_acknowledged_once(bench: Bench) -> None:
+    """The second call finds nothing pending and writes nothing."""
+    await bench.redis.xadd(bench.keys.intents, {"data": b"\xff not json"})
+    [entry] = await bench.read_intents()
+    for expected in (True, False):
+        done = await bench.scripts.quarantine(
+            stream=bench.keys.intents, group=GATEWAYS, entry=entry.id, reason=b'"why"', raw=b"\xff not json",
+            change=b'{"kind":"quarantined","id":"q","stream":"intents","entry":"1-1","reason":"why"}',
+        )  # fmt: skip
+        assert done is expected
+    rows: Any = await bench.redis.xrange(bench.keys.quarantine)
+    assert [fields[b"raw"] for _, fields in rows] == [b"\xff not json"]
+    assert await bench.pending(bench.keys.intents, GATEWAYS) == 0
+
+
+async def test_a_lease_is_held_by_one_and_its_epoch_grows(bench: Bench) -> None:
+    """A second ledger is told who leads; after a release it leads with the next epoch."""
+    first = await bench.scripts.lease("take", "a", 60_000)
+    assert (await bench.scripts.lease("take", "b", 60_000)).holder == "a"
+    await bench.scripts.lease("release", "a", 60_000)
+    second = await bench.scripts.lease("take", "b", 60_000)
+    assert (second.holder, second.epoch) == ("b", first.epoch + 1)
