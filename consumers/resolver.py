@@ -25,6 +25,8 @@ from streams.store import Store
 log = logging.getLogger("fillonce.resolver")
 
 PAUSE_MS = 50
+# A restarted server is noticed by the first script it refuses; with nothing to sweep, by asking.
+GATE_EVERY_MS = 500
 STANDBY_MS = 200
 # Questions under way at once: look-ups cost the venue's request budget, orders come first.
 QUESTIONS_MAX = 8
@@ -62,14 +64,19 @@ class Resolver:
         self._running = True
 
     async def run(self) -> None:
-        """Sweep until stopped."""
+        """Keep the gate and sweep until stopped."""
+        gate_at_ms = 0
         while self._running:
             try:
+                if self._clock.monotonic_ms() >= gate_at_ms:
+                    if not await self._reconciler.ensure_open():
+                        await self._clock.sleep_ms(STANDBY_MS)
+                        continue
+                    gate_at_ms = self._clock.monotonic_ms() + GATE_EVERY_MS
                 busy = await self.sweep()
                 await self._clock.sleep_ms(0 if busy else PAUSE_MS)
             except HistoryChanged:
-                if not await self._reconciler.ensure_open():
-                    await self._clock.sleep_ms(STANDBY_MS)
+                gate_at_ms = 0
             except (StoreUnreachable, RedisError, OSError) as error:
                 log.warning("waits for Redis: %s", type(error).__name__)
                 await self._clock.sleep_ms(STANDBY_MS)

@@ -3,18 +3,23 @@
 import asyncio
 import logging
 import os
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import msgspec
 import orjson
+import uvloop
 from faststream import FastStream
 from faststream.redis import RedisBroker
 from redis.exceptions import RedisError
 
 from consumers import logs
 from consumers.keyring import variables
-from consumers.roles import Role, Task, Workshop, build
-from streams.settings import Settings
+from consumers.roles import Role, RoleName, Task, Workshop, build
+from streams.errors import UsageError
+from streams.parent import end_with_parent
+from streams.settings import Settings, read
 
 HEARTBEAT_MS = 500
 # Answers that are still out at a stop have that long; the venue's own deadline is shorter.
@@ -78,3 +83,20 @@ async def _beat(shop: Workshop, role: Role) -> None:
         except (RedisError, OSError):
             log.debug("no heartbeat")
         await shop.clock.sleep_ms(HEARTBEAT_MS)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `python -m consumers.worker ROLE ACCOUNT INDEX`; settings come from the environment alone."""
+    role, account, index = arguments
+    end_with_parent()
+    try:
+        settings = read("", os.environ)
+        task = Task(role=msgspec.convert(role, RoleName), account=account, index=int(index))
+        return uvloop.run(work(task, settings, os.environ))
+    except UsageError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

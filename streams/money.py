@@ -9,6 +9,9 @@ from decimal import Decimal
 # 80 digits hold any quantity times any price within the bounds exactly; half-even so that a sum has no bias.
 CONTEXT = decimal.Context(prec=80, rounding=decimal.ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999)
 
+# Only a division has no exact text; 28 digits leave an error far below the smallest step of any asset.
+RATIOS = decimal.Context(prec=28, rounding=decimal.ROUND_HALF_EVEN)
+
 ZERO = Decimal(0)
 # Beyond these an amount is a mistake, not a wish: no venue lists 10^20 units or 10^-20 steps.
 DIGITS_MAX = 20

@@ -6,7 +6,7 @@ holds 0.999. It changes the quantity, not what was paid.
 
 from decimal import Decimal
 
-from streams.money import CONTEXT, ZERO, plain
+from streams.money import CONTEXT, RATIOS, ZERO, plain
 from streams.schemas import Execution, Place, Position
 
 
@@ -32,7 +32,7 @@ def _trade(position: Position, signed: Decimal, price: Decimal) -> tuple[Decimal
         return CONTEXT.add(held, signed), CONTEXT.add(cost, CONTEXT.multiply(signed, price)), position.realized
     closed = signed if abs(signed) <= abs(held) else -held
     # The part of the entry cost that belongs to what is closed, in proportion.
-    freed = CONTEXT.divide(CONTEXT.multiply(cost, -closed), held)
+    freed = RATIOS.divide(CONTEXT.multiply(cost, -closed), held)
     realized = CONTEXT.add(position.realized, CONTEXT.subtract(CONTEXT.multiply(-closed, price), freed))
     opened = CONTEXT.subtract(signed, closed)
     left = CONTEXT.subtract(cost, freed) if abs(closed) < abs(held) else ZERO

@@ -107,11 +107,11 @@ def venue_name(account: str, settings: AccountSettings) -> str:
     return settings.venue or account.partition(".")[0]
 
 
-def read(path: str | None, env: Mapping[str, str]) -> Settings:
+def read(path: str, env: Mapping[str, str]) -> Settings:
     """Read the settings file and the environment over it.
 
     Args:
-        path: the file; None takes `FILLONCE_SETTINGS`, else `fillonce.toml` where it exists.
+        path: the file; empty takes `FILLONCE_SETTINGS`, else `fillonce.toml` where it exists.
         env: usually `os.environ`.
 
     Raises:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -86,18 +87,14 @@ async def wire() -> AsyncIterator[Wire]:
 
 
 class Orders:
-    """Makes orders, each with an identity of its own."""
-
-    def __init__(self) -> None:
-        self.made = 0
+    """Makes orders, each with an identity no other test has."""
 
     def __call__(self, *, sent: dict[str, str] | None = None, **terms: Any) -> Order:
         """Make an order: a limit buy of BTC/USDT unless told otherwise."""
-        self.made += 1
         usual: dict[str, Any] = {
             "account": "binance.main",
             "strategy": "test",
-            "signal_id": f"signal-{self.made}",
+            "signal_id": uuid4().hex,
             "signal_time": datetime(2026, 11, 1, tzinfo=UTC),
             "symbol": "BTC/USDT",
             "side": "buy",

@@ -74,6 +74,11 @@ async def test_an_objection_before_the_write_sends_no_byte(rest: CcxtRest, wire:
 async def test_a_refused_connection_is_not_sent(unused_tcp_port: int) -> None:
     """Nobody listens: no byte left, and the last check was not asked yet, because it comes after connecting."""
     asked: list[bool] = []
+
+    def check() -> str:
+        asked.append(True)
+        return ""
+
     rest = await CcxtRest.open(
         "binance",
         Credentials(KEY, SECRET),
@@ -81,7 +86,7 @@ async def test_a_refused_connection_is_not_sent(unused_tcp_port: int) -> None:
         timeout_ms=TIMEOUT_MS,
         options={},
     )
-    answer = await rest.call("private_post_order", PARAMS, lambda: str(asked.append(True)))
+    answer = await rest.call("private_post_order", PARAMS, check)
     await rest.close()
     assert isinstance(answer, Failure)
     assert not answer.sent

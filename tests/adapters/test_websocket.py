@@ -213,7 +213,7 @@ class _mute_after_handshake:  # noqa: N801 - read as a verb where it is used
     """A peer that acknowledges and then reads and writes nothing."""
 
     async def __aenter__(self) -> str:
-        self._server = await serve(self._play, "127.0.0.1", 0, ping_interval=None)
+        self._server = await serve(self._play, "127.0.0.1", 0, ping_interval=None, close_timeout=0.1)
         return f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def __aexit__(self, *_error: object) -> None:

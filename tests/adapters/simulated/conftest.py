@@ -157,9 +157,9 @@ async def stream(process: SimulatedVenue, exchange: Binance, account: AccountSet
 
 
 @pytest.fixture
-def resubscribe(process: SimulatedVenue, account: AccountSettings) -> Callable[[], AbstractAsyncContextManager[Stream]]:
-    """How one more stream is opened."""
-    return lambda: subscribe(process, account)
+def resubscribe(process: SimulatedVenue) -> Callable[[int], AbstractAsyncContextManager[Stream]]:
+    """How one more stream is opened, for the account of that number."""
+    return lambda number: subscribe(process, process.settings.accounts[number])
 
 
 @pytest.fixture

@@ -72,6 +72,17 @@ def test_a_request_is_good_from_a_second_ahead_to_the_end_of_its_window(now_ms, 
             window.check(now_ms)
 
 
+@pytest.mark.parametrize(("age_ms", "good"), [(-1000, False), (-999, True), (50, True), (51, False)])
+def test_the_edges_of_a_window_are_exact(age_ms, good):
+    """A whole second ahead is too early; the last millisecond of the window is still good."""
+    window = requests.window({"timestamp": str(100_000 - age_ms), "recvWindow": "50"})
+    if good:
+        window.check(100_000)
+    else:
+        with pytest.raises(Refusal, match="-1021"):
+            window.check(100_000)
+
+
 @pytest.mark.parametrize(
     ("params", "code"),
     [({}, -1102), ({"timestamp": "now"}, -1102), ({"timestamp": "1", "recvWindow": "60001"}, -1131)],

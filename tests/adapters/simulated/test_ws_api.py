@@ -125,17 +125,18 @@ async def test_a_cut_stream_is_gone_and_nothing_is_replayed(stream, resubscribe,
     with pytest.raises(websockets.ConnectionClosedError):
         await stream.next()
     await exchange.create_order(BTC, "limit", "buy", "1", "50000", {"clientOrderId": client_id})
-    async with resubscribe() as again:
+    async with resubscribe(0) as again:
         await exchange.cancel_order(None, BTC, {"clientOrderId": client_id})
         assert (await again.next())["x"] == "CANCELED"
 
 
-async def test_accounts_hear_only_their_own_orders(stream, exchange, other, client_id):
-    """Another account's order is no event of this one, its trade with us is one of ours."""
-    await exchange.create_order(BTC, "limit", "sell", "1", "60000", {"clientOrderId": client_id})
-    await other.create_order(BTC, "limit", "buy", "1", "60000", {"clientOrderId": "other" + client_id})
-    events = await stream.until(client_id, "TRADE")
-    assert {event["c"] for event in events} == {client_id}
+async def test_accounts_hear_only_their_own_orders(stream, resubscribe, exchange, other, client_id):
+    """Both sides of a trade hear of their own order and of no other."""
+    async with resubscribe(1) as others:
+        await exchange.create_order(BTC, "limit", "sell", "1", "60000", {"clientOrderId": client_id})
+        await other.create_order(BTC, "limit", "buy", "1", "60000", {"clientOrderId": "o" + client_id})
+        assert {event["c"] for event in await stream.until(client_id, "TRADE")} == {client_id}
+        assert {event["c"] for event in await others.until("o" + client_id, "TRADE")} == {"o" + client_id}
 
 
 class TestFaults:
