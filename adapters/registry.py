@@ -25,12 +25,14 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
         credentials: of the account.
         rest_url: scheme and host instead of the real venue's; empty for the real one.
         ws_url: address of the private stream instead of the real one; empty for the real one.
+        request_timeout_ms: longest wait for one answer; an order it cuts off is `Unknown`.
     """
 
     venue: str
     credentials: Credentials
     rest_url: str = ""
     ws_url: str = ""
+    request_timeout_ms: int = 15_000
 
 
 class Plug(Struct, frozen=True, kw_only=True):

@@ -6,12 +6,13 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, Protocol
 
+import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters import registry
-from adapters.venue import Venue
+from adapters.venue import Venue, VenueFacts
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
 from consumers.keyring import credentials
@@ -102,10 +103,21 @@ class Workshop:
             credentials=credentials(self.task.account, self.account, self.env),
             rest_url=self.account.rest_url,
             ws_url=self.account.stream_url,
+            request_timeout_ms=self.account.request_timeout_ms,
         )
         venue = await registry.open_venue(where, self.server_clock.now_ms)
         self._closers.append(venue.close)
+        venue.facts = self.facts(venue.facts)
         return venue
+
+    def facts(self, declared: VenueFacts) -> VenueFacts:
+        """What the venue declares, with what the settings know better."""
+        account = self.account
+        return msgspec.structs.replace(
+            declared,
+            lookup_lag_ms=account.lookup_lag_ms or declared.lookup_lag_ms,
+            request_lifetime_ms=account.request_lifetime_ms or declared.request_lifetime_ms,
+        )
 
     async def measure_clock(self, redis: Redis) -> None:
         """Measure the server's clock now, and again and again in the background."""

@@ -36,6 +36,9 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         in_flight_max: submissions one gateway has under way.
         backfill_overlap_ms: how far before the last known good moment a gap is fetched; above the time a dead
             stream can go unnoticed.
+        lookup_lag_ms: after which an accepted order shows at look-ups, where it is known to differ from what the
+            venue's module declares (a simulated or a private venue).
+        request_lifetime_ms: how long a request may still be acted upon after its window; as above.
     """
 
     symbols: Annotated[tuple[Symbol, ...], Meta(min_length=1, max_length=5_000)]
@@ -47,6 +50,8 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     request_timeout_ms: Annotated[int, Meta(ge=50, le=60_000)] = 5_000
     in_flight_max: Annotated[int, Meta(ge=1, le=1_000)] = 32
     backfill_overlap_ms: Ms = 90_000
+    lookup_lag_ms: Ms | None = None
+    request_lifetime_ms: Ms | None = None
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -57,6 +57,19 @@ class Store:
         rows: Any = await self._redis.zrangebyscore(self._keys.live, "-inf", now_ms, start=0, num=count)
         return [row.decode() for row in rows]
 
+    async def live_statuses(self) -> dict[str, int]:
+        """Count by status the orders that somebody still looks after; the ended ones are not read."""
+        ids: Any = await self._redis.zrange(self._keys.live, 0, -1)
+        counts: dict[str, int] = {}
+        for start in range(0, len(ids), PAGE):
+            pipe = self._redis.pipeline(transaction=False)
+            for one in ids[start : start + PAGE]:
+                pipe.hget(self._keys.order(one.decode()), "status")
+            for status in await pipe.execute():
+                if status is not None:
+                    counts[status.decode()] = counts.get(status.decode(), 0) + 1
+        return counts
+
     async def now_ms(self) -> int:
         """Ask the server's clock."""
         seconds, micros = await self._redis.time()

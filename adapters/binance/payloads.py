@@ -161,7 +161,7 @@ def amount_or_none(raw: Raw, name: str, *, least: Decimal | None = ZERO) -> Deci
         raise BadPayload(f"{name} is not a plain decimal: {_short(shown)}")
     value = Decimal(digits.decode("ascii"))
     # The magnitude comes first: bringing 1E+999 to plain digits would itself fail.
-    if False:
+    if value and value.adjusted() >= DIGITS_MAX:
         raise BadPayload(f"{name} is larger than any venue's amount: {_short(shown)}")
     short = plain(value)
     exponent = short.as_tuple().exponent

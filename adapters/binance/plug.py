@@ -14,7 +14,10 @@ async def open_binance(settings: VenueSettings, now_ms: Callable[[], int]) -> Ve
     # The HTTP client and ccxt behind it are for those who trade, not for those who decode.
     from adapters.binance.venue import BinanceVenue
 
-    return await BinanceVenue.open(settings.credentials, now_ms, rest_url=settings.rest_url, ws_url=settings.ws_url)
+    return await BinanceVenue.open(
+        settings.credentials, now_ms, rest_url=settings.rest_url, ws_url=settings.ws_url,
+        call_timeout_ms=settings.request_timeout_ms,
+    )  # fmt: skip
 
 
 PLUG = Plug(facts=FACTS, decode=decode, sniff=sniff, open=open_binance)

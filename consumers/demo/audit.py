@@ -1,0 +1,174 @@
+"""Compares what we stored with the venue's own books: every order, every execution, every position. Pure.
+
+It trusts neither side's bookkeeping of identities: orders are counted per intent by what was wanted, not by
+the client order id, and executions are counted by how often the journal applied them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+from streams.events import AnyChange, Created, Updated
+from streams.money import text
+from streams.schemas import Execution, Order, Position
+
+Fill = tuple[str, str, str]  # venue symbol, venue order id, trade id
+
+
+class Books(Struct, frozen=True, kw_only=True):
+    """One account in the venue's own books.
+
+    Attributes:
+        initial, balances: free and locked together, by asset.
+        orders: (venue symbol, venue order id, client order id, executed quantity).
+        fills: every execution of those orders, with its quantity.
+    """
+
+    initial: Mapping[str, Decimal]
+    balances: Mapping[str, Decimal]
+    orders: Sequence[tuple[str, str, str, Decimal]]
+    fills: Mapping[Fill, Decimal]
+
+
+class Local(Struct, frozen=True, kw_only=True):
+    """The same account as the pipeline stored it."""
+
+    orders: Sequence[Order]
+    positions: Mapping[str, Position]
+    changes: Sequence[AnyChange]
+    waiting: int  # parked orders and entries nobody has dealt with
+
+
+class Audit(Struct, frozen=True, kw_only=True):
+    """What was found; the five defects must be 0."""
+
+    intents: int
+    venue_orders: int
+    intents_with_more_than_one_order: int
+    venue_fills: int
+    fills_applied: int
+    fills_missing: int
+    fills_doubled: int
+    position_mismatches: int
+    unknown_left: int
+    details: tuple[str, ...] = ()
+
+    @property
+    def defects(self) -> int:
+        """Sum of the five defects."""
+        return (
+            self.intents_with_more_than_one_order
+            + self.fills_missing
+            + self.fills_doubled
+            + self.position_mismatches
+            + self.unknown_left
+        )
+
+
+DETAILS_MAX = 20
+
+
+def read_books(book: Mapping[str, Any]) -> Books:
+    """Read one account of the simulated venue's `/sim/books`."""
+    return Books(
+        initial={asset: Decimal(amount) for asset, amount in book["initial"].items()},
+        balances={asset: Decimal(held["free"]) + Decimal(held["locked"]) for asset, held in book["balances"].items()},
+        orders=[
+            (one["symbol"], str(one["order_id"]), one["client_order_id"], Decimal(one["executed"]))
+            for one in book["orders"]
+        ],
+        fills={
+            (one["symbol"], str(one["order_id"]), str(one["trade_id"])): Decimal(one["quantity"])
+            for one in book["trades"]
+        },
+    )
+
+
+def audit(books: Books, local: Local) -> Audit:
+    """Compare."""
+    details: list[str] = []
+    applied = Counter(_applied(local.changes))
+    missing = [fill for fill in books.fills if not applied[fill]]
+    doubled = [fill for fill, times in applied.items() if times > 1 or fill not in books.fills]
+    doubled += _overcounted(books, local.orders)
+    mismatches = _mismatches(books, local.positions)
+    crowded = _crowded(books, local)
+    left = [order.client_order_id for order in local.orders if _untold(order)]
+    details += [f"two orders for one intent: {name}" for name in crowded]
+    details += [f"missing execution: {'/'.join(fill)}" for fill in missing]
+    details += [f"doubled execution: {'/'.join(fill)}" for fill in doubled]
+    details += mismatches
+    details += [f"unknown: {name}" for name in left]
+    return Audit(
+        intents=len({_identity(order) for order in local.orders if order.terms is not None}),
+        venue_orders=len(books.orders),
+        intents_with_more_than_one_order=len(crowded),
+        venue_fills=len(books.fills),
+        fills_applied=sum(applied.values()),
+        fills_missing=len(missing),
+        fills_doubled=len(doubled),
+        position_mismatches=len(mismatches),
+        unknown_left=len(left) + local.waiting,
+        details=tuple(details[:DETAILS_MAX]),
+    )
+
+
+def _applied(changes: Iterable[AnyChange]) -> Iterable[Fill]:
+    for change in changes:
+        if isinstance(change, Updated):
+            for fact in change.facts:
+                if isinstance(fact, Execution):
+                    yield fact.venue_symbol, fact.venue_order_id, fact.trade_id
+
+
+def _overcounted(books: Books, orders: Sequence[Order]) -> list[Fill]:
+    """Orders whose stored sum is above what the venue executed, however the journal came to it."""
+    executed: Counter[str] = Counter()
+    for _, _, client_order_id, quantity in books.orders:
+        executed[client_order_id] += quantity  # type: ignore[assignment]  # a Counter of decimals
+    return [
+        ("order", order.client_order_id, text(order.state.filled))
+        for order in orders
+        if order.state.filled > executed[order.client_order_id]
+    ]
+
+
+def _crowded(books: Books, local: Local) -> list[str]:
+    """Intents with more than one order at the venue, and orders at the venue that no intent explains."""
+    intents: dict[str, tuple[str, str, str]] = {}
+    for change in local.changes:
+        if isinstance(change, Created):
+            terms = change.terms
+            intents[change.client_order_id] = (terms.strategy, terms.signal_id, terms.leg)
+    counts = Counter(
+        "/".join(intents[name]) if name in intents else f"unexplained {name}" for _, _, name, _ in books.orders
+    )
+    return [name for name, times in counts.items() if times > 1 or name.startswith("unexplained")]
+
+
+def _mismatches(books: Books, positions: Mapping[str, Position]) -> list[str]:
+    """Positions against what the venue's balances moved by; on spot a position is the base asset's change."""
+    held: dict[str, Decimal] = {}
+    for symbol, position in positions.items():
+        base = symbol.partition("/")[0]
+        held[base] = held.get(base, Decimal(0)) + position.quantity
+    quotes = {symbol.partition("/")[2] for symbol in positions}
+    found = []
+    for asset in sorted((set(books.balances) | set(held)) - quotes):
+        moved = books.balances.get(asset, Decimal(0)) - books.initial.get(asset, Decimal(0))
+        if moved != held.get(asset, Decimal(0)):
+            found.append(f"position {asset}: {text(held.get(asset, Decimal(0)))} here, {text(moved)} at the venue")
+    return found
+
+
+def _identity(order: Order) -> tuple[str, str, str]:
+    assert order.terms is not None
+    return order.terms.strategy, order.terms.signal_id, order.terms.leg
+
+
+def _untold(order: Order) -> bool:
+    """Whether nobody can tell its state, or the venue counted executions that have not come."""
+    return order.status in ("unknown", "submitting") or order.state.filled < order.state.reported

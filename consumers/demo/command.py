@@ -1,0 +1,38 @@
+"""`fillonce demo`: the options, the progress line, the verdict."""
+
+import asyncio
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+EXAMPLES = """Examples:
+
+  fillonce demo
+  fillonce demo --intents 500 --seed 7
+  fillonce demo --faults off --json
+"""
+
+
+def demo(
+    intents: Annotated[int, typer.Option(min=10, max=200_000, help="About how many orders to make.")] = 2_000,
+    seed: Annotated[int, typer.Option(help="Of strategies, market and faults.")] = 1,
+    faults: Annotated[Literal["off", "default"], typer.Option(help="What the venue does to us.")] = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Run the whole pipeline against a simulated Binance and audit it against the venue's own books.
+
+    Starts a Valkey server, the venue, two gateways, the ledger, the listener, the resolver and three strategies as
+    processes of their own; every signal is published by two processes. Exit code 1 when anything is missing,
+    doubled or unknown, or a fault that was asked for did not happen.
+    """
+    from consumers.demo.orchestrate import Options, run
+    from consumers.demo.progress import Screen, report, to_json
+
+    with Screen(quiet=as_json and not sys.stderr.isatty()) as screen:
+        result = asyncio.run(run(Options(intents=intents, seed=seed, faults=faults), screen.show))
+    if as_json:
+        sys.stdout.write(to_json(result) + "\n")
+    else:
+        report(result)
+    raise typer.Exit(0 if result.good else 1)
