@@ -3,7 +3,8 @@
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, ParamSpec
@@ -20,6 +21,8 @@ INTERRUPTED: Final = 130
 
 # Without a terminal nobody breaks lines for a window; a log or a pipe takes longer ones.
 WIDTH_WITHOUT_TERMINAL: Final = 200
+# Less is done before a bar would be drawn.
+PROGRESS_FROM: Final = 1_000
 
 P = ParamSpec("P")
 
@@ -103,6 +106,20 @@ def console() -> Any:
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_WITHOUT_TERMINAL
     return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """Show the progress of long work on standard error, where somebody watches; yields what moves it on."""
+    if total < PROGRESS_FROM or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 def cell_text(value: object) -> str:

@@ -6,20 +6,13 @@ from typing import Annotated, Literal
 
 import typer
 
-EXAMPLES = """Examples:
-
-  fillonce demo
-  fillonce demo --intents 500 --seed 7
-  fillonce demo --faults off --json
-"""
-
 
 def demo(
     intents: Annotated[int, typer.Option(min=10, max=200_000, help="About how many orders to make.")] = 2_000,
     seed: Annotated[int, typer.Option(help="Of strategies, market and faults.")] = 1,
     faults: Annotated[Literal["off", "default"], typer.Option(help="What the venue does to us.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
-) -> None:
+) -> int:
     """Run the whole pipeline against a simulated Binance and audit it against the venue's own books.
 
     Starts a Valkey server, the venue, two gateways, the ledger, the listener, the resolver and three strategies as
@@ -35,4 +28,4 @@ def demo(
         sys.stdout.write(to_json(result) + "\n")
     else:
         report(result)
-    raise typer.Exit(0 if result.good else 1)
+    return 0 if result.good else 1

@@ -224,8 +224,13 @@ class _Demo:
         """Nothing is on its way: what is left rests at the venue."""
         statuses = await self.store.live_statuses()
         backlog = await self.store.backlog()
-        waiting = sum(row["lag"] + row["pending"] for row in backlog.values())
+        waiting = sum(row["lag"] + row["pending"] for row in backlog.values()) + await self._unheard()
         return not waiting and not set(statuses) - {"open", "partially_filled"}
+
+    async def _unheard(self) -> int:
+        """Events that a strategy has not read, and may react to."""
+        groups: Any = await self.redis.xinfo_groups(self.keys.events)
+        return sum(int(group["lag"] or 0) + int(group["pending"]) for group in groups)
 
     async def _ended(self) -> bool:
         return await self._quiet() and not await self.store.live_statuses()

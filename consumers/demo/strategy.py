@@ -37,20 +37,23 @@ class Copy:
         self.script, self.name = script, f"strategy.{script.name}.{copy}"
         self.published = self.duplicates = self.conflicts = self.done = 0
         self._keys, self._clock, self._url = AccountKeys(script.account), SystemClock(), url
-        self._producer = IntentProducer(connect(url, name=self.name), timeout_ms=5_000)
+        self._redis = connect(url, name=self.name)
+        self._producer = IntentProducer(self._redis, timeout_ms=5_000)
         self._entries: dict[str, int] = {}
 
     async def run(self) -> None:
         """Signal, react and report until ended from outside."""
+        rule = (await accounts(self._redis))[self.script.account].id_rule
+        for number in range(self.script.signals):
+            intent = signal(self.script, number)[0]
+            assert isinstance(intent, Place)
+            # Known before anything is published: the other copy may be ahead, and its fills count for both.
+            self._entries[client_order_id(intent, rule)] = number
         await asyncio.gather(self._signal(), self._react(), self._report())
 
     async def _signal(self) -> None:
-        rule = (await accounts(connect(self._url, name=self.name)))[self.script.account].id_rule
         for number in range(self.script.signals):
-            intents = signal(self.script, number)
-            if isinstance(intents[0], Place):
-                self._entries[client_order_id(intents[0], rule)] = number
-            await self._publish(intents)
+            await self._publish(signal(self.script, number))
             # The copies drift apart and together again, so either may be first.
             await self._clock.sleep_ms(self.script.pause_ms * random.uniform(0.2, 1.8))  # noqa: S311 - a demo's pace
         await self._publish(last_words(self.script))

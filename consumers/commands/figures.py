@@ -1,0 +1,145 @@
+"""What `fillonce status` knows of one account, read in a few round trips however many orders there are."""
+
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from streams.errors import StoreError
+from streams.keys import AccountKeys
+from streams.scripts import Scripts
+from streams.store import Store
+
+# The name a whole pipeline reports under, beside its roles.
+SUPERVISOR: Final = "supervisor"
+# Beats come twice a second; one that is older belongs to a role that hangs or is gone.
+STALE_MS: Final = 3_000
+# Live orders that are counted by status; beyond it the count is of the first that are due.
+LIVE_COUNTED_MAX: Final = 20_000
+PAGE: Final = 1_000
+REASONS_SHOWN: Final = 5
+PARKED_SHOWN: Final = 20
+WATERMARK: Final = "stream_watermark"
+
+
+async def read_figures(redis: Redis, account: str) -> dict[str, Any]:
+    """Read one account's figures, with the field names of `--json`."""
+    keys = AccountKeys(account)
+    store = Store(redis, keys)
+    now_ms = await store.now_ms()
+    roles = await _roles(redis, keys, now_ms)
+    control: dict[bytes, bytes] = await redis.hgetall(keys.control)  # type: ignore[misc]  # redis-py declares both kinds of client at once
+    watermark = control.get(WATERMARK.encode())
+    parked = await store.parked()
+    return {
+        "account": account,
+        "gate": await _gate(redis, keys, roles),
+        "orders": await _orders(redis, keys, now_ms),
+        "backlog": await store.backlog(),
+        "parked": {
+            "orders": len(parked),
+            "executions": sum(count for _, count, _ in parked),
+            "oldest_ms": max((now_ms - since for _, _, since in parked), default=None),
+            "waiting": [
+                {"venue_order": name, "executions": count, "age_ms": now_ms - since}
+                for name, count, since in parked[:PARKED_SHOWN]
+            ],
+        },
+        "quarantined": await _quarantined(redis, keys),
+        "roles": roles,
+        "ledger": _lease(control, now_ms),
+        "stream_watermark_age_ms": now_ms - int(watermark) if watermark else None,
+    }
+
+
+async def _gate(redis: Redis, keys: AccountKeys, roles: list[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        is_open, server, known = await Scripts(redis, keys).gate()
+    except StoreError as error:
+        return {"open": False, "reason": str(error), "history": "", "server_history": ""}
+    return {
+        "open": is_open,
+        "reason": "" if is_open else _shut_reason(known, roles),
+        "history": known,
+        "server_history": server,
+    }
+
+
+def _shut_reason(known: str, roles: list[dict[str, Any]]) -> str:
+    resolver = next((one for one in roles if one["role"].startswith("resolver") and not one["stale"]), None)
+    why = "the server restarted or was replaced" if known else "the account was never reconciled"
+    if resolver is None:
+        return f"{why}, and no resolver runs"
+    told = resolver["figures"].get("shut")
+    return f"{why}; {told or 'the resolver is at it'}"
+
+
+async def _orders(redis: Redis, keys: AccountKeys, now_ms: int) -> dict[str, Any]:
+    live = await redis.zcard(keys.live)
+    counts: dict[str, int] = {}
+    oldest_unknown_ms: int | None = None
+    counted = 0
+    while counted < min(live, LIVE_COUNTED_MAX):
+        names = await redis.zrange(keys.live, counted, counted + PAGE - 1)
+        if not names:
+            break
+        pipe = redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hmget(keys.order(name.decode()), ("status", "send_by"))
+        for status, send_by in await pipe.execute():
+            word = status.decode() if status else "gone"
+            counts[word] = counts.get(word, 0) + 1
+            if word == "unknown":
+                oldest_unknown_ms = max(oldest_unknown_ms or 0, now_ms - int(send_by or now_ms))
+        counted += len(names)
+    return {"live": live, "counted": counted, "by_status": counts, "oldest_unknown_ms": oldest_unknown_ms}
+
+
+async def _quarantined(redis: Redis, keys: AccountKeys) -> dict[str, Any]:
+    rows: Any = await redis.xrevrange(keys.quarantine, count=REASONS_SHOWN)
+    last = []
+    for entry, fields in rows:
+        try:
+            told = msgspec.json.decode(fields.get(b"data", b"{}"), type=dict[str, str])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            told = {}
+        last.append(
+            {"id": entry.decode(), "stream": told.get("stream", ""), "entry": told.get("entry", ""),
+             "reason": told.get("reason", "")}
+        )  # fmt: skip
+    return {"count": await redis.xlen(keys.quarantine), "last": last}
+
+
+async def _roles(redis: Redis, keys: AccountKeys, now_ms: int) -> list[dict[str, Any]]:
+    beats = {}
+    for name, beat in (await redis.hgetall(keys.roles)).items():  # type: ignore[misc]  # as above
+        try:
+            beats[name.decode()] = msgspec.json.decode(beat, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            beats[name.decode()] = {}
+    restarts = beats.get(SUPERVISOR, {}).get("restarts", {})
+    return [_role(name, beat, restarts, now_ms) for name, beat in sorted(beats.items())]
+
+
+def _role(name: str, beat: dict[str, Any], restarts: dict[str, int], now_ms: int) -> dict[str, Any]:
+    at_ms, started_ms = int(beat.pop("at_ms", 0)), int(beat.pop("started_ms", 0))
+    own = beat.pop("server_restarts", None) if name == SUPERVISOR else restarts.get(name)
+    beat.pop("restarts", None)
+    return {
+        "role": name,
+        "pid": beat.pop("pid", None),
+        "uptime_ms": max(0, at_ms - started_ms) if started_ms else None,
+        "age_ms": max(0, now_ms - at_ms),
+        "stale": now_ms - at_ms > STALE_MS,
+        "restarts": own,
+        "figures": beat,
+    }
+
+
+def _lease(control: dict[bytes, bytes], now_ms: int) -> dict[str, Any]:
+    left_ms = int(control.get(b"ledger_until", b"0")) - now_ms
+    return {
+        "holder": control.get(b"ledger_holder", b"").decode() if left_ms > 0 else "",
+        "epoch": int(control.get(b"ledger_epoch", b"0")),
+        "left_ms": max(0, left_ms),
+    }
