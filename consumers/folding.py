@@ -135,6 +135,11 @@ class _Batch:
                 self._apply(item, known)
             else:
                 self._unknown(item)
+        # Positions are folded in the order in which the journal tells the executions, so that it tells the same.
+        for one in self.progress.values():
+            for fact in one.facts:
+                if isinstance(fact, Execution):
+                    self._move(one.order, fact)
         positions = {key: number for number, key in enumerate(self.moved, start=1)}
         plans = [self._order_plan(one, positions) for one in self.progress.values()]
         commit = CommitPlan(
@@ -177,7 +182,6 @@ class _Batch:
                 return
             one.seen.add(fact.execution_id)
             one.executions.append(fact.execution_id)
-            self._move(one.order, fact)
         after = fold(one.order, fact, self.again)
         if after != one.order:
             one.order = after
@@ -270,6 +274,7 @@ class _Batch:
                 status=order.status,
                 filled=text(order.state.filled),
                 now_ms=self.snapshot.now_ms,
+                resubmission_allowed=self.rules.resubmission_allowed,
                 position=position.removeprefix(self.keys.position("")),
                 position_quantity=text(after.quantity) if after else "",
                 anomalies=order.state.anomalies,

@@ -87,7 +87,7 @@ def accounts(settings: Settings) -> Verdict:
     """Judge whether there is anything to run."""
     if not settings.accounts:
         return Verdict(
-            "settings", "fail", "There are no accounts in the settings; add one, for example [accounts.\"binance.main\"]."
+            "settings", "fail", 'There are no accounts in the settings; add one, for example [accounts."binance.main"].'
         )
     return Verdict("settings", "ok", f"{len(settings.accounts)} accounts: {', '.join(sorted(settings.accounts))}.")
 
@@ -165,7 +165,9 @@ def judge_skew(server_ms: int, here_ms: int, way_ms: int) -> Verdict:
         return Verdict(
             "clock", "warn", f"The server's clock and this machine's differ by {skew_ms} ms; let both follow NTP."
         )
-    return Verdict("clock", "ok", f"The server's clock and this machine's differ by less than {skew_ms + way_ms + 1} ms.")
+    return Verdict(
+        "clock", "ok", f"The server's clock and this machine's differ by less than {skew_ms + way_ms + 1} ms."
+    )
 
 
 async def server(redis: Any) -> list[Verdict]:
@@ -262,7 +264,9 @@ def _durability(info: Mapping[str, Any], config: Mapping[str, str]) -> list[Verd
             found = Verdict("durability", "ok", "Every write is on disk before it is answered.")
         case None:
             found = Verdict(
-                "durability", "warn", "The server does not show appendfsync; only with `always` power loss loses nothing."
+                "durability",
+                "warn",
+                "The server does not show appendfsync; only with `always` power loss loses nothing.",
             )
         case _:
             found = Verdict(

@@ -85,6 +85,7 @@ class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="update
         position: key of the position it moved, if it did.
         position_quantity: that position's quantity after the whole call, canonical text.
         now_ms: the time the fold used for what depends on it.
+        resubmission_allowed: whether it took a lost place for one that may be sent again.
     """
 
     client_order_id: str
@@ -95,6 +96,7 @@ class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="update
     status: OrderStatus
     filled: str
     now_ms: int
+    resubmission_allowed: bool = True
     position: str = ""
     position_quantity: str = ""
     anomalies: tuple[str, ...] = ()

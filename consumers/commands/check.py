@@ -15,6 +15,7 @@ from streams.settings import Settings
 
 def check(
     ctx: typer.Context,
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> int:
     """Check settings, keys, server, scripts and packages; exit code 1 when anything fails.

@@ -28,7 +28,7 @@ async def read_figures(redis: Redis, account: str) -> dict[str, Any]:
     store = Store(redis, keys)
     now_ms = await store.now_ms()
     roles = await _roles(redis, keys, now_ms)
-    control: dict[bytes, bytes] = await redis.hgetall(keys.control)  # type: ignore[misc]  # redis-py declares both kinds of client at once
+    control: Any = await redis.hgetall(keys.control)
     watermark = control.get(WATERMARK.encode())
     parked = await store.parked()
     return {
@@ -80,7 +80,7 @@ async def _orders(redis: Redis, keys: AccountKeys, now_ms: int) -> dict[str, Any
     oldest_unknown_ms: int | None = None
     counted = 0
     while counted < min(live, LIVE_COUNTED_MAX):
-        names = await redis.zrange(keys.live, counted, counted + PAGE - 1)
+        names: Any = await redis.zrange(keys.live, counted, counted + PAGE - 1)
         if not names:
             break
         pipe = redis.pipeline(transaction=False)
@@ -111,8 +111,9 @@ async def _quarantined(redis: Redis, keys: AccountKeys) -> dict[str, Any]:
 
 
 async def _roles(redis: Redis, keys: AccountKeys, now_ms: int) -> list[dict[str, Any]]:
-    beats = {}
-    for name, beat in (await redis.hgetall(keys.roles)).items():  # type: ignore[misc]  # as above
+    beats: dict[str, dict[str, Any]] = {}
+    stored: Any = await redis.hgetall(keys.roles)
+    for name, beat in stored.items():
         try:
             beats[name.decode()] = msgspec.json.decode(beat, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError):

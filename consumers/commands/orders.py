@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 import typer
+from msgspec import Struct
 
 from consumers.commands import output
 from consumers.commands.connecting import chosen_accounts, connected, settings_of
@@ -19,8 +20,22 @@ LIMIT_MAX: Final = 100_000
 PAGE: Final = 500
 
 
+class Wanted(Struct, frozen=True):
+    """Which orders to list, and how many of an account; an empty filter takes all."""
+
+    statuses: frozenset[str]
+    symbol: str
+    limit: int
+
+    def has(self, order: Order) -> bool:
+        """Whether an order is one of them."""
+        symbol = order.terms.symbol if order.terms else ""
+        return (not self.statuses or order.status in self.statuses) and self.symbol in ("", symbol)
+
+
 def orders(
     ctx: typer.Context,
+    *,
     client_order_id: Annotated[str, typer.Argument(metavar="[CLIENT_ORDER_ID]", help="Only this order.")] = "",
     account: Annotated[str, typer.Option(help="Only this account.")] = "",
     status: Annotated[list[str] | None, typer.Option(help="Only this status; may be repeated.")] = None,
@@ -39,7 +54,7 @@ def orders(
     wanted = frozenset(status or ())
     if strange := sorted(wanted - set(get_args(OrderStatus))):
         raise UsageError(f"There is no status {strange[0]}; use {', '.join(get_args(OrderStatus))}.")
-    found = asyncio.run(_find(settings_of(ctx), account, client_order_id, wanted, symbol, limit))
+    found = asyncio.run(_find(settings_of(ctx), account, client_order_id, Wanted(wanted, symbol, limit)))
     rows = [row(name, order) for name, order in found]
     if as_json:
         output.document({"orders": rows})
@@ -82,9 +97,7 @@ def row(account: str, order: Order) -> dict[str, Any]:
     }
 
 
-async def _find(
-    settings: Settings, account: str, client_order_id: str, statuses: frozenset[str], symbol: str, limit: int
-) -> list[tuple[str, Order]]:
+async def _find(settings: Settings, account: str, client_order_id: str, wanted: Wanted) -> list[tuple[str, Order]]:
     from streams.keys import AccountKeys
     from streams.store import Store
 
@@ -95,26 +108,21 @@ async def _find(
             store = Store(redis, keys)
             if client_order_id:
                 pages = _just([client_order_id])
-            elif statuses and not statuses & TERMINAL:
+            elif wanted.statuses and not wanted.statuses & TERMINAL:
                 pages = _live(redis, keys.live)  # every order that is not finished has its next look there
             else:
                 pages = _latest(redis, keys.events)
-            found += [(name, order) for order in await _taken(store.orders, pages, statuses, symbol, limit)]
+            found += [(name, order) for order in await _taken(store.orders, pages, wanted)]
     return found
 
 
-async def _taken(
-    read: Any, pages: AsyncIterator[Sequence[str]], statuses: frozenset[str], symbol: str, limit: int
-) -> list[Order]:
+async def _taken(read: Any, pages: AsyncIterator[Sequence[str]], wanted: Wanted) -> list[Order]:
     taken: dict[str, Order] = {}
     async for page in pages:
         for order in await read(page):
-            if order is None or (statuses and order.status not in statuses):
-                continue
-            if symbol and (order.terms is None or order.terms.symbol != symbol):
-                continue
-            taken[order.client_order_id] = order
-            if len(taken) == limit:
+            if order is not None and wanted.has(order):
+                taken[order.client_order_id] = order
+            if len(taken) == wanted.limit:
                 return list(taken.values())
     return list(taken.values())
 
@@ -125,7 +133,10 @@ async def _just(names: Sequence[str]) -> AsyncIterator[Sequence[str]]:
 
 async def _live(redis: "Redis", key: str) -> AsyncIterator[Sequence[str]]:
     start = 0
-    while names := await redis.zrange(key, start, start + PAGE - 1):
+    while True:
+        names: Any = await redis.zrange(key, start, start + PAGE - 1)
+        if not names:
+            return
         yield [name.decode() for name in names]
         start += PAGE
 
@@ -143,7 +154,10 @@ async def _latest(redis: "Redis", key: str) -> AsyncIterator[Sequence[str]]:
     decode = msgspec.json.Decoder(Entry).decode
     seen: set[str] = set()
     end = "+"
-    while entries := await redis.xrevrange(key, max=end, count=PAGE):
+    while True:
+        entries: Any = await redis.xrevrange(key, max=end, count=PAGE)
+        if not entries:
+            return
         page: dict[str, None] = {}
         for _, fields in entries:
             for change in reversed(decode(fields[b"data"]).changes):
@@ -156,7 +170,18 @@ async def _latest(redis: "Redis", key: str) -> AsyncIterator[Sequence[str]]:
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Any:
-    columns = ["client order id", "account", "symbol", "side", "type", "#quantity", "#price", "status", "#filled", "note"]
+    columns = [
+        "client order id",
+        "account",
+        "symbol",
+        "side",
+        "type",
+        "#quantity",
+        "#price",
+        "status",
+        "#filled",
+        "note",
+    ]
     return output.table(
         "",
         columns,

@@ -17,6 +17,7 @@ SHOWN_STEP: Final = Decimal("0.00000001")
 
 def positions(
     ctx: typer.Context,
+    *,
     account: Annotated[str, typer.Option(help="Only this account.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> int:

@@ -28,6 +28,7 @@ Answer = dict[str, Any]
 
 def publish(
     ctx: typer.Context,
+    *,
     source: Annotated[
         str,
         typer.Argument(
@@ -51,7 +52,9 @@ def publish(
     post_only: Annotated[bool, typer.Option("--post-only", help="Refuse rather than take liquidity.")] = False,
     reduce_only: Annotated[bool, typer.Option("--reduce-only", help="Never increase the position.")] = False,
     position_side: Annotated[str, typer.Option(metavar="net|long|short", help="Where a venue has two.")] = "",
-    valid_until: Annotated[str, typer.Option(help="Expired, not sent, after it; default an hour after the signal.")] = "",
+    valid_until: Annotated[
+        str, typer.Option(help="Expired, not sent, after it; default an hour after the signal.")
+    ] = "",
     leg: Annotated[str, typer.Option(help="Tells the orders of one signal apart.")] = "",
     rounding: Annotated[str, typer.Option(metavar="down|nearest", help="Bring amounts onto the venue's grid.")] = "",
     tag: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Free words; may be repeated.")] = None,

@@ -15,6 +15,7 @@ WATCH_EVERY_S: Final = 1.0
 
 def status(
     ctx: typer.Context,
+    *,
     account: Annotated[str, typer.Option(help="Only this account.")] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every second until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,

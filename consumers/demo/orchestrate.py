@@ -33,6 +33,7 @@ from streams.producer import IntentProducer
 from streams.schemas import Cancel
 from streams.server import EmbeddedServer
 from streams.settings import AccountSettings, Settings
+from streams.verify import Verdict, verify
 
 ACCOUNT = "binance.main"
 COPIES = ("a", "b")
@@ -79,11 +80,12 @@ class Result(Struct, frozen=True, kw_only=True):
     faults_missing: tuple[str, ...]
     seconds: float
     restarts: int
+    verified: Verdict
 
     @property
     def good(self) -> bool:
-        """No defect, and everything that was to go wrong did."""
-        return not self.audit.defects and not self.faults_missing
+        """No defect, the state is the fold of the journal, and everything that was to go wrong did."""
+        return not self.audit.defects and not self.faults_missing and self.verified.good
 
 
 async def run(options: Options, show: Callable[[Progress], None]) -> Result:
@@ -285,6 +287,7 @@ class _Demo:
             faults_missing=tuple(kind for kind in asked if not counts.get(kind)),
             seconds=round(time.monotonic() - self.began, 1),
             restarts=restarts,
+            verified=await verify(self.redis, self.keys),
         )
 
 

@@ -81,6 +81,10 @@ def report(result: Result) -> None:
     console.print(f"faults: {happened or 'none were asked for'}", highlight=False)
     for detail in result.audit.details:
         console.print(f"  {detail}", style="red", highlight=False)
+    if not result.verified.good:
+        console.print("the stored state is not the fold of the journal:", style="red")
+        for one in result.verified.differences:
+            console.print(f"  {one.key} {one.field}: {one.stored} stored, {one.folded} folded", highlight=False)
     if result.faults_missing:
         console.print(f"asked for and did not happen: {', '.join(result.faults_missing)}", style="red")
     console.print("good: every order once, every fill once" if result.good else "NOT GOOD", style="bold")
@@ -98,5 +102,8 @@ def _flat(result: Result) -> dict[str, object]:
         "faults_missing": result.faults_missing,
         "seconds": result.seconds,
         "restarts": result.restarts,
+        "journal_entries": result.verified.entries,
+        "state_hash": result.verified.stored,
+        "journal_hash": result.verified.folded,
         "details": details,
     }

@@ -1,0 +1,78 @@
+"""`fillonce run`: the whole pipeline, or one role of it for processes of your own."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from consumers.commands import output
+from consumers.commands.connecting import address, connected, only_account, settings_of
+from consumers.preflight import before_connecting, failed, refuse, server
+from streams.errors import UsageError
+from streams.settings import Settings
+
+ROLES = ("gateway", "ledger", "listener", "resolver")
+
+
+def run(
+    ctx: typer.Context,
+    *,
+    role: Annotated[str, typer.Argument(metavar="[ROLE]", help=f"One of {', '.join(ROLES)}; default all.")] = "",
+    account: Annotated[str, typer.Option(help="Only this account.")] = "",
+    index: Annotated[int, typer.Option(min=0, max=63, help="Which of several gateways.")] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="State changes as JSON logs on standard error; one document at the end.")
+    ] = False,
+) -> int:
+    """Run the pipeline until SIGTERM or Ctrl-C, then drain and stop.
+
+    Without ROLE: the embedded server (unless redis_url is set) and all roles of all accounts;
+    what crashes is started again. With ROLE: that role, in this process, on the server of
+    redis_url or of a pipeline that runs already.
+
+    \b
+    Examples:
+      fillonce run
+      fillonce run gateway --account binance.main --index 2
+      FILLONCE_REDIS_URL=redis://cache:6379/0 fillonce run ledger
+    """  # noqa: D301 - \b tells the help to keep the lines
+    settings = settings_of(ctx)
+    if role and role not in ROLES:
+        raise UsageError(f"There is no role {role}; use one of {', '.join(ROLES)}.")
+    if account or role:
+        name = only_account(settings, account)
+        settings = _narrowed(settings, name)
+    refuse(before_connecting(settings, os.environ))
+    if role:
+        return _run_role(role, name, index, settings)
+    import uvloop
+
+    from consumers.commands.pipeline import run_pipeline
+
+    return uvloop.run(run_pipeline(settings, os.environ, as_json=as_json))
+
+
+def _narrowed(settings: Settings, account: str) -> Settings:
+    import msgspec
+
+    return msgspec.structs.replace(settings, accounts={account: settings.account(account)})
+
+
+def _run_role(role: str, account: str, index: int, settings: Settings) -> int:
+    import msgspec
+    import uvloop
+
+    from consumers.roles import RoleName, Task
+    from consumers.worker import work
+
+    task = Task(role=msgspec.convert(role, RoleName), account=account, index=index)
+
+    async def main() -> int:
+        async with connected(settings) as redis:
+            wrong = failed(await server(redis))
+        if wrong:
+            output.say(wrong[0].sentence)
+            return output.WRONG
+        return await work(task, msgspec.structs.replace(settings, redis_url=address(settings)), os.environ)
+
+    return uvloop.run(main())
