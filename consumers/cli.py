@@ -38,6 +38,7 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it with the opt
 @app.callback()
 def _globals(
     ctx: typer.Context,
+    *,
     settings: Annotated[
         str,
         typer.Option(metavar="FILE", help="Settings file; default FILLONCE_SETTINGS, else ./fillonce.toml."),

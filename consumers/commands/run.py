@@ -73,6 +73,22 @@ def _run_role(role: str, account: str, index: int, settings: Settings) -> int:
         if wrong:
             output.say(wrong[0].sentence)
             return output.WRONG
-        return await work(task, msgspec.structs.replace(settings, redis_url=address(settings)), os.environ)
+        code = await work(task, msgspec.structs.replace(settings, redis_url=address(settings)), os.environ)
+        await _forget_beat(settings, account, task.name)
+        return code
 
     return uvloop.run(main())
+
+
+async def _forget_beat(settings: Settings, account: str, name: str) -> None:
+    """Take back the beat of a role that stopped, so that `status` does not call it stale."""
+    from redis.exceptions import RedisError
+
+    from streams.errors import FillonceError
+    from streams.keys import AccountKeys
+
+    try:
+        async with connected(settings) as redis:
+            await redis.hdel(AccountKeys(account).roles, name)
+    except (FillonceError, RedisError, OSError):
+        return  # the server stopped before the role did

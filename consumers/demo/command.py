@@ -10,7 +10,10 @@ import typer
 def demo(
     intents: Annotated[int, typer.Option(min=10, max=200_000, help="About how many orders to make.")] = 2_000,
     seed: Annotated[int, typer.Option(help="Of strategies, market and faults.")] = 1,
-    faults: Annotated[Literal["off", "default"], typer.Option(help="What the venue does to us.")] = "default",
+    faults: Annotated[
+        Literal["off", "default", "harsh"],
+        typer.Option(help="What the venue does to us; harsh also kills and pauses."),
+    ] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
 ) -> int:
     """Run the whole pipeline against a simulated Binance and audit it against the venue's own books.

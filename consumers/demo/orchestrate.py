@@ -16,10 +16,12 @@ import msgspec
 import orjson
 from msgspec import Struct
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from adapters.simulated.faults import DEFAULT, OFF, Faults, Kind
 from adapters.simulated.process import SimulatedVenue, local_settings
 from consumers.demo.audit import Audit, Local, audit, read_books
+from consumers.demo.chaos import Chaos, Tally, alongside
 from consumers.demo.plan import NAMES, Script, share
 from consumers.demo.strategy import SCRIPT, URL
 from consumers.keyring import variables
@@ -45,6 +47,8 @@ LOOK_S = 0.5
 EXPECTED_OF_A_KIND = 16
 RATE_MAX = 0.1  # seven kinds share the requests
 INTENTS_MIN = 100  # with fewer, not every kind can be sure to happen
+# Longer than a send window, a request's deadline, a lease and the idle time of an entry.
+PAUSE_MS = 6_000
 # Signals of all strategies together; about what two gateways send on one core beside everything else.
 SIGNALS_PER_S = 80
 
@@ -54,7 +58,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
     intents: int
     seed: int
-    faults: Literal["off", "default"]
+    faults: Literal["off", "default", "harsh"]
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -81,6 +85,7 @@ class Result(Struct, frozen=True, kw_only=True):
     seconds: float
     restarts: int
     verified: Verdict
+    blows: Tally | None
 
     @property
     def good(self) -> bool:
@@ -134,14 +139,15 @@ class _Demo:
                 await self._wait_for_start()
                 await self.control.set_faults(self.faults)
                 async with self._strategies(server.url):
-                    await self._until("trading", self._finished, None)
+                    chaos = self._chaos(server, supervisor)
+                    await alongside(lambda: self._until("trading", self._finished, None), chaos)
                     await self._until("settling", self._quiet, CALM_S)
                 # What rests is taken back, so that the books are complete.
                 await self._cancel_all()
                 await self._until("draining", self._ended, CALM_S)
                 restarts = supervisor.restarts
             self.say("auditing")
-            return await self._result(restarts)
+            return await self._result(restarts, chaos.tally if chaos else None)
 
     @asynccontextmanager
     async def _roles(self, url: str) -> AsyncIterator[Supervisor]:
@@ -164,8 +170,13 @@ class _Demo:
         )  # fmt: skip
         return Settings(
             accounts={ACCOUNT: account}, claim_idle_ms=5_000, calm_ms=2_000, lookup_retry_max_ms=500,
-            log_level="error",
+            lease_ms=1_500, log_level="error",
         )  # fmt: skip
+
+    def _chaos(self, server: EmbeddedServer, supervisor: Supervisor) -> Chaos | None:
+        if self.options.faults != "harsh":
+            return None
+        return Chaos(self.options.seed, server, supervisor.children, PAUSE_MS, self.clock)
 
     @asynccontextmanager
     async def _strategies(self, url: str) -> AsyncIterator[None]:
@@ -211,7 +222,7 @@ class _Demo:
                 await self._show(phase)
                 if await done():
                     return
-            except (FillonceError, OSError):
+            except (FillonceError, RedisError, OSError):
                 pass  # a look that failed is repeated
             if deadline is not None and time.monotonic() > deadline:
                 return
@@ -267,7 +278,7 @@ class _Demo:
         rows: Any = await self.redis.hgetall(self.keys.roles)
         return {name.decode(): orjson.loads(beat) for name, beat in rows.items()}
 
-    async def _result(self, restarts: int) -> Result:
+    async def _result(self, restarts: int, blows: Tally | None) -> Result:
         backlog, beats = await self.store.backlog(), await self._beats()
         waiting = sum(row["lag"] + row["pending"] for row in backlog.values()) + len(await self.store.parked())
         books = read_books((await self.control.books(ACCOUNT))["accounts"][ACCOUNT])
@@ -288,6 +299,7 @@ class _Demo:
             seconds=round(time.monotonic() - self.began, 1),
             restarts=restarts,
             verified=await verify(self.redis, self.keys),
+            blows=blows,
         )
 
 

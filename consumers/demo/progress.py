@@ -79,6 +79,8 @@ def report(result: Result) -> None:
     console.print(table)
     happened = ", ".join(f"{kind} {count}" for kind, count in result.faults.items())
     console.print(f"faults: {happened or 'none were asked for'}", highlight=False)
+    if result.blows:
+        console.print(f"kills: {result.blows.kills}  pauses: {result.blows.pauses}", highlight=False)
     for detail in result.audit.details:
         console.print(f"  {detail}", style="red", highlight=False)
     if not result.verified.good:
@@ -100,6 +102,7 @@ def _flat(result: Result) -> dict[str, object]:
         **audited,
         "faults": result.faults,
         "faults_missing": result.faults_missing,
+        **({"kills": result.blows.kills, "pauses": result.blows.pauses} if result.blows else {}),
         "seconds": result.seconds,
         "restarts": result.restarts,
         "journal_entries": result.verified.entries,

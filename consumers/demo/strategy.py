@@ -4,11 +4,13 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import msgspec
 import orjson
 import uvloop
+from redis.exceptions import RedisError
 
 from consumers.demo.plan import Script, last_words, react, signal
 from streams import events
@@ -83,7 +85,7 @@ class Copy:
                         reaction = react(self.script, change, self._entries)
                         if reaction is not None:
                             await self._publish([reaction])
-            await redis.xack(self._keys.events, self.name, *(entry.id for entry in batch))
+            await self._insist(partial(redis.xack, self._keys.events, self.name, *(entry.id for entry in batch)))
 
     async def _report(self) -> None:
         redis = connect(self._url, name=f"{self.name}-heartbeat")
@@ -92,8 +94,18 @@ class Copy:
                 "pid": os.getpid(), "published": self.published, "duplicates": self.duplicates,
                 "conflicts": self.conflicts, "done": self.done,
             }  # fmt: skip
-            await redis.hset(self._keys.roles, self.name, orjson.dumps(beat).decode())
+            await self._insist(partial(redis.hset, self._keys.roles, self.name, orjson.dumps(beat).decode()))
             await self._clock.sleep_ms(BEAT_MS)
+
+    async def _insist(self, step: Callable[[], Awaitable[object]]) -> None:
+        """Do a step that may be done twice, as soon as Redis is there."""
+        while True:
+            try:
+                await step()
+            except (RedisError, OSError):
+                await self._clock.sleep_ms(RETRY_MS)
+            else:
+                return
 
 
 def main() -> None:
