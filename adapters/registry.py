@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from adapters.credentials import Credentials
 from adapters.recorded import Recorded
-from adapters.venue import Decoder, Venue, VenueFacts
+from adapters.venue import Decoder, Described, Venue, VenueFacts
 from streams.errors import UsageError
 
 _OURS = {"binance": "adapters.binance.plug:PLUG"}
@@ -41,12 +41,14 @@ class Plug(Struct, frozen=True, kw_only=True):
     Attributes:
         facts: what it declares.
         decode: bytes into facts, pure.
+        describe: bytes of a listed order into its terms, pure; raises BadPayload.
         sniff: a recorded file into payloads, pure.
         open: connects; the second argument estimates the Redis server's clock (UTC ms).
     """
 
     facts: VenueFacts
     decode: Decoder
+    describe: Callable[[str, bytes], Described]
     sniff: Callable[[bytes], Sequence[Recorded]]
     open: Callable[[VenueSettings, Callable[[], int]], Awaitable[Venue]]
 

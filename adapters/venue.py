@@ -5,13 +5,14 @@ outcome, `Unknown`, is honest. Look-ups raise `CouldNotAsk`, because not being a
 """
 
 from collections.abc import AsyncGenerator, Sequence
+from decimal import Decimal
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from streams.errors import FillonceError
 from streams.instrument import Instrument
-from streams.schemas import Fact, IdRule, Order, OrderType, Outcome, PositionSide, TimeInForce
+from streams.schemas import Fact, IdRule, Order, OrderType, Outcome, PositionSide, Side, TimeInForce
 
 
 class CouldNotAsk(FillonceError):  # noqa: N818 - says what happened, as StoreUnreachable does
@@ -76,6 +77,21 @@ class Rows(Struct, frozen=True):
 
     format: str
     rows: Sequence[bytes]
+
+
+class Described(Struct, frozen=True, kw_only=True):
+    """An order's own terms as the venue lists them; what an import makes a record of."""
+
+    client_order_id: str
+    venue_symbol: str
+    venue_order_id: str
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    price: Decimal | None
+    time_in_force: TimeInForce
+    post_only: bool
+    created_at_ms: int
 
 
 class Frame(Struct, frozen=True):

@@ -1,31 +1,36 @@
 """The gate: after the server's history changed, trading waits until the venue's orders and ours agree.
 
-A fresh account agrees at once. After a restart every order the venue lists with our prefix must have its
-record here; what it says of them goes into `evidence`. The last step alone sets the history (R5).
+A fresh account agrees at once. Otherwise no claim that was lost may still go out, every order the venue lists
+under our prefix, closed ones too, becomes a record that cannot be claimed as new, and what the venue says of
+them goes into `evidence`. The last step alone sets the history (R5, R6).
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from adapters.venue import CouldNotAsk, Decoder, Rows, Venue
+from adapters.venue import CouldNotAsk, Described, Rows, Venue
+from streams import codec
 from streams.clock import Clock
-from streams.errors import BadPayload, StoreUnreachable
+from streams.errors import BadPayload, FillonceError, HistoryChanged, StoreUnreachable
 from streams.evidence import append
 from streams.identity import is_ours
+from streams.instrument import Instruments, tabulate
 from streams.keys import AccountKeys
-from streams.schemas import Evidence, OrderReport
-from streams.scripts import Scripts
+from streams.record import NEW_STATE_TEXT
+from streams.schemas import VALID_FOR_DEFAULT, Evidence, Place, epoch_ms, from_ms
+from streams.scripts import BATCH_MAX, ImportItem, Scripts
 from streams.store import Store
 
 log = logging.getLogger("fillonce.reconciler")
 
-RETRY_MS = 500
 # Before the last surviving write: its clock, the venue's, and an order that was on its way.
 OVERLAP_MS = 60_000
+IMPORTED = "imported"  # the strategy of an order whose intent is lost
 
 
 class Shut(Struct, frozen=True):
@@ -35,68 +40,115 @@ class Shut(Struct, frozen=True):
 
 
 class Reconciler:
-    """Opens the gate of one account when local and venue agree."""
+    """Opens the gate of one account when local and venue agree.
+
+    Attributes:
+        imported: orders that had no record, since the start.
+        shut: why the gate is shut, if it is.
+    """
 
     def __init__(
-        self, *, redis: Redis, keys: AccountKeys, venue: Venue, decode: Decoder, symbols: tuple[str, ...],
-        window_ms: int, clock: Clock,
+        self, *, redis: Redis, keys: AccountKeys, venue: Venue, describe: Callable[[str, bytes], Described],
+        symbols: tuple[str, ...], window_ms: int, clock: Clock,
     ) -> None:  # fmt: skip
         """Bind it; a claim that was lost may still go out for `window_ms`, the account's longest send window."""
-        self._redis, self._keys, self._venue, self._decode = redis, keys, venue, decode
+        self.imported = 0
+        self.shut: Shut | None = None
+        self._redis, self._keys, self._venue, self._describe = redis, keys, venue, describe
         self._symbols, self._window_ms, self._clock = symbols, window_ms, clock
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
-        self.shut: Shut | None = None
+        self._seen: tuple[str, int] = ("", 0)  # the history that was found, and when on the monotonic clock
 
     async def ensure_open(self) -> bool:
         """Open the gate if the account may trade under the server's present history; whether it is open."""
         try:
             is_open, history, known = await self._scripts.gate()
             if not is_open:
-                self.shut = await self._reconcile(fresh=not known)
-                if self.shut is None:
-                    is_open, _, _ = await self._scripts.gate(history)
-                    log.info("the gate is open")
-        except (CouldNotAsk, StoreUnreachable, RedisError, OSError) as error:
-            self.shut = Shut(f"could not ask: {error}")
-            is_open = False
-        if self.shut is not None:
+                if history != self._seen[0]:
+                    self._seen = (history, self._clock.monotonic_ms())
+                await self._reconcile(history, fresh=not known)
+                is_open, _, _ = await self._scripts.gate(history)
+                log.info("the gate is %s", "open" if is_open else "shut")
+            self.shut = None
+        except (CouldNotAsk, StoreUnreachable, HistoryChanged, RedisError, OSError) as error:
+            self.shut = Shut(f"{error}" if isinstance(error, FillonceError) else type(error).__name__)
             log.warning("the gate stays shut: %s", self.shut.reason)
+            return False
         return is_open
 
-    async def _reconcile(self, *, fresh: bool) -> Shut | None:
+    async def _reconcile(self, history: str, *, fresh: bool) -> None:
         last: Any = await self._redis.xrevrange(self._keys.events, count=1)
         if fresh and not last:
-            return None
-        last_ms = int(last[0][0].split(b"-")[0]) if last else 0  # an entry's id begins with the server's clock
+            return
         await self._wait_for_windows()
-        strange: list[str] = []
+        last_ms = int(last[0][0].split(b"-")[0]) if last else 0  # an entry's id begins with the server's clock
+        since_ms = max(0, last_ms - OVERLAP_MS)
+        instruments = tabulate(await self._store.instruments())
         for symbol in self._symbols:
-            rows = await self._venue.orders_since(symbol, max(0, last_ms - OVERLAP_MS))
-            strange += await self._without_record(rows)
-            said = Evidence(source="backfill", format=rows.format, received_at_ns=self._clock.now_ns())
-            await append(self._redis, self._keys, [(said, row) for row in rows.rows])
-        if strange:
-            return Shut(f"{len(strange)} orders at the venue have our prefix and no record here, first {strange[0]}")
-        return None
+            orders = await self._venue.orders_since(symbol, since_ms)
+            trades = await self._venue.trades_since(symbol, since_ms)
+            await self._import(orders, instruments, history)
+            for rows in (orders, trades):
+                said = Evidence(source="backfill", format=rows.format, received_at_ns=self._clock.now_ns())
+                await append(self._redis, self._keys, [(said, row) for row in rows.rows])
 
-    async def _without_record(self, rows: Rows) -> list[str]:
-        rule, named = self._venue.facts.id_rule, set()
-        for row in rows.rows:
-            try:
-                facts = self._decode(rows.format, row)
-            except BadPayload:
-                continue  # the ledger quarantines it with the reason
-            named |= {fact.client_order_id for fact in facts if isinstance(fact, OrderReport)}
-        ours = sorted(name for name in named if name is not None and is_ours(name, rule))
-        found = await self._store.orders(ours) if ours else []
-        return [name for name, order in zip(ours, found, strict=True) if order is None]
+    async def _import(self, rows: Rows, instruments: Instruments, history: str) -> None:
+        """Make records of our orders before the gate opens, so that a republished intent meets its record."""
+        items = [
+            item
+            for row in rows.rows
+            if (item := _import_item(row, rows.format, self._describe, self._venue, instruments, self._keys.account))
+        ]
+        for start in range(0, len(items), BATCH_MAX):
+            answers = await self._scripts.import_orders(items[start : start + BATCH_MAX], history)
+            self.imported += answers.count("imported")
 
     async def _wait_for_windows(self) -> None:
-        """Wait until no claim that was lost can still be sent: they are older than this server's start."""
+        """Wait until no claim that was lost can still be sent.
+
+        Such claims are older than this server's start; on a promoted replica, whose start says nothing, they are
+        older than the moment its history was first seen.
+        """
         facts = self._venue.facts
-        info = await self._redis.info("server")
-        up_ms = int(info["uptime_in_seconds"]) * 1000
-        wait_ms = self._window_ms + facts.request_lifetime_ms + facts.lookup_lag_ms + facts.clock_bound_ms - up_ms
+        server, replication = await self._redis.info("server"), await self._redis.info("replication")
+        past_ms = self._clock.monotonic_ms() - self._seen[1]
+        if set(str(replication.get("master_replid2", ""))) == {"0"}:
+            past_ms = max(past_ms, int(server["uptime_in_seconds"]) * 1000)
+        wait_ms = self._window_ms + facts.request_lifetime_ms + facts.lookup_lag_ms + facts.clock_bound_ms - past_ms
         if wait_ms > 0:
             log.info("waits %d ms until no lost send window is open", wait_ms)
             await self._clock.sleep_ms(wait_ms)
+
+
+def _import_item(  # noqa: PLR0917 - one row and what it is read with
+    row: bytes, form: str, describe: Callable[[str, bytes], Described], venue: Venue, instruments: Instruments,
+    account: str,
+) -> ImportItem | None:  # fmt: skip
+    """Make a record of a listed order; None for one that is not ours."""
+    try:
+        listed = describe(form, row)
+        if not is_ours(listed.client_order_id, venue.facts.id_rule):
+            return None
+        instrument = instruments.of_venue_symbol(listed.venue_symbol)
+    except (BadPayload, FillonceError):
+        return None  # the ledger quarantines it with the reason, or parks what belongs to it
+    terms = Place(
+        account=account,
+        strategy=IMPORTED,
+        signal_id=listed.client_order_id,
+        signal_time=from_ms(listed.created_at_ms),
+        symbol=instrument.symbol,
+        side=listed.side,
+        type=listed.type,
+        quantity=listed.quantity,
+        price=listed.price,
+        time_in_force=listed.time_in_force,
+        post_only=listed.post_only,
+    )
+    return ImportItem(
+        client_order_id=listed.client_order_id,
+        terms=codec.encode_text(terms),
+        state=NEW_STATE_TEXT,
+        digest=codec.birth_digest(listed.client_order_id, NEW_STATE_TEXT),
+        valid_until_ms=epoch_ms(terms.signal_time + VALID_FOR_DEFAULT),
+    )

@@ -29,6 +29,14 @@ class Created(Change, frozen=True, kw_only=True, omit_defaults=True, tag="create
     entry: str = ""
 
 
+class Imported(Change, frozen=True, kw_only=True, omit_defaults=True, tag="imported"):
+    """The venue lists an order of ours that has no record: the server's history lost it, or it was before ours."""
+
+    client_order_id: str
+    terms: Place
+    valid_until_ms: int
+
+
 class Claimed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="claimed"):
     """A gateway took an order (or its cancel) for sending, until `send_by_ms` on the server's clock."""
 
@@ -132,6 +140,7 @@ class Opened(Change, frozen=True, kw_only=True, omit_defaults=True, tag="opened"
 
 AnyChange = (
     Created
+    | Imported
     | Claimed
     | Ended
     | CancelRequested

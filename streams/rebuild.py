@@ -139,13 +139,18 @@ def digest(hashes: dict[str, Hash], texts: dict[str, str]) -> str:
     return total.hexdigest()
 
 
-def _fields(change: events.AnyChange) -> Hash:  # noqa: PLR0911 - one line per kind of change
+def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911 - one line per kind of change
     match change:
         case events.Created():
             return {
                 "terms": codec.encode_text(change.terms), "status": "created", "state": NEW_STATE_TEXT,
                 "digest": change.id, "fingerprint": change.fingerprint, "entry": change.entry,
                 "valid_until": str(change.valid_until_ms),
+            }  # fmt: skip
+        case events.Imported():
+            return {
+                "terms": codec.encode_text(change.terms), "status": "unknown", "state": NEW_STATE_TEXT,
+                "digest": change.id, "fingerprint": "", "valid_until": str(change.valid_until_ms),
             }  # fmt: skip
         case events.Claimed(command="cancel"):
             return {"cancel_token": change.token, "cancel_by": str(change.send_by_ms)}

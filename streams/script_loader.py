@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.errors import ContractError, HistoryChanged, LeaseLost, StoreUnreachable
 
-NAMES = ("publish", "claim", "settle", "commit", "park", "quarantine", "sweep", "lease", "gate")
+NAMES = ("publish", "claim", "settle", "commit", "park", "quarantine", "sweep", "lease", "gate", "import")
 
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 

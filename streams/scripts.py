@@ -166,6 +166,16 @@ class Look(Struct, frozen=True):
     order: Order
 
 
+class ImportItem(Struct, frozen=True, kw_only=True):
+    """One order of ours that the venue lists."""
+
+    client_order_id: str
+    terms: str
+    state: str
+    digest: str
+    valid_until_ms: int
+
+
 class Lease(Struct, frozen=True):
     """Who leads the account, since which epoch, for how long."""
 
@@ -253,6 +263,13 @@ class Scripts:
             if answer[0] == b"look"
         ]
         return int(now), looks
+
+    async def import_orders(self, items: Sequence[ImportItem], history: str) -> list[str]:
+        """Import orders while the gate is shut; per item `imported`, `doubted` or `known`."""
+        k = self._keys
+        keys = [k.events, k.control, k.live, *(k.order(item.client_order_id) for item in items)]
+        answers: list[bytes] = await call(self._redis, "import", keys, [_pack(items), history])
+        return [answer.decode() for answer in answers]
 
     async def lease(self, action: Literal["take", "release"], holder: str, lease_ms: int) -> Lease:
         """Take, keep or give back the ledger's lease."""

@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -43,13 +44,19 @@ class Shell:
         assert "Traceback" not in said.err, said.err
         return said
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start one command that stays; its output goes to files named by its first word."""
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run one command beside the test; its output goes to files named by its first word."""
         name = arguments[0]
         with (self.folder / f"{name}.out").open("ab") as out, (self.folder / f"{name}.err").open("ab") as err:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [PROGRAM, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.folder, env=self.env
             )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     def written(self, name: str) -> str:
         """What a command that was started has said so far, on both streams."""

@@ -1,7 +1,8 @@
 """The whole pipeline in one test: real server, real simulated venue, roles as tasks of the test's loop.
 
-A folder that wants it imports `pipeline` and `venue_process` in its ``conftest.py``. Every test has an account, a symbol and a book at the venue that no other test has, so nothing is left over and nothing needs a reset
-but the venue's faults. Liquidity comes from `Pipeline.house`, so a test knows every trade that happens.
+A folder that wants it imports `pipeline` and `venue_process` in its ``conftest.py``. Every test has an account, a symbol
+and a book at the venue that no other test has, so nothing is left over and nothing needs a reset but the venue's
+faults. Liquidity comes from `Pipeline.house`, so a test knows every trade that happens.
 """
 
 import asyncio

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from adapters.binance.decode import decode
+from adapters.binance.describe import describe
 from adapters.binance.facts import FACTS
 from adapters.binance.recorded import sniff
 from adapters.registry import Plug, VenueSettings
@@ -20,4 +21,4 @@ async def open_binance(settings: VenueSettings, now_ms: Callable[[], int]) -> Ve
     )  # fmt: skip
 
 
-PLUG = Plug(facts=FACTS, decode=decode, sniff=sniff, open=open_binance)
+PLUG = Plug(facts=FACTS, decode=decode, describe=describe, sniff=sniff, open=open_binance)

@@ -1,5 +1,6 @@
 """Where a command finds its settings and its server."""
 
+import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,7 +73,7 @@ async def connected(settings: Settings) -> "AsyncIterator[Redis]":
 
     Raises:
         ServerError: no pipeline runs on the data directory.
-        StoreUnreachable: the server of the settings does not answer.
+        StoreUnreachable: the server of the settings, or of a pipeline that runs, does not answer.
         UsageError: its address cannot be used.
     """
     redis = client(settings)
@@ -113,5 +114,24 @@ async def ping(redis: "Redis", settings: Settings) -> None:
         raise StoreUnreachable(f"Redis at {where} refuses user or password; correct redis_url.") from None
     except (RedisError, OSError) as error:
         if not settings.redis_url:
+            if _in_use(Path(settings.data_dir)):
+                raise StoreUnreachable(
+                    f"The pipeline on {settings.data_dir} is starting or restarting its server; try again soon."
+                ) from None
             raise ServerError(f"No pipeline runs on {settings.data_dir}; start it with `fillonce run`.") from None
         raise StoreUnreachable(f"Redis at {where} does not answer ({type(error).__name__}); is it up?") from None
+
+
+def _in_use(data_dir: Path) -> bool:
+    """Whether a pipeline holds the data directory; the lock is free again when this returns."""
+    try:
+        lock = os.open(data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False

@@ -53,7 +53,12 @@ async def _watch(settings: Settings, account: str) -> None:
     from rich.console import Group
     from rich.live import Live
 
-    with Live(console=output.console(), auto_refresh=False) as live:
+    console = output.console()
+    if not console.is_terminal:  # a log takes one picture after the other
+        while True:
+            console.print(Group(*map(_panel, await _read(settings, account))))
+            await asyncio.sleep(WATCH_EVERY_S)
+    with Live(console=console, auto_refresh=False) as live:
         while True:
             live.update(Group(*map(_panel, await _read(settings, account))), refresh=True)
             await asyncio.sleep(WATCH_EVERY_S)

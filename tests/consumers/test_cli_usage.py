@@ -1,5 +1,6 @@
 """The command line itself: help, completion, version, and what a mistake looks like."""
 
+import fcntl
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 from tests.commands import Shell, environment
 
 COMMANDS = ("demo", "run", "publish", "orders", "positions", "status", "check", "ingest")
-SLOW = ("ccxt", "faststream", "rich", "redis", "aiohttp", "websockets", "uvloop")
+SLOW = ("ccxt", "faststream", "rich", "aiohttp", "websockets", "uvloop")
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_completion_is_offered_for_a_shell(shell):
         (("trade",), "No such command 'trade'"),
         (("run", "cook"), "There is no role cook; use one of gateway, ledger, listener, resolver."),
         (("orders", "--status", "done"), "There is no status done; use created,"),
-        (("orders", "--limit", "0"), "0 is not in the range"),
+        (("orders", "--limit", "0"), "Invalid value for '--limit'"),
         (("publish",), "Nothing to publish"),
         (("publish", "nowhere.jsonl"), "Cannot read nowhere.jsonl: No such file or directory."),
         (("status", "--watch", "--json"), "--json is one document"),
@@ -105,6 +106,17 @@ def test_without_a_pipeline_the_commands_say_how_to_start_one(shell):
     said = shell("orders", "--json")
     assert (said.code, said.out) == (1, "")
     assert said.err == "No pipeline runs on .fillonce; start it with `fillonce run`.\n"
+
+
+def test_a_pipeline_whose_server_restarts_is_not_called_missing(shell, tmp_path):
+    """While somebody holds the data directory and no server answers yet, the sentence says to try again."""
+    (tmp_path / ".fillonce").mkdir()
+    with (tmp_path / ".fillonce" / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = shell("status")
+    assert said.code == 1
+    assert said.err == "The pipeline on .fillonce is starting or restarting its server; try again soon.\n"
+    assert "start it with" in shell("status").err
 
 
 def test_settings_come_from_the_file_that_the_environment_names(shell, tmp_path):

@@ -1,0 +1,60 @@
+"""An order's own terms, from a row of Binance's lists: what an import makes a record of. Pure."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from adapters.binance.decode import ORDER_FORMAT
+from adapters.binance.payloads import amount
+from adapters.venue import Described
+from streams.errors import BadPayload
+from streams.schemas import OrderType, Side, TimeInForce
+
+_SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell"}
+_TYPES: dict[str, OrderType] = {"LIMIT": "limit", "LIMIT_MAKER": "limit", "MARKET": "market"}
+_TIMES: dict[str, TimeInForce] = {"GTC": "gtc", "IOC": "ioc", "FOK": "fok"}
+
+
+class _Row(Struct, frozen=True, rename="camel"):
+    symbol: str
+    order_id: int
+    client_order_id: str
+    side: Literal["BUY", "SELL"]
+    type: str
+    orig_qty: msgspec.Raw
+    price: msgspec.Raw
+    time: int
+    time_in_force: str = "GTC"
+
+
+_decoder = msgspec.json.Decoder(_Row)
+
+
+def describe(format: str, raw: bytes) -> Described:  # noqa: A002 - the word of the streams
+    """Read the terms of one row of `openOrders` or `allOrders`.
+
+    Raises:
+        BadPayload: it is not such a row, or an order of a type we never send.
+    """
+    if format != ORDER_FORMAT:
+        raise BadPayload(f"{format[:64]!r} does not describe an order")
+    try:
+        row = _decoder.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadPayload(f"not an order: {str(error)[:200]}") from None
+    if row.type not in _TYPES or row.time_in_force not in _TIMES:
+        raise BadPayload(f"an order of type {row.type[:32]} {row.time_in_force[:8]} is none of ours")
+    kind = _TYPES[row.type]
+    return Described(
+        client_order_id=row.client_order_id,
+        venue_symbol=row.symbol,
+        venue_order_id=str(row.order_id),
+        side=_SIDES[row.side],
+        type=kind,
+        quantity=amount(row.orig_qty, "origQty"),
+        price=amount(row.price, "price") if kind == "limit" else None,
+        time_in_force=_TIMES[row.time_in_force] if kind == "limit" else "gtc",
+        post_only=row.type == "LIMIT_MAKER",
+        created_at_ms=row.time,
+    )

@@ -1,0 +1,49 @@
+--[[
+Import orders that the venue lists under our prefix: after this none of them can be claimed as if it were new.
+
+KEYS[1]   events stream
+KEYS[2]   control hash
+KEYS[3]   live sorted set
+KEYS[4+]  order hashes, one per item of the plan
+
+ARGV[1]  plan, msgpack: list of maps {client_order_id, terms, state, digest, valid_until_ms}
+ARGV[2]  the server's history that is being reconciled; the gate is still shut
+
+Returns a list, one per item
+  'imported'  had no record, or only a tombstone; it is `unknown` now, and evidence will say more
+  'doubted'   had a record that says it was never sent; it is `unknown` now
+  'known'     has a record that evidence can move
+Errors  HISTORY_CHANGED
+]]
+--@include server
+--@include journal
+local events, control, live = KEYS[1], KEYS[2], KEYS[3]
+local plan, history = cmsgpack.unpack(ARGV[1]), ARGV[2]
+
+if history ~= server_history() then return refuse_history() end
+
+local now, changes, answers = now_ms(), {}, {}
+
+local function import(key, item)
+  local known = redis.call('HMGET', key, 'status', 'terms', 'token')
+  if known[2] and known[1] ~= 'created' and known[1] ~= 'submitting' then return 'known' end
+  local id = item.client_order_id
+  redis.call('HSET', key, 'status', 'unknown')
+  redis.call('ZADD', live, now, id)
+  if known[2] then
+    local token = known[3] or ''
+    changes[#changes + 1] = '{"kind":"doubted","id":"import:' .. id .. '","client_order_id":"' .. id ..
+      '","token":"' .. token .. '"}'
+    return 'doubted'
+  end
+  -- Its fingerprint is lost with its intent; an empty one takes the intent for the same when it comes again.
+  redis.call('HSET', key, 'terms', item.terms, 'state', item.state, 'digest', item.digest, 'fingerprint', '',
+    'valid_until', digits(item.valid_until_ms))
+  changes[#changes + 1] = '{"kind":"imported","id":"' .. item.digest .. '","client_order_id":"' .. id ..
+    '","terms":' .. item.terms .. ',"valid_until_ms":' .. digits(item.valid_until_ms) .. '}'
+  return 'imported'
+end
+
+for index, item in ipairs(plan) do answers[index] = import(KEYS[3 + index], item) end
+journal(events, 'import', now, changes)
+return answers

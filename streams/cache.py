@@ -1,0 +1,84 @@
+"""A bounded memory in front of Redis: what a reply has confirmed, least recently used first out. Pure.
+
+It can save a round trip and nothing else: no script trusts it, and it forgets everything when the server's
+history is not the one it was filled under.
+"""
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Counters(Struct):
+    """How a cache does.
+
+    Attributes:
+        hits: answers given.
+        misses: questions it could not answer.
+        evictions: entries that made room for newer ones.
+        drops: entries forgotten because the history changed or a reply contradicted them.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
+    drops: int = 0
+
+
+class Cache(Generic[K, V]):
+    """Least recently used entries of one history.
+
+    Attributes:
+        counters: since it was made.
+    """
+
+    def __init__(self, entries_max: int) -> None:
+        """Hold at most `entries_max` entries."""
+        if entries_max < 1:
+            raise ValueError("a cache holds at least one entry")
+        self.counters = Counters()
+        self._entries_max = entries_max
+        self._entries: OrderedDict[K, V] = OrderedDict()
+        self._history: str | None = None
+
+    def __len__(self) -> int:
+        """Count the entries held now."""
+        return len(self._entries)
+
+    def bind(self, history: str) -> None:
+        """Say which history replies come from; another one than before empties the cache."""
+        if history != self._history:
+            self.drop_all()
+            self._history = history
+
+    def get(self, key: K) -> V | None:
+        """Look an entry up; None when it is not here."""
+        value = self._entries.get(key)
+        if value is None:
+            self.counters.misses += 1
+            return None
+        self._entries.move_to_end(key)
+        self.counters.hits += 1
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Remember what a reply has just confirmed."""
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._entries_max:
+            self._entries.popitem(last=False)
+            self.counters.evictions += 1
+
+    def drop(self, key: K) -> None:
+        """Forget one entry that a reply contradicted."""
+        if self._entries.pop(key, None) is not None:
+            self.counters.drops += 1
+
+    def drop_all(self) -> None:
+        """Forget everything."""
+        self.counters.drops += len(self._entries)
+        self._entries.clear()

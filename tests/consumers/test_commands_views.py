@@ -1,0 +1,180 @@
+"""`fillonce orders`, `positions` and `status` show what is stored, and only that."""
+
+import signal
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from adapters.binance.decode import STREAM_FORMAT, decode
+from consumers.folding import Rules
+from consumers.ledger import Ledger, LedgerSettings
+from tests.commands import Shell, words
+from tests.flow import LEASE_MS, Bench, execution, place, status
+from tests.support import wait_until
+
+
+@pytest.fixture
+async def bench(redis, account):
+    """An account whose gate is open, without any role."""
+    return await Bench(redis, account).open()
+
+
+@pytest.fixture
+def shell(tmp_path, redis_url, account):
+    """A shell whose settings name the server and the account."""
+    env = {
+        "FILLONCE_REDIS_URL": redis_url,
+        "FILLONCE_ACCOUNTS": orjson.dumps({account: {"symbols": ["BTC/USDT"], "venue": "binance"}}).decode(),
+    }
+    return Shell(tmp_path, env)
+
+
+async def fold(bench: Bench) -> None:
+    """Let a ledger apply what is in `evidence`."""
+    ledger = Ledger(
+        redis=bench.redis, reader=bench.ledger_reader(), keys=bench.keys, decode=decode, clock=bench.clock,
+        settings=LedgerSettings(holder="test", lease_ms=LEASE_MS, rules=Rules(True, 30_000)),
+    )  # fmt: skip
+    await ledger.run(burst=True)
+
+
+async def filled(bench: Bench, account: str) -> str:
+    """An order with one execution of 0.4, and its client order id."""
+    _, claim = await bench.claimed(place(account))
+    name = claim.order.client_order_id
+    await bench.say(execution(7, 1, name), form=STREAM_FORMAT)
+    await fold(bench)
+    return name
+
+
+async def test_orders_are_listed_the_latest_changed_first(bench, shell, account):
+    """The order that changed last stands first; `--limit` cuts the oldest."""
+    first = await filled(bench, account)
+    await bench.publish(place(account, "b"), place(account, "c"))
+    listed = shell("orders", "--json").json["orders"]
+    assert [one["signal_id"] for one in listed] == ["c", "b", "s1"]
+    assert [one["signal_id"] for one in shell("orders", "--limit", "2", "--json").json["orders"]] == ["c", "b"]
+    oldest = listed[-1]
+    assert (oldest["client_order_id"], oldest["status"]) == (first, "partially_filled")
+    assert (oldest["quantity"], oldest["price"], oldest["filled"], oldest["cost"]) == ("1", "50000", "0.4", "20000")
+    assert oldest["venue_order_ids"] == ["7"]
+
+
+async def test_orders_are_filtered_by_status_symbol_and_id(bench, shell, account):
+    """Filters of live statuses, of finished ones, of the symbol and of the id each give what they say."""
+    await bench.publish(
+        place(account, "old", signal_time=place(account).signal_time - timedelta(days=1)),
+        place(account, "eth", symbol="ETH/USDT"),
+    )
+    for entry in await bench.read_intents():
+        terms = place(account, "old", signal_time=place(account).signal_time - timedelta(days=1))
+        if b'"old"' in entry.fields[b"data"]:
+            await bench.claim(entry, terms)
+
+    def signals(*arguments: str) -> list[str]:
+        return [one["signal_id"] for one in shell("orders", *arguments, "--json").json["orders"]]
+
+    assert signals("--status", "created") == ["eth"]
+    assert signals("--status", "expired") == ["old"]
+    assert sorted(signals("--status", "created", "--status", "expired")) == ["eth", "old"]
+    assert signals("--symbol", "ETH/USDT") == ["eth"]
+    [eth] = shell("orders", "--symbol", "ETH/USDT", "--json").json["orders"]
+    assert signals(eth["client_order_id"]) == ["eth"]
+
+
+async def test_an_order_that_is_not_there_exits_1(bench, shell):
+    """Asking for one order that does not exist is answered with a sentence and exit code 1."""
+    said = shell("orders", "fo-nothing")
+    assert (said.code, said.err) == (1, "There is no order fo-nothing.\n")
+
+
+async def test_an_account_that_is_not_there_is_bad_usage(bench, shell):
+    """An account that is neither in the settings nor registered is named, with exit code 2."""
+    said = shell("positions", "--account", "sim.nobody")
+    assert said.code == 2
+    assert "No account sim.nobody; there are: " in said.err
+
+
+async def test_positions_show_quantity_average_price_and_fees(bench, shell, account):
+    """A fill of 0.4 at 50,000 is a position of 0.4 at 50,000; JSON has the exact amounts as text."""
+    await filled(bench, account)
+    [one] = shell("positions", "--json").json["positions"]
+    assert (one["account"], one["symbol"]) == (account, "BTC/USDT")
+    assert (one["quantity"], one["entry_cost"], one["average_price"]) == ("0.4", "20000", "50000")
+    assert f"{account} BTC/USDT 0.4 50000" in words(shell("positions").out)
+
+
+async def test_nothing_stored_is_said(bench, shell):
+    """Empty lists are empty documents for programs and a word for people; both exit 0."""
+    assert shell("orders", "--json").json == {"orders": []}
+    assert shell("positions").out == "No positions.\n"
+
+
+async def test_status_counts_live_orders_parked_fills_and_quarantined_entries(bench, shell, account, redis):
+    """Status tells the gate, live orders by status, the age of doubt, backlog, parked and quarantined with reasons."""
+    await filled(bench, account)
+    await bench.publish(place(account, "waits"))
+    await bench.say(execution(99, 5, "somebody-else"), form=STREAM_FORMAT)
+    await bench.say({"e": "executionReport\x1b[31m"}, form=STREAM_FORMAT)
+    await fold(bench)
+    [doubted] = [one.client_order_id for one in await bench.store.all_orders() if one.status == "partially_filled"]
+    await redis.hset(
+        bench.keys.order(doubted), mapping={"status": "unknown", "send_by": await bench.store.now_ms() - 65_000}
+    )
+    await redis.xadd(bench.keys.evidence, {"data": "{}"})
+    [one] = shell("status", "--json").json["accounts"]
+    assert one["gate"]["open"]
+    assert one["orders"]["live"] == 2
+    assert sorted(one["orders"]["by_status"]) == ["created", "unknown"]
+    assert 65_000 <= one["orders"]["oldest_unknown_ms"] < 95_000
+    assert one["parked"]["executions"] == 1
+    assert one["parked"]["waiting"][0]["venue_order"] == "BTCUSDT:99"
+    assert one["quarantined"]["count"] == 1
+    assert "executionReport" in one["quarantined"]["last"][0]["reason"]
+    assert one["backlog"]["evidence"]["lag"] == 1
+    people = shell("status").out
+    assert "oldest unknown since 65 s" in words(people)
+    assert "\x1b" not in people
+
+
+async def test_status_says_why_the_gate_is_shut(bench, shell, redis):
+    """After the server's history changed the gate is shut, and the reason says so, and that no resolver runs."""
+    await redis.hset(bench.keys.control, "history", "of another server")
+    [one] = shell("status", "--json").json["accounts"]
+    assert not one["gate"]["open"]
+    assert one["gate"]["reason"] == "the server restarted or was replaced, and no resolver runs"
+    assert "SHUT" in shell("status").out
+
+
+async def test_a_role_without_a_heartbeat_is_marked(bench, shell, redis):
+    """A beat older than three seconds is stale; restarts come from the supervisor's own beat."""
+    now_ms = await bench.store.now_ms()
+    beats = {
+        "ledger.0": {"pid": 11, "started_ms": now_ms - 60_000, "at_ms": now_ms - 10_000, "applied": 3},
+        "gateway.0": {"pid": 12, "started_ms": now_ms - 60_000, "at_ms": now_ms, "claimed": 4},
+        "supervisor": {"pid": 13, "started_ms": now_ms, "at_ms": now_ms, "restarts": {"gateway.0": 2}},
+    }
+    await redis.hset(bench.keys.roles, mapping={name: orjson.dumps(beat) for name, beat in beats.items()})
+    roles = {one["role"]: one for one in shell("status", "--json").json["accounts"][0]["roles"]}
+    assert (roles["ledger.0"]["stale"], roles["gateway.0"]["stale"]) == (True, False)
+    assert (roles["gateway.0"]["restarts"], roles["ledger.0"]["restarts"]) == (2, None)
+    assert (roles["ledger.0"]["pid"], roles["ledger.0"]["figures"]) == (11, {"applied": 3})
+    assert "ledger.0 (STALE)" in shell("status").out
+
+
+async def test_watch_ends_with_ctrl_c_without_a_trace(bench, shell):
+    """`status --watch` shows the account again and again until SIGINT, then exits 130 and says nothing more."""
+    with shell.started("status", "--watch") as watching:
+        wait_until(lambda: shell.written("status").count("gate") > 1 or watching.poll() is not None)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 130
+    assert "Traceback" not in shell.written("status")
+
+
+async def test_a_stopped_order_shows_its_reason(bench, shell, account):
+    """What the venue said of an order's end stands beside it."""
+    _, claim = await bench.claimed(place(account))
+    await bench.say(status(7, claim.order.client_order_id, "EXPIRED", r="INSUFFICIENT_LIQUIDITY"), form=STREAM_FORMAT)
+    await fold(bench)
+    assert "INSUFFICIENT_LIQUIDITY" in shell("orders").out

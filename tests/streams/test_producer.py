@@ -1,0 +1,292 @@
+"""The producer on the real server: receipts, conflicts, and one sentence whenever Redis cannot be asked."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
+
+from streams.codec import encode_text
+from streams.connection import connect
+from streams.errors import BadIntent, IntentConflict, StoreError, StoreUnreachable
+from streams.identity import client_order_id
+from streams.producer import IntentProducer, Receipt
+from streams.schemas import Cancel
+from streams.scripts import BATCH_MAX
+from streams.server import EmbeddedServer
+from tests.flow import INFO, Bench, place
+from tests.support import wait_until_async
+
+TIMEOUT_MS = 300
+
+
+@pytest.fixture
+async def bench(redis: Redis, account: str) -> Bench:
+    """An account with an open gate."""
+    return await Bench(redis, account).open()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server of this test's own, that may be stopped."""
+    with EmbeddedServer(tmp_path / "data") as started:
+        yield started
+
+
+@pytest.fixture
+async def client(server: EmbeddedServer) -> AsyncIterator[Redis]:
+    """A client of that server."""
+    made = connect(server.url, name="producer", timeout_ms=5_000, single=False)
+    yield made
+    await made.aclose()
+
+
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """A process that stands still."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_new_intent_is_answered_with_its_order(bench: Bench) -> None:
+    """The receipt has the identity and the order as created."""
+    terms = place(bench.account)
+    receipt = await IntentProducer(bench.redis).place(terms)
+    assert receipt.client_order_id == client_order_id(terms, INFO.id_rule)
+    assert not receipt.duplicate
+    assert receipt.order == await bench.order(receipt.client_order_id)
+
+
+async def test_a_duplicate_is_answered_with_the_order_as_it_stands(bench: Bench) -> None:
+    """Also from another producer, and after the order moved on."""
+    terms = place(bench.account)
+    await IntentProducer(bench.redis).place(terms)
+    [entry] = await bench.read_intents()
+    await bench.claim(entry, terms)
+    receipt = await IntentProducer(bench.redis).place(terms)
+    assert receipt.duplicate
+    assert receipt.order is not None
+    assert receipt.order.status == "submitting"
+
+
+async def test_other_content_under_a_used_identity_is_refused(bench: Bench) -> None:
+    """The error says both fingerprints and what to do."""
+    terms = place(bench.account)
+    producer = IntentProducer(bench.redis)
+    await producer.place(terms)
+    with pytest.raises(IntentConflict, match="use a new signal id for a new decision"):
+        await producer.place(place(bench.account, quantity=Decimal(2), signal_time=terms.signal_time))
+
+
+async def test_a_conflict_does_not_hide_the_others_of_its_batch(bench: Bench) -> None:
+    """It is returned in its place, and the rest become orders."""
+    terms = place(bench.account)
+    producer = IntentProducer(bench.redis)
+    await producer.place(terms)
+    other = place(bench.account, quantity=Decimal(2), signal_time=terms.signal_time)
+    found = await producer.publish([place(bench.account, "a"), other, place(bench.account, "b")])
+    assert [type(one) for one in found] == [Receipt, IntentConflict, Receipt]
+
+
+async def test_more_intents_than_a_batch_holds_are_all_published_in_order(bench: Bench) -> None:
+    """One receipt each, one entry each, in the order they were given."""
+    intents = [place(bench.account, f"s{number}") for number in range(2 * BATCH_MAX + 5)]
+    found = await IntentProducer(bench.redis, timeout_ms=10_000).publish(intents)
+    assert [one.client_order_id for one in found if isinstance(one, Receipt)] == [
+        client_order_id(one, INFO.id_rule) for one in intents
+    ]
+    assert await bench.redis.xlen(bench.keys.intents) == len(intents)
+
+
+async def test_the_same_intent_twice_in_one_call_is_one_order(bench: Bench) -> None:
+    """The second is answered as the first, and there is one entry."""
+    terms = place(bench.account)
+    await IntentProducer(bench.redis).publish([terms, terms])
+    assert await bench.redis.xlen(bench.keys.intents) == 1
+
+
+_PUBLISH = """
+import asyncio, sys
+from streams.codec import decode_intent
+from streams.connection import connect
+from streams.producer import IntentProducer
+async def main():
+    redis = connect(sys.argv[1], name="copy")
+    receipt = await IntentProducer(redis, timeout_ms=10_000).place(decode_intent(sys.argv[2].encode()))
+    print(receipt.client_order_id, receipt.duplicate)
+    await redis.aclose()
+asyncio.run(main())
+"""
+
+
+async def test_one_of_several_processes_makes_the_order_and_the_others_are_told(bench: Bench, redis_url: str) -> None:
+    """Four processes publish the same signal at the same time: one entry, one receipt that is no duplicate."""
+    text = encode_text(place(bench.account))
+    copies = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", _PUBLISH, redis_url, text, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    said = [(await copy.communicate())[0].decode().split() for copy in copies]
+    assert sorted(duplicate for _, duplicate in said) == ["False", "True", "True", "True"]
+    assert len({identity for identity, _ in said}) == 1
+    assert await bench.redis.xlen(bench.keys.intents) == 1
+
+
+async def test_a_cancel_is_queued_for_the_gateways(bench: Bench) -> None:
+    """Its receipt names the order and has none."""
+    terms = place(bench.account)
+    receipt = await IntentProducer(bench.redis).cancel(
+        Cancel(account=bench.account, strategy=terms.strategy, signal_id=terms.signal_id)
+    )
+    assert receipt == Receipt(client_order_id(terms, INFO.id_rule), duplicate=False, order=None)
+    assert await bench.redis.xlen(bench.keys.intents) == 1
+
+
+async def test_an_unknown_account_is_refused_with_those_there_are(bench: Bench) -> None:
+    """The sentence names a known one."""
+    with pytest.raises(BadIntent, match=r"^Unknown account sim\.nobody; known: .*\.$"):
+        await IntentProducer(bench.redis).place(place("sim.nobody"))
+
+
+async def test_before_any_account_is_registered_the_sentence_says_what_to_start(client: Redis) -> None:
+    """On an empty server nobody is known."""
+    with pytest.raises(BadIntent, match="none yet; start `fillonce run` first"):
+        await IntentProducer(client).place(place("sim.nobody"))
+
+
+async def test_an_unknown_symbol_is_refused_with_what_is_traded(bench: Bench) -> None:
+    """Nothing is written."""
+    with pytest.raises(BadIntent, match=r"^Unknown symbol XRP/USDT at .*; it trades BTC/USDT, ETH/USDT\.$"):
+        await IntentProducer(bench.redis).place(place(bench.account, symbol="XRP/USDT"))
+    assert await bench.redis.xlen(bench.keys.intents) == 0
+
+
+async def test_intents_of_two_accounts_are_two_calls(bench: Bench) -> None:
+    """The sentence says how to group them."""
+    with pytest.raises(BadIntent, match="group the intents by account"):
+        await IntentProducer(bench.redis).publish([place(bench.account), place("sim.other")])
+
+
+async def test_without_a_server_it_says_so_within_its_timeout(tmp_path: Path) -> None:
+    """A socket that is not there."""
+    redis = connect(f"unix://{tmp_path}/none.sock", name="producer")
+    with pytest.raises(StoreUnreachable, match=r"^Redis cannot be asked \(ConnectionError\); is the server up\?$"):
+        await IntentProducer(redis, timeout_ms=TIMEOUT_MS).place(place("sim.any"))
+    await redis.aclose()
+
+
+async def test_a_server_that_stands_still_is_given_up_within_the_timeout(
+    server: EmbeddedServer, client: Redis, account: str
+) -> None:
+    """SIGSTOP: one sentence, and the same call after SIGCONT makes one order."""
+    bench = await Bench(client, account).open()
+    producer = IntentProducer(client, timeout_ms=TIMEOUT_MS)
+    await producer.place(place(account, "warm"))
+    terms = place(account)
+    with paused(server.pid), pytest.raises(StoreUnreachable, match="publish again, it cannot become two orders"):
+        await producer.place(terms)
+    await producer.place(terms)
+    assert await bench.redis.xlen(bench.keys.intents) == 2
+
+
+async def test_a_server_that_pauses_its_writes_is_given_up_within_the_timeout(bench: Bench) -> None:
+    """CLIENT PAUSE: one sentence; afterwards the same intent is one order, whichever call made it."""
+    producer = IntentProducer(bench.redis, timeout_ms=TIMEOUT_MS)
+    await producer.place(place(bench.account, "warm"))
+    terms = place(bench.account)
+    await bench.redis.client_pause(30_000, all=False)
+    try:
+        with pytest.raises(StoreUnreachable, match="publish again, it cannot become two orders"):
+            await producer.place(terms)
+    finally:
+        await bench.redis.client_unpause()
+    await producer.place(terms)
+    assert await bench.redis.xlen(bench.keys.intents) == 2
+
+
+async def test_a_full_server_says_that_it_is_full_and_writes_nothing(tmp_path: Path, account: str) -> None:
+    """The sentence names the setting; a server without room refuses the whole call."""
+    with EmbeddedServer(tmp_path / "small", extra={"maxmemory": "3mb"}) as small:
+        redis = connect(small.url, name="producer", single=False)
+        bench = await Bench(redis, account).open()
+        producer = IntentProducer(redis, timeout_ms=TIMEOUT_MS)
+        await producer.place(place(account, "warm"))
+
+        await wait_until_async(lambda: _refused_for_memory(redis))
+        # A refused write gives its own buffer back, which would be room enough for one more intent.
+        await redis.config_set("maxmemory", "2mb")
+        with pytest.raises(StoreUnreachable, match=r"^Redis is full: raise maxmemory or trim; nothing was written\.$"):
+            await producer.place(place(account, "s2"))
+        assert await redis.xlen(bench.keys.intents) == 1
+        await redis.aclose()
+
+
+async def test_while_the_gate_is_shut_it_waits_and_then_publishes(bench: Bench) -> None:
+    """A producer that meets an account under reconciliation goes on by itself when the gate opens."""
+    producer = IntentProducer(bench.redis, timeout_ms=5_000)
+    await producer.place(place(bench.account, "warm"))
+    history = await bench.redis.hget(bench.keys.control, "history")
+    await bench.redis.hset(bench.keys.control, "history", "another")
+    task = asyncio.create_task(producer.place(place(bench.account)))
+    before = await _refusals(bench.redis)
+
+    async def refused_twice() -> bool:
+        return await _refusals(bench.redis) >= before + 2
+
+    await wait_until_async(refused_twice)
+    assert not task.done()
+    await bench.redis.hset(bench.keys.control, "history", history)
+    assert not (await task).duplicate
+
+
+async def test_a_shut_gate_is_named_when_the_time_is_up(bench: Bench) -> None:
+    """The sentence says what trading waits for, not only that time passed."""
+    producer = IntentProducer(bench.redis, timeout_ms=TIMEOUT_MS)
+    await bench.redis.hset(bench.keys.control, "history", "another")
+    with pytest.raises(StoreError, match=r"trading waits until the account is reconciled|publish again"):
+        await producer.place(place(bench.account))
+
+
+@pytest.mark.xfail(strict=True, reason="a cancellation during the pause between two tries is raised as a StoreError")
+async def test_a_cancelled_publish_stays_cancelled(bench: Bench) -> None:
+    """A task that is cancelled while Redis refuses ends as cancelled, so that a shutdown ends."""
+    await bench.redis.hset(bench.keys.control, "history", "another")
+    task = asyncio.create_task(IntentProducer(bench.redis, timeout_ms=60_000).place(place(bench.account)))
+
+
+    def pausing() -> bool:
+        inner: Any = task.get_coro()
+        while inner is not None and getattr(inner, "__name__", "") != "_pause":
+            inner = getattr(inner, "cr_await", None)
+        return inner is not None
+
+    await wait_until_async(pausing)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def _refused_for_memory(redis: Redis) -> bool:
+    try:
+        await redis.rpush("filler", b"x" * 50_000)
+    except OutOfMemoryError:
+        return True
+    return False
+
+
+async def _refusals(redis: Redis) -> int:
+    """How often scripts refused for the history, since the server's start."""
+    stats = await redis.info("errorstats")
+    return int(stats.get("errorstat_HISTORY_CHANGED", {"count": 0})["count"])
