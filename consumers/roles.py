@@ -21,6 +21,7 @@ from consumers.listener import Listener, ListenerSettings
 from consumers.lookup import resubmission_allowed
 from consumers.reconciler import Reconciler
 from consumers.resolver import Resolver, ResolverSettings
+from consumers.retention import Retention
 from streams import store
 from streams.clock import SystemClock
 from streams.connection import connect
@@ -41,6 +42,8 @@ CLOCK_EVERY_MS = 30_000
 STANDBY_MS = 200
 REFRESH_EVERY_MS = 3_600_000
 WATCH_EVERY_MS = 5_000
+FORGET_EVERY_MS = 60_000
+DAY_MS = 86_400_000
 
 log = logging.getLogger("fillonce.roles")
 
@@ -252,6 +255,8 @@ async def _resolver(shop: Workshop) -> Role:
     )
     await _register(shop, redis, venue)
     shop.background.append(shop.every(REFRESH_EVERY_MS, lambda: _register(shop, redis, venue)))
+    retention = Retention(redis, shop.keys, int(shop.settings.retention_days * DAY_MS))
+    shop.background.append(shop.every(FORGET_EVERY_MS, retention.forget_old))
     return resolver
 
 

@@ -5,7 +5,8 @@ KEYS[1]   intents stream
 KEYS[2]   events stream
 KEYS[3]   control hash
 KEYS[4]   live sorted set
-KEYS[5+]  order hashes, one per item of the plan
+KEYS[5]   ended sorted set
+KEYS[6+]  spent sets of the months in ARGV[6], then order hashes, one per item of the plan
 
 ARGV[1]  plan, msgpack: list of maps {command, entry, token, client_order_id, fingerprint, valid_until_ms, terms, state,
          digest, sent, refusal}; command is place or cancel; sent is JSON of the amounts to send; refusal is a JSON
@@ -14,22 +15,26 @@ ARGV[2]  consumer group
 ARGV[3]  gateway
 ARGV[4]  send window in ms
 ARGV[5]  first look in ms after now, for a record made here
+ARGV[6]  months of spent identities, comma separated, as the control hash has them
 
 Returns {now in ms, verdict …}, one verdict per item
   {'claimed', send_by in ms, record …}  send it; the entry is acknowledged by settle
   {'busy'}                              another claim of it is open; the entry stays pending
   {'conflict', fingerprint}             other content under the same identity; the caller quarantines the entry
   {'done', status}                      nothing is to be sent; the entry is acknowledged
-Errors  HISTORY_CHANGED
+Errors  HISTORY_CHANGED, SPENT_CHANGED
 ]]
 --@include server
 --@include journal
 --@include record
-local intents, events, control, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+--@include spent
+local intents, events, control, live, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local plan, group, gateway = cmsgpack.unpack(ARGV[1]), ARGV[2], ARGV[3]
 local window_ms, look_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
+local months = count_months(ARGV[6])
 
 if history_changed(control) then return refuse_history() end
+if spent_changed(control, ARGV[6]) then return refuse_spent() end
 
 local now, changes, finished = now_ms(), {}, {}
 
@@ -71,6 +76,7 @@ local function place(key, item)
   local known = redis.call('HMGET', key, 'status', 'fingerprint', 'entry', 'token', 'send_by', 'valid_until', 'cancel')
   local status, fingerprint, entry = known[1], known[2], known[3]
   if not status then
+    if is_spent(item.client_order_id, KEYS, 6, months) then return done(item, 'spent') end
     changes[#changes + 1] = create_record(key, item, item.entry)
     redis.call('ZADD', live, now + look_ms, item.client_order_id)
     known[6] = item.valid_until_ms
@@ -84,16 +90,16 @@ local function place(key, item)
     return done(item, status)
   end
   if known[7] then
-    end_record(key, item.client_order_id, 'cancelled', '"cancelled before it was sent"', live, changes)
+    end_record(key, item.client_order_id, 'cancelled', '"cancelled before it was sent"', live, ended, now, changes)
     return done(item, 'cancelled')
   end
   local valid_until = tonumber(known[6])
   if valid_until <= now then
-    end_record(key, item.client_order_id, 'expired', '"valid_until passed before it was sent"', live, changes)
+    end_record(key, item.client_order_id, 'expired', '"valid_until passed before it was sent"', live, ended, now, changes)
     return done(item, 'expired')
   end
   if item.refusal ~= '' then
-    end_record(key, item.client_order_id, 'rejected', item.refusal, live, changes)
+    end_record(key, item.client_order_id, 'rejected', item.refusal, live, ended, now, changes)
     return done(item, 'rejected')
   end
   local send_by = math.min(now + window_ms, valid_until)
@@ -113,15 +119,17 @@ local function cancel(key, item)
   local known = redis.call('HMGET', key, 'status', 'cancel_token', 'cancel_by')
   local status = known[1]
   if not status then
+    if is_spent(item.client_order_id, KEYS, 6, months) then return done(item, 'spent') end
     redis.call('HSET', key, 'status', 'cancelled', 'state', item.state, 'digest', item.digest, 'fingerprint', '',
       'cancel', '1')
+    redis.call('ZADD', ended, now, item.client_order_id)
     changes[#changes + 1] = '{"kind":"tombstone","id":"tombstone:' .. item.client_order_id ..
       '","client_order_id":"' .. item.client_order_id .. '"}'
     return done(item, 'cancelled')
   end
   if status == 'created' then
     request_cancel(key, item)
-    end_record(key, item.client_order_id, 'cancelled', '"cancelled before it was sent"', live, changes)
+    end_record(key, item.client_order_id, 'cancelled', '"cancelled before it was sent"', live, ended, now, changes)
     return done(item, 'cancelled')
   end
   if status == 'submitting' or status == 'unknown' then
@@ -139,7 +147,7 @@ end
 
 local answers = {digits(now)}
 for index, item in ipairs(plan) do
-  local key = KEYS[4 + index]
+  local key = KEYS[5 + months + index]
   if item.command == 'cancel' then answers[index + 1] = cancel(key, item) else answers[index + 1] = place(key, item) end
 end
 if #finished > 0 then redis.call('XACK', intents, group, unpack(finished)) end

@@ -7,7 +7,8 @@ KEYS[3]   control hash
 KEYS[4]   live sorted set
 KEYS[5]   index of parked keys
 KEYS[6]   set of position keys
-KEYS[7+]  order hashes, position hashes, venue order keys and parked hashes that the plan names by number (from 1)
+KEYS[7]   ended sorted set
+KEYS[8+]  order hashes, position hashes, venue order keys and parked hashes that the plan names by number (from 1)
 
 ARGV[1]  plan, msgpack: {orders, positions, entries}
            order     {key, client order id, status, token and digest it was folded from, new status, new state,
@@ -28,7 +29,7 @@ Errors  HISTORY_CHANGED, LEASE_LOST
 --@include server
 --@include journal
 --@include lease
-local evidence, events, control, live, parked_index, position_index = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local evidence, events, control, live, parked_index, position_index, ended = unpack(KEYS, 1, 7)
 local plan, group = cmsgpack.unpack(ARGV[1]), ARGV[3]
 local orders, positions, entries = plan[1], plan[2], plan[3]
 
@@ -36,7 +37,7 @@ if history_changed(control) then return refuse_history() end
 local now = now_ms()
 if not renew_lease(control, ARGV[4], tonumber(ARGV[5]), now) then return refuse_lease() end
 
-local function key(number) return KEYS[6 + number] end
+local function key(number) return KEYS[7 + number] end
 
 local function mapping_holds(client_order_id, mappings)
   for _, mapping in ipairs(mappings) do
@@ -77,7 +78,10 @@ if ARGV[2] ~= '' then changes[1] = ARGV[2] end
 
 local function schedule(client_order_id, hash, after_ms, status)
   if after_ms == -2 then return end
-  if after_ms == -1 then return redis.call('ZREM', live, client_order_id) end
+  if after_ms == -1 then
+    redis.call('ZADD', ended, now, client_order_id)
+    return redis.call('ZREM', live, client_order_id)
+  end
   if status == 'open' or status == 'partially_filled' then
     -- A cancel that waited for the outcome acts now, unless one is on its way.
     local cancel = redis.call('HMGET', hash, 'cancel', 'cancel_by')

@@ -5,7 +5,8 @@ KEYS[1]   intents stream
 KEYS[2]   events stream
 KEYS[3]   control hash
 KEYS[4]   live sorted set
-KEYS[5+]  order hashes, one per client order id
+KEYS[5]   ended sorted set
+KEYS[6+]  order hashes, one per client order id
 
 ARGV[1]  client order ids, msgpack list, in the order of the keys
 ARGV[2]  consumer group of intents
@@ -22,7 +23,7 @@ Errors  HISTORY_CHANGED
 --@include server
 --@include journal
 --@include record
-local intents, events, control, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local intents, events, control, live, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ids, group, account = cmsgpack.unpack(ARGV[1]), ARGV[2], ARGV[6]
 local calm_ms, retry_min_ms, retry_max_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
@@ -71,9 +72,9 @@ end
 
 local function sweep_created(key, id, entry, valid_until, cancel)
   if cancel then
-    end_record(key, id, 'cancelled', '"cancelled before it was sent"', live, changes)
+    end_record(key, id, 'cancelled', '"cancelled before it was sent"', live, ended, now, changes)
   elseif valid_until <= now then
-    end_record(key, id, 'expired', '"valid_until passed before it was sent"', live, changes)
+    end_record(key, id, 'expired', '"valid_until passed before it was sent"', live, ended, now, changes)
   elseif has_owner(entry) then
     return keep(id, math.min(calm_ms, valid_until - now + 1))
   else
@@ -120,6 +121,6 @@ local function sweep(key, id)
 end
 
 local answers = {digits(now)}
-for number, id in ipairs(ids) do answers[number + 1] = sweep(KEYS[4 + number], id) end
+for number, id in ipairs(ids) do answers[number + 1] = sweep(KEYS[5 + number], id) end
 journal(events, 'sweep', now, changes)
 return answers

@@ -3,12 +3,14 @@
 FillonceError
 ├── UsageError            the settings or the command are wrong: correct them (exit 2)
 ├── BadIntent             the intent can never become an order: correct it
+│   ├── IntentSpent       it was an order long ago: use another signal id
 │   └── IntentConflict    the same identity was used for another order: use another signal id
 ├── BadPayload            bytes that cannot be interpreted: quarantine them with the reason
 ├── ServerError           the embedded server cannot be started: do what the sentence says
 └── StoreError
     ├── StoreUnreachable  Redis did not answer in time: nothing is known to be written, try again
     ├── HistoryChanged    the server restarted or was replaced: drop what was read, wait for the gate
+    ├── SpentChanged      the months of spent identities are others now: read them, call again
     ├── LeaseLost         another ledger leads this account: stop and stand by
     └── ContractError     a script answered outside its contract: a bug, stop
 """
@@ -44,6 +46,15 @@ class IntentConflict(BadIntent):
         self.client_order_id, self.stored, self.given = client_order_id, stored, given
 
 
+class IntentSpent(BadIntent):
+    """The identity was an order whose record is forgotten; it is never sent again."""
+
+    def __init__(self, client_order_id: str) -> None:
+        """Name the identity."""
+        super().__init__(f"Order {client_order_id} was made and ended long ago; a new decision needs a new signal id.")
+        self.client_order_id = client_order_id
+
+
 class BadPayload(FillonceError):  # noqa: N818 - the word of the domain, as in BadIntent
     """Bytes that cannot be interpreted as what they should be."""
 
@@ -62,6 +73,10 @@ class StoreUnreachable(StoreError):  # noqa: N818 - says the state, as Python's 
 
 class HistoryChanged(StoreError):  # noqa: N818 - the name of the reply
     """The server's history is not the one this account was reconciled for."""
+
+
+class SpentChanged(StoreError):  # noqa: N818 - the name of the reply
+    """The caller named other months of spent identities than there are."""
 
 
 class LeaseLost(StoreError):  # noqa: N818 - the name of the reply

@@ -132,6 +132,13 @@ class Quarantined(Change, frozen=True, kw_only=True, omit_defaults=True, tag="qu
     reason: str
 
 
+class Forgotten(Change, frozen=True, kw_only=True, omit_defaults=True, tag="forgotten"):
+    """A record was removed after its retention; its identity stays spent."""
+
+    client_order_id: str
+    month: str
+
+
 class Opened(Change, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):
     """The account was reconciled for this history of the server; claims may go out."""
 
@@ -151,6 +158,7 @@ AnyChange = (
     | Parked
     | Passed
     | Quarantined
+    | Forgotten
     | Opened
 )
 

@@ -46,6 +46,11 @@ class AccountKeys(Struct, frozen=True):
         return self._key("live")
 
     @property
+    def ended(self) -> str:
+        """Sorted set of client order ids that ended, scored by the server time in ms of their last commit."""
+        return self._key("ended")
+
+    @property
     def control(self) -> str:
         """Hash: history, ledger lease and epoch, stream watermark."""
         return self._key("control")
@@ -85,6 +90,10 @@ class AccountKeys(Struct, frozen=True):
     def position(self, symbol: str, position_side: str = "net") -> str:
         """Hash: what the fills of one symbol (and side) add up to."""
         return self._key(f"position:{symbol}" if position_side == "net" else f"position:{symbol}:{position_side}")
+
+    def spent(self, month: str) -> str:
+        """Set of 16-byte marks of identities whose records were forgotten in a month (`2026-11`)."""
+        return self._key(f"spent:{month}")
 
     def order_id(self, key: str | bytes) -> str:
         """Client order id of an order's key."""

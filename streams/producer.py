@@ -9,12 +9,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from streams import codec, store
-from streams.errors import BadIntent, HistoryChanged, IntentConflict, StoreError, StoreUnreachable
+from streams.errors import BadIntent, HistoryChanged, IntentConflict, IntentSpent, StoreError, StoreUnreachable
 from streams.identity import client_order_id, fingerprint
 from streams.keys import AccountKeys
 from streams.record import NEW_STATE, NEW_STATE_TEXT
 from streams.schemas import AccountInfo, Cancel, ClientOrderId, Intent, Order, Place
-from streams.scripts import BATCH_MAX, Conflict, Known, Published, PublishItem, PublishVerdict, Scripts
+from streams.scripts import BATCH_MAX, Conflict, Known, Published, PublishItem, PublishVerdict, Scripts, Spent
 
 # The gateways have that long to take an intent before the sweep asks whether its entry is still there.
 FIRST_LOOK_MS = 15_000
@@ -33,6 +33,10 @@ class Receipt(Struct, frozen=True):
     client_order_id: ClientOrderId
     duplicate: bool
     order: Order | None
+
+
+# A refusal is returned among the receipts of its batch, so that it does not hide the others.
+Answer = Receipt | IntentConflict | IntentSpent
 
 
 class IntentProducer:
@@ -54,11 +58,12 @@ class IntentProducer:
 
         Raises:
             IntentConflict: the identity is taken by another order.
+            IntentSpent: it was an order so long ago that its record is forgotten.
             BadIntent: unknown account or symbol.
             StoreUnreachable: Redis gave no answer within the timeout; publish again, it cannot become two orders.
         """
         [receipt] = await self.publish([intent])
-        if isinstance(receipt, IntentConflict):
+        if not isinstance(receipt, Receipt):
             raise receipt
         return receipt
 
@@ -68,7 +73,7 @@ class IntentProducer:
         assert isinstance(receipt, Receipt)
         return receipt
 
-    async def publish(self, intents: Sequence[Intent]) -> list[Receipt | IntentConflict]:
+    async def publish(self, intents: Sequence[Intent]) -> list[Answer]:
         """Publish intents of one account in batches, one round trip each.
 
         Returns:
@@ -82,7 +87,7 @@ class IntentProducer:
         try:
             async with asyncio.timeout(self._timeout_ms / 1000):
                 info = await self._info(account, {one.symbol for one in intents if isinstance(one, Place)})
-                receipts: list[Receipt | IntentConflict] = []
+                receipts: list[Answer] = []
                 for start in range(0, len(intents), BATCH_MAX):
                     receipts += await self._publish(account, info, intents[start : start + BATCH_MAX])
                 return receipts
@@ -93,9 +98,7 @@ class IntentProducer:
         except RedisError as error:
             raise StoreUnreachable(f"Redis cannot be asked ({type(error).__name__}); is the server up?") from error
 
-    async def _publish(
-        self, account: str, info: AccountInfo, intents: Sequence[Intent]
-    ) -> list[Receipt | IntentConflict]:
+    async def _publish(self, account: str, info: AccountInfo, intents: Sequence[Intent]) -> list[Answer]:
         items = [publish_item(one, info) for one in intents]
         scripts, call_id = Scripts(self._redis, AccountKeys(account)), secrets.token_urlsafe(6)
         while True:
@@ -145,11 +148,13 @@ def publish_item(intent: Intent, info: AccountInfo) -> PublishItem:
     )
 
 
-def _receipt(intent: Intent, item: PublishItem, verdict: PublishVerdict) -> Receipt | IntentConflict:
+def _receipt(intent: Intent, item: PublishItem, verdict: PublishVerdict) -> Answer:
     identity = ClientOrderId(item.client_order_id)
     match verdict:
         case Known(order):
             return Receipt(identity, duplicate=True, order=order)
+        case Spent():
+            return IntentSpent(item.client_order_id)
         case Conflict(stored):
             return IntentConflict(item.client_order_id, stored, item.fingerprint)
         case Published() if isinstance(intent, Cancel):

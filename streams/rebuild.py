@@ -48,6 +48,7 @@ class Rebuilt:
         self.parted: Parting | None = None
         self.entries = 0
         self._keys = keys
+        self._mapped: dict[str, set[str]] = {}  # client order id -> keys that point at its record
         self._last: dict[str, str] = {}  # order or position key -> the entry that last changed it
 
     def apply(self, entry_id: str, entry: events.JournalEntry) -> None:
@@ -86,12 +87,20 @@ class Rebuilt:
             case events.Parked(execution=one):
                 key = self._keys.parked(one.venue_symbol, one.venue_order_id)
                 self.hashes.setdefault(key, {})[one.execution_id] = codec.encode_text(one)
+            case events.Forgotten():
+                self._forget(change.client_order_id)
             case events.Passed() | events.Quarantined() | events.Opened():
                 pass  # nothing of an order
             case _:
                 key = self._keys.order(change.client_order_id)
                 self.hashes.setdefault(key, {}).update(_fields(change))
                 self._last[key] = entry_id
+
+    def _forget(self, client_order_id: str) -> None:
+        key = self._keys.order(client_order_id)
+        self.hashes.pop(key, None)
+        for mapped in self._mapped.pop(client_order_id, ()):
+            self.texts.pop(mapped, None)
 
     def _update(self, entry_id: str, change: events.Updated, moved: set[str]) -> None:
         key = self._keys.order(change.client_order_id)
@@ -107,7 +116,9 @@ class Rebuilt:
                 fields[fact.execution_id] = "1"
                 self._move(order, fact, moved)
             if not isinstance(fact, Command):
-                self.texts[self._keys.venue_order(fact.venue_symbol, fact.venue_order_id)] = change.client_order_id
+                mapped = self._keys.venue_order(fact.venue_symbol, fact.venue_order_id)
+                self.texts[mapped] = change.client_order_id
+                self._mapped.setdefault(change.client_order_id, set()).add(mapped)
                 self.hashes.pop(self._keys.parked(fact.venue_symbol, fact.venue_order_id), None)
         state = codec.encode_text(order.state)
         digest = codec.chain(previous, order.status, state)
@@ -168,7 +179,14 @@ def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911 - one line
             return {"status": "unknown"}
         case events.Queued():
             return {"entry": change.entry}
-        case events.Updated() | events.Parked() | events.Passed() | events.Quarantined() | events.Opened():
+        case (
+            events.Updated()
+            | events.Parked()
+            | events.Passed()
+            | events.Quarantined()
+            | events.Forgotten()
+            | events.Opened()
+        ):
             return {}
         case _:
             assert_never(change)

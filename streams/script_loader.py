@@ -13,11 +13,21 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from streams.errors import ContractError, HistoryChanged, LeaseLost, StoreUnreachable
+from streams.errors import ContractError, HistoryChanged, LeaseLost, SpentChanged, StoreError, StoreUnreachable
 
-NAMES = ("publish", "claim", "settle", "commit", "park", "quarantine", "sweep", "lease", "gate", "import")
+NAMES = ("publish", "claim", "settle", "commit", "park", "quarantine", "sweep", "lease", "gate", "import", "forget")
 
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
+
+
+_REFUSALS: dict[str, tuple[type[StoreError], str]] = {
+    "HISTORY_CHANGED": (
+        HistoryChanged,
+        "The server restarted or was replaced; trading waits until the account is reconciled.",
+    ),
+    "SPENT_CHANGED": (SpentChanged, "An order was forgotten for the first time in this month."),
+    "LEASE_LOST": (LeaseLost, "Another ledger leads this account."),
+}
 
 
 class Source(Struct, frozen=True):
@@ -45,7 +55,7 @@ async def call(redis: Redis, name: str, keys: Sequence[str], args: Sequence[byte
     whether the same call finds its stored result.
 
     Raises:
-        HistoryChanged, LeaseLost: the script refused; it wrote nothing.
+        HistoryChanged, LeaseLost, SpentChanged: the script refused; it wrote nothing.
         StoreUnreachable: no answer, or the server refuses writes. It may have run.
         ContractError: the script failed.
     """
@@ -64,10 +74,9 @@ async def call(redis: Redis, name: str, keys: Sequence[str], args: Sequence[byte
 
 def _explained(name: str, error: ResponseError) -> Exception:
     text = str(error)
-    if text.startswith("HISTORY_CHANGED"):
-        return HistoryChanged("The server restarted or was replaced; trading waits until the account is reconciled.")
-    if text.startswith("LEASE_LOST"):
-        return LeaseLost("Another ledger leads this account.")
+    if text.partition(" ")[0] in _REFUSALS:
+        kind, sentence = _REFUSALS[text.partition(" ")[0]]
+        return kind(sentence)
     if isinstance(error, OutOfMemoryError) or "OOM" in text:
         return StoreUnreachable("Redis is full: raise maxmemory or trim; nothing was written.")
     if isinstance(error, ReadOnlyError):

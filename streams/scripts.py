@@ -3,20 +3,21 @@
 Each method is one script and one round trip. Plans are msgpack; the Lua header of each file is the contract.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from streams.errors import ContractError
+from streams.errors import ContractError, SpentChanged
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 from streams.record import to_order
 from streams.schemas import Order
 from streams.script_loader import call
 
 BATCH_MAX = 256  # entries of one call; it keeps a call under a few ms, so that nobody else waits long
+SPENT_TRIES = 3  # the months change once a month
 PARKED_MAX = 500  # executions that may wait for one order; an iceberg in small pieces stays below it
 
 
@@ -50,7 +51,11 @@ class Conflict(Struct, frozen=True):
     stored: str
 
 
-PublishVerdict = Published | Known | Conflict
+class Spent(Struct, frozen=True):
+    """Was an order so long ago that its record is forgotten; it is never sent again."""
+
+
+PublishVerdict = Published | Known | Conflict | Spent
 
 
 class ClaimItem(Struct, frozen=True, kw_only=True):
@@ -194,23 +199,35 @@ class Scripts:
     def __init__(self, redis: Redis, keys: AccountKeys) -> None:
         """Bind them; nothing is sent yet."""
         self._redis, self._keys = redis, keys
+        self._months = ""  # of spent identities; the scripts say when they are others
 
     async def publish(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> list[PublishVerdict]:
         """Publish intents. Repeating the call with the same `call_id` gives the same answer."""
-        keys, plan = self._four(), []
+        orders: list[str] = []
+        plan = []
         for item in items:
-            fields = msgspec.structs.asdict(item)
-            fields["key"] = len(keys) - 3 if item.terms else 0
-            plan.append(fields)
             if item.terms:
-                keys.append(self._keys.order(item.client_order_id))
-        answers = await call(self._redis, "publish", keys, [_pack(plan), call_id, look_ms])
+                orders.append(self._keys.order(item.client_order_id))
+            plan.append({**msgspec.structs.asdict(item), "key": len(orders) if item.terms else 0})
+        packed = _pack(plan)
+        answers = await self._knowing_spent(
+            lambda: call(
+                self._redis, "publish", [*self._four(), *self._spent(), *orders],
+                [packed, call_id, look_ms, self._months],
+            )
+        )  # fmt: skip
         return [_publish_verdict(item.client_order_id, answer) for item, answer in zip(items, answers, strict=True)]
 
     async def claim(self, items: Sequence[ClaimItem], gateway: str, window_ms: int, look_ms: int) -> list[ClaimVerdict]:
         """Claim entries. Repeating the call with the same tokens gives the same claims."""
-        keys = self._four() + [self._keys.order(item.client_order_id) for item in items]
-        now, *answers = await call(self._redis, "claim", keys, [_pack(items), GATEWAYS, gateway, window_ms, look_ms])
+        orders = [self._keys.order(item.client_order_id) for item in items]
+        packed = _pack(items)
+        now, *answers = await self._knowing_spent(
+            lambda: call(
+                self._redis, "claim", [*self._four(), self._keys.ended, *self._spent(), *orders],
+                [packed, GATEWAYS, gateway, window_ms, look_ms, self._months],
+            )
+        )  # fmt: skip
         return [_claim_verdict(item, int(now), answer) for item, answer in zip(items, answers, strict=True)]
 
     async def settle(
@@ -225,7 +242,7 @@ class Scripts:
     async def commit(self, plan: CommitPlan, epoch: int, lease_ms: int) -> Committed:
         """Commit a folded batch."""
         k = self._keys
-        keys = [k.evidence, k.events, k.control, k.live, k.parked_index, k.positions, *plan.keys]
+        keys = [k.evidence, k.events, k.control, k.live, k.parked_index, k.positions, k.ended, *plan.keys]
         packed = _pack((plan.orders, plan.positions, plan.entries))
         args: Args = [packed, ",".join(plan.passed), LEDGERS, epoch, lease_ms]
         verdicts, acknowledged = await call(self._redis, "commit", keys, args)
@@ -254,7 +271,7 @@ class Scripts:
         self, client_order_ids: Sequence[str], calm_ms: int, retry_min_ms: int, retry_max_ms: int
     ) -> tuple[int, list[Look]]:
         """Sweep orders that are due; the server's time in ms, and those to ask the venue about."""
-        keys = self._four() + [self._keys.order(one) for one in client_order_ids]
+        keys = [*self._four(), self._keys.ended, *(self._keys.order(one) for one in client_order_ids)]
         args: Args = [_pack(client_order_ids), GATEWAYS, calm_ms, retry_min_ms, retry_max_ms, self._keys.account]
         now, *answers = await call(self._redis, "sweep", keys, args)
         looks = [
@@ -281,6 +298,29 @@ class Scripts:
         verdict, ours, known = await call(self._redis, "gate", [self._keys.control, self._keys.events], [history])
         return verdict == b"open", ours.decode(), known.decode()
 
+    async def forget(
+        self, client_order_id: str, order: Order | None, venue_symbol: str, retention_ms: int, month: str
+    ) -> bool:
+        """Forget an order that ended long ago; False when it is too young or has changed."""
+        k, ids = self._keys, order.state.venue_order_ids if order else ()
+        mapped = [k.venue_order(venue_symbol, one) for one in ids]
+        keys = [k.events, k.control, k.ended, k.spent(month), k.order(client_order_id), *mapped]
+        args: Args = [client_order_id, order.digest if order else "", retention_ms, month]
+        return bool(await call(self._redis, "forget", keys, args) == b"forgotten")
+
+    async def _knowing_spent(self, step: Callable[[], Awaitable[Any]]) -> Any:
+        """Call a script that must be told the months of spent identities; read them when they have changed."""
+        for _ in range(SPENT_TRIES):
+            try:
+                return await step()
+            except SpentChanged:
+                stored: Any = await self._redis.hget(self._keys.control, "spent")
+                self._months = stored.decode() if stored else ""
+        return await step()
+
+    def _spent(self) -> list[str]:
+        return [self._keys.spent(month) for month in self._months.split(",") if month]
+
     def _four(self) -> list[str]:
         k = self._keys
         return [k.intents, k.events, k.control, k.live]
@@ -292,6 +332,8 @@ def _publish_verdict(client_order_id: str, answer: list[bytes | None]) -> Publis
             return Published(entry.decode())
         case [b"conflict", bytes(stored)]:
             return Conflict(stored.decode())
+        case [b"spent"]:
+            return Spent()
         case [b"duplicate", *record]:
             return Known(_order(client_order_id, record))
     raise ContractError(f"publish answered {answer[:1]!r}")

@@ -67,6 +67,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         calm_ms: how often an order in good standing is looked at.
         lookup_retry_min_ms: shortest time between two look-ups of an unknown order.
         lookup_retry_max_ms: longest.
+        retention_days: how long an ended order is kept; afterwards only its spent identity is.
         batch_max: entries of one batch.
         log_level: of the JSON logs on standard error.
     """
@@ -81,6 +82,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calm_ms: Ms = 30_000
     lookup_retry_min_ms: Ms = 100
     lookup_retry_max_ms: Ms = 5_000
+    retention_days: Annotated[float, Meta(gt=0, le=3_650)] = 30
     batch_max: Annotated[int, Meta(ge=1, le=200)] = 128
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

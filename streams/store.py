@@ -57,6 +57,11 @@ class Store:
         rows: Any = await self._redis.zrangebyscore(self._keys.live, "-inf", now_ms, start=0, num=count)
         return [row.decode() for row in rows]
 
+    async def ended(self, until_ms: int, count: int) -> list[str]:
+        """Name orders whose last commit was before a moment of the server's clock, oldest first."""
+        rows: Any = await self._redis.zrangebyscore(self._keys.ended, "-inf", until_ms, start=0, num=count)
+        return [row.decode() for row in rows]
+
     async def live_statuses(self) -> dict[str, int]:
         """Count by status the orders that somebody still looks after; the ended ones are not read."""
         ids: Any = await self._redis.zrange(self._keys.live, 0, -1)

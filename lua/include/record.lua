@@ -14,9 +14,10 @@ local function create_record(key, item, entry)
 end
 
 -- End an order of which nothing was sent; reason is a JSON string.
-local function end_record(key, client_order_id, status, reason, live, changes)
+local function end_record(key, client_order_id, status, reason, live, ended, now, changes)
   redis.call('HSET', key, 'status', status, 'refusal', reason)
   redis.call('ZREM', live, client_order_id)
+  redis.call('ZADD', ended, now, client_order_id)
   changes[#changes + 1] = '{"kind":"ended","id":"' .. status .. ':' .. client_order_id ..
     '","client_order_id":"' .. client_order_id .. '","status":"' .. status .. '","reason":' .. reason .. '}'
 end

@@ -80,8 +80,13 @@ def test_accounts_that_are_not_json_are_refused(text: str, write: Write) -> None
         read(write(""), {"FILLONCE_ACCOUNTS": text})
 
 
-@pytest.mark.parametrize("text", ["[]", "7", '{"sim.a":{}}', '{"sim.a":{"symbols":[]}}', '{"sim":{"symbols":["A/B"]}}',
-                                  '{"sim.a":{"symbols":["btcusdt"]}}', '{"sim.a":{"symbols":["A/B"],"key":"x"}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]", "7", '{"sim.a":{}}', '{"sim.a":{"symbols":[]}}', '{"sim":{"symbols":["A/B"]}}',
+        '{"sim.a":{"symbols":["btcusdt"]}}', '{"sim.a":{"symbols":["A/B"],"key":"x"}}',
+    ],
+)  # fmt: skip
 def test_accounts_that_are_json_but_not_accounts_are_refused(text: str, write: Write) -> None:
     """Without symbols, with a strange name, with a field that is none."""
     with pytest.raises(UsageError, match=r"^Settings cannot be used: .* `\$\.accounts.*\.$"):
@@ -96,8 +101,8 @@ def test_accounts_that_are_json_but_not_accounts_are_refused(text: str, write: W
         ("gateways = 0", r"Expected `int` >= 1 - at `\$\.gateways`"),
         ("batch_max = 201", r"Expected `int` <= 200 - at `\$\.batch_max`"),
         ('log_level = "loud"', r"'loud' - at `\$\.log_level`"),
-        ("claim_idle_ms = 5000\n" + ACCOUNT, r"claim_idle_ms \(5000\) must be above send_window_ms of binance\.main \(5000\)"),
-        ("lookup_retry_min_ms = 9\nlookup_retry_max_ms = 8", "lookup_retry_min_ms must not be above lookup_retry_max_ms"),
+        ("claim_idle_ms = 5000\n" + ACCOUNT, r"claim_idle_ms \(5000\) must be above .* of binance\.main \(5000\)"),
+        ("lookup_retry_min_ms = 9\nlookup_retry_max_ms = 8", "lookup_retry_min_ms must not be above"),
     ],
 )  # fmt: skip
 def test_what_is_unknown_out_of_range_or_contradicts_itself_is_refused(write: Write, text: str, sentence: str) -> None:
