@@ -14,6 +14,7 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 
 from adapters.venue import Answer, Venue, Window
+from consumers.durability import Durability
 from consumers.prepare import Prepared, Unusable, prepare
 from streams import codec, events
 from streams.clock import Clock
@@ -21,8 +22,8 @@ from streams.errors import HistoryChanged, StoreUnreachable
 from streams.instrument import Instruments
 from streams.keys import GATEWAYS, AccountKeys
 from streams.reader import Entry, Reader
-from streams.schemas import AccountInfo, Command, Evidence, Unknown
-from streams.scripts import Busy, Claimed, ClaimItem, Conflict, Done, Scripts
+from streams.schemas import AccountInfo, Command, Evidence, NotSent, Unknown
+from streams.scripts import Busy, Claimed, ClaimItem, Conflict, Done, Halted, Scripts
 
 log = logging.getLogger("fillonce.gateway")
 
@@ -45,17 +46,21 @@ class Gateway:
         claimed: commands taken for sending since the start.
         duplicates: entries that had been dealt with before.
         quarantined: entries that were not intents.
+        halted: entries that were left to wait because the account is halted.
         in_flight: commands between claim and settle.
     """
 
     def __init__(
-        self, *, scripts: Scripts, reader: Reader, keys: AccountKeys, venue: Venue, info: AccountInfo,
-        instruments: Instruments, settings: GatewaySettings, clock: Clock,
+        self, *, scripts: Scripts, claims: Scripts, durability: Durability, reader: Reader, keys: AccountKeys,
+        venue: Venue, info: AccountInfo, instruments: Instruments, settings: GatewaySettings, clock: Clock,
     ) -> None:  # fmt: skip
-        """Bind it; `scripts` is on a connection of its own, apart from the reader's."""
-        self.claimed = self.duplicates = self.quarantined = 0
+        """Bind it: `scripts` on a pool, because answers are settled side by side; `claims` on the one connection that
+        `durability` speaks of; the reader on one of its own.
+        """  # noqa: D205 - one sentence
+        self.claimed = self.duplicates = self.quarantined = self.halted = 0
         self.instruments = instruments
-        self._scripts, self._reader, self._keys, self._venue, self._info = scripts, reader, keys, venue, info
+        self._scripts, self._claims, self._durability = scripts, claims, durability
+        self._reader, self._keys, self._venue, self._info = reader, keys, venue, info
         self._settings, self._clock = settings, clock
         self._running = True
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry id
@@ -82,7 +87,7 @@ class Gateway:
         """What was counted since the start."""
         return {
             "claimed": self.claimed, "duplicates": self.duplicates, "quarantined": self.quarantined,
-            "in_flight": self.in_flight,
+            "halted": self.halted, "in_flight": self.in_flight,
         }  # fmt: skip
 
     async def handle(self, entries: Sequence[Entry]) -> None:
@@ -129,12 +134,13 @@ class Gateway:
     async def _claim(self, prepared: Sequence[Prepared]) -> None:
         items = [msgspec.structs.replace(one.item, token=secrets.token_urlsafe(12)) for one in prepared]
         settings = self._settings
-        verdicts = await self._scripts.claim(items, settings.name, settings.window_ms, settings.first_look_ms)
+        verdicts = await self._claims.claim(items, settings.name, settings.window_ms, settings.first_look_ms)
+        kept = not any(isinstance(one, Claimed) for one in verdicts) or await self._kept()
         for one, item, verdict in zip(prepared, items, verdicts, strict=True):
             match verdict:
                 case Claimed():
                     self.claimed += 1
-                    task = asyncio.create_task(self._send(item, verdict))
+                    task = asyncio.create_task(self._send(item, verdict) if kept else self._hold_back(item))
                     self._tasks[item.entry] = task
                     task.add_done_callback(lambda _, entry=item.entry: self._tasks.pop(entry, None))  # type: ignore[misc]  # the default binds the loop's value
                 case Conflict(stored):
@@ -143,8 +149,22 @@ class Gateway:
                         f"(stored fingerprint {stored}, given {item.fingerprint})"
                     )
                     await self._quarantine(Unusable(entry=item.entry, reason=reason, raw=one.raw))
+                case Halted():
+                    self.halted += 1
                 case Busy() | Done():
                     self.duplicates += 1
+
+    async def _kept(self) -> bool:
+        """Whether the claims have the account's durability; where they have not, nothing is sent and trading halts."""
+        if await self._durability.confirm():
+            return True
+        reason = self._durability.reason
+        log.error("trading halts: %s", reason)
+        await self._claims.halt("halt", reason, self._settings.name)
+        return False
+
+    async def _hold_back(self, item: ClaimItem) -> None:
+        await self._answer(item, Answer(NotSent(self._durability.reason)))
 
     async def _send(self, item: ClaimItem, claim: Claimed) -> None:
         """Send one claimed command and settle it; whatever happens in between is an outcome."""
@@ -157,6 +177,10 @@ class Gateway:
         except Exception as error:  # a defect of an adapter must not lose an order
             log.exception("the venue adapter failed")
             answer = Answer(Unknown(f"the venue adapter failed: {type(error).__name__}"))
+        await self._answer(item, answer)
+
+    async def _answer(self, item: ClaimItem, answer: Answer) -> None:
+        """Settle what became of a claim."""
         evidence = Evidence(
             source="answer",
             format=answer.format,

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from adapters import registry
 from adapters.venue import Venue, VenueFacts
+from consumers.durability import Durability
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
 from consumers.keyring import credentials
@@ -160,6 +161,8 @@ async def build(shop: Workshop) -> Role:
 async def _gateway(shop: Workshop) -> Role:
     redis = shop.redis("commands", single=False)
     await shop.measure_clock(redis)
+    claims = shop.redis("claims")
+    durability = await Durability.open(claims, shop.account.durability, shop.account.replicas_min)
     info, instruments = await _registered(shop, redis)
     reader = Reader(
         shop.redis("reader"), shop.keys.intents, GATEWAYS, shop.task.name, count=shop.settings.batch_max,
@@ -167,6 +170,8 @@ async def _gateway(shop: Workshop) -> Role:
     )  # fmt: skip
     gateway = Gateway(
         scripts=Scripts(redis, shop.keys),
+        claims=Scripts(claims, shop.keys),
+        durability=durability,
         reader=reader,
         keys=shop.keys,
         venue=await shop.venue(),

@@ -20,6 +20,7 @@ ARGV[6]  months of spent identities, comma separated, as the control hash has th
 Returns {now in ms, verdict …}, one verdict per item
   {'claimed', send_by in ms, record …}  send it; the entry is acknowledged by settle
   {'busy'}                              another claim of it is open; the entry stays pending
+  {'halted'}                            the account is halted; the entry stays pending
   {'conflict', fingerprint}             other content under the same identity; the caller quarantines the entry
   {'done', status}                      nothing is to be sent; the entry is acknowledged
 Errors  HISTORY_CHANGED, SPENT_CHANGED
@@ -37,6 +38,7 @@ if history_changed(control) then return refuse_history() end
 if spent_changed(control, ARGV[6]) then return refuse_spent() end
 
 local now, changes, finished = now_ms(), {}, {}
+local halted = redis.call('HEXISTS', control, 'halt') == 1
 
 local function done(item, status)
   finished[#finished + 1] = item.entry
@@ -102,6 +104,7 @@ local function place(key, item)
     end_record(key, item.client_order_id, 'rejected', item.refusal, live, ended, now, changes)
     return done(item, 'rejected')
   end
+  if halted then return {'halted'} end
   local send_by = math.min(now + window_ms, valid_until)
   redis.call('HSET', key, 'status', 'submitting', 'token', item.token, 'send_by', digits(send_by), 'sent', item.sent)
   redis.call('ZADD', live, send_by + 1, item.client_order_id)

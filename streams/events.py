@@ -139,6 +139,14 @@ class Forgotten(Change, frozen=True, kw_only=True, omit_defaults=True, tag="forg
     month: str
 
 
+class Switched(Change, frozen=True, kw_only=True, omit_defaults=True, tag="switched"):
+    """The account was halted or resumed: who, and why."""
+
+    to: Literal["halted", "trading"]
+    reason: str
+    who: str
+
+
 class Opened(Change, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):
     """The account was reconciled for this history of the server; claims may go out."""
 
@@ -159,6 +167,7 @@ AnyChange = (
     | Passed
     | Quarantined
     | Forgotten
+    | Switched
     | Opened
 )
 

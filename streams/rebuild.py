@@ -89,7 +89,7 @@ class Rebuilt:
                 self.hashes.setdefault(key, {})[one.execution_id] = codec.encode_text(one)
             case events.Forgotten():
                 self._forget(change.client_order_id)
-            case events.Passed() | events.Quarantined() | events.Opened():
+            case events.Passed() | events.Quarantined() | events.Switched() | events.Opened():
                 pass  # nothing of an order
             case _:
                 key = self._keys.order(change.client_order_id)
@@ -185,6 +185,7 @@ def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911 - one line
             | events.Passed()
             | events.Quarantined()
             | events.Forgotten()
+            | events.Switched()
             | events.Opened()
         ):
             return {}

@@ -15,7 +15,20 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.errors import ContractError, HistoryChanged, LeaseLost, SpentChanged, StoreError, StoreUnreachable
 
-NAMES = ("publish", "claim", "settle", "commit", "park", "quarantine", "sweep", "lease", "gate", "import", "forget")
+NAMES = (
+    "publish",
+    "claim",
+    "settle",
+    "commit",
+    "park",
+    "quarantine",
+    "sweep",
+    "lease",
+    "gate",
+    "import",
+    "forget",
+    "halt",
+)
 
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 

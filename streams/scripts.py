@@ -92,7 +92,11 @@ class Done(Struct, frozen=True):
     status: str
 
 
-ClaimVerdict = Claimed | Busy | Conflict | Done
+class Halted(Struct, frozen=True):
+    """The account is halted; the entry waits."""
+
+
+ClaimVerdict = Claimed | Busy | Halted | Conflict | Done
 
 
 class Mapping(Struct, frozen=True, array_like=True):
@@ -190,6 +194,7 @@ class Lease(Struct, frozen=True):
 
 
 _pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
+_json: Callable[[object], bytes] = msgspec.json.Encoder().encode
 Args = Sequence[bytes | str | int]
 
 
@@ -293,6 +298,12 @@ class Scripts:
         epoch, owner, left = await call(self._redis, "lease", [self._keys.control], [action, holder, lease_ms])
         return Lease(int(epoch), owner.decode(), int(left))
 
+    async def halt(self, action: Literal["halt", "resume"], reason: str, who: str) -> int:
+        """Halt the account's claims or resume them; the server's time in ms."""
+        args: Args = [action, _json(reason), _json(who)]
+        _, now = await call(self._redis, "halt", [self._keys.control, self._keys.events], args)
+        return int(now)
+
     async def gate(self, history: str = "") -> tuple[bool, str, str]:
         """Open the gate for `history`, or only ask: whether it is open, the server's history, the account's."""
         verdict, ours, known = await call(self._redis, "gate", [self._keys.control, self._keys.events], [history])
@@ -345,6 +356,8 @@ def _claim_verdict(item: ClaimItem, now_ms: int, answer: list[bytes | None]) -> 
             return Claimed(_order(item.client_order_id, record), now_ms, int(send_by))
         case [b"busy"]:
             return Busy()
+        case [b"halted"]:
+            return Halted()
         case [b"conflict", bytes(stored)]:
             return Conflict(stored.decode())
         case [b"done", bytes(status)]:

@@ -36,6 +36,9 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         in_flight_max: submissions one gateway has under way.
         backfill_overlap_ms: how far before the last known good moment a gap is fetched; above the time a dead
             stream can go unnoticed.
+        durability: what must hold of a claim before it is sent: `memory` nothing more than the server's answer,
+            `disk` that it is on disk, `replica` that `replicas_min` replicas have it.
+        replicas_min: for `replica`.
         lookup_lag_ms: after which an accepted order shows at look-ups, where it is known to differ from what the
             venue's module declares (a simulated or a private venue).
         request_lifetime_ms: how long a request may still be acted upon after its window; as above.
@@ -50,6 +53,8 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     request_timeout_ms: Annotated[int, Meta(ge=50, le=60_000)] = 5_000
     in_flight_max: Annotated[int, Meta(ge=1, le=1_000)] = 32
     backfill_overlap_ms: Ms = 90_000
+    durability: Literal["memory", "disk", "replica"] = "disk"
+    replicas_min: Annotated[int, Meta(ge=1, le=10)] = 1
     lookup_lag_ms: Ms | None = None
     request_lifetime_ms: Ms | None = None
 

@@ -1,0 +1,75 @@
+"""What must hold of a claim before anything of it is sent: on the server, on its disk, or on its replicas.
+
+WAIT and WAITAOF count the writes of their own connection only, so the claim and the question go over one.
+"""
+
+from typing import Literal, Self
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from streams.errors import UsageError
+
+Level = Literal["memory", "disk", "replica"]
+CONFIRM_MS = 500
+
+
+class Durability:
+    """One level, on the connection that claims.
+
+    Attributes:
+        reason: what it means when `confirm` says no.
+    """
+
+    def __init__(self, redis: Redis, level: Level, replicas_min: int, *, asks_for_fsync: bool) -> None:
+        """Bind it; `open` finds out what the server needs."""
+        self._redis, self._level, self._replicas_min, self._asks = redis, level, replicas_min, asks_for_fsync
+        self.reason = (
+            f"fewer than {replicas_min} replicas confirmed a claim within {CONFIRM_MS} ms"
+            if level == "replica"
+            else f"the server did not confirm a claim on its disk within {CONFIRM_MS} ms"
+        )
+
+    @classmethod
+    async def open(cls, redis: Redis, level: Level, replicas_min: int) -> Self:
+        """Check that the server can keep what the level promises.
+
+        Raises:
+            UsageError: it cannot, with what to change.
+        """
+        if level != "disk":
+            return cls(redis, level, replicas_min, asks_for_fsync=False)
+        config = {_text(name): _text(value) for name, value in (await redis.config_get("append*")).items()}
+        if config.get("appendonly") != "yes":
+            raise UsageError("Durability disk needs appendonly yes on the server; set it, or durability memory.")
+        if config.get("appendfsync") == "always":
+            return cls(redis, level, replicas_min, asks_for_fsync=False)
+        if not await _knows_waitaof(redis):
+            raise UsageError(
+                "Durability disk needs appendfsync always, or a server with WAITAOF (Redis 7.2, any Valkey)."
+            )
+        return cls(redis, level, replicas_min, asks_for_fsync=True)
+
+    async def confirm(self) -> bool:
+        """Say whether everything this connection wrote so far is kept as the level promises."""
+        try:
+            if self._level == "replica":
+                return int(await self._redis.wait(self._replicas_min, CONFIRM_MS)) >= self._replicas_min
+            if self._asks:
+                local, _ = await self._redis.waitaof(1, 0, CONFIRM_MS)
+                return int(local) >= 1
+        except (RedisError, OSError):
+            return False
+        return True
+
+
+async def _knows_waitaof(redis: Redis) -> bool:
+    try:
+        known = await redis.execute_command("COMMAND", "INFO", "WAITAOF")  # type: ignore[no-untyped-call]  # redis-py leaves it open
+    except RedisError:
+        return False
+    return bool(known) and known != [None]
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
