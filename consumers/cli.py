@@ -11,8 +11,10 @@ from consumers.commands.orders import orders
 from consumers.commands.output import INTERRUPTED, guarded
 from consumers.commands.positions import positions
 from consumers.commands.publish import publish
+from consumers.commands.replay import replay
 from consumers.commands.run import run
 from consumers.commands.status import status
+from consumers.commands.verify import verify
 from consumers.demo.command import demo
 
 app = typer.Typer(
@@ -50,7 +52,7 @@ def _globals(
     ctx.obj = settings
 
 
-for _command in (demo, run, publish, orders, positions, status, check, ingest):
+for _command in (demo, run, publish, orders, positions, status, check, ingest, verify, replay):
     app.command(_command.__name__)(guarded(_command))
 
 

@@ -15,7 +15,7 @@ from streams.keys import AccountKeys
 from streams.lifecycle import Resubmission, fold
 from streams.position import move
 from streams.record import FIELDS, NEW_STATE_TEXT, to_order, to_position
-from streams.schemas import Command, Execution, Order
+from streams.schemas import Command, Execution, Order, Position
 
 # Fields of a record that are transport: they make a repeated call find its answer, and no state depends on them.
 TRANSPORT = frozenset({"call", "settled", "cancel_settled"})
@@ -79,6 +79,15 @@ class Rebuilt:
                 order = self.order(self._keys.order_id(key))
                 if order is not None:
                     yield order
+
+    def positions(self) -> dict[str, Position]:
+        """Every position, by symbol (and side)."""
+        prefix = self._keys.position("")
+        return {
+            key.removeprefix(prefix): to_position([_bytes(fields.get("state")), None])[0]
+            for key, fields in self.hashes.items()
+            if key.startswith(prefix)
+        }
 
     def _apply(self, entry_id: str, change: events.AnyChange, moved: set[str]) -> None:
         match change:

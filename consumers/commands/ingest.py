@@ -122,7 +122,8 @@ async def _ingest(settings: Settings, venue: str, account: str, payloads: list[R
                 return "pipeline"
         except ServerError:
             pass  # no pipeline runs on the data directory
-    await evidence.through_private_server(venue, account, payloads)
+    if payloads:
+        await evidence.through_private_server(venue, account, payloads)
     return "private"
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from streams.settings import Settings
 
 BEAT_MS: Final = 500
 PAUSE_MIN_MS, PAUSE_MAX_MS = 200, 10_000
+CANCEL_EVERY_S: Final = 0.2
 
 log = logging.getLogger("fillonce.run")
 
@@ -60,9 +61,10 @@ async def run_pipeline(settings: Settings, env: Mapping[str, str], *, as_json: b
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     try:
-        if not await _unless(stopped, pipeline.start()):
+        if not await _until(stopped, pipeline.start()):
             return output.WRONG
-        await _unless(stopped, pipeline.watch())
+        if not stopped.is_set():
+            await _until(stopped, *pipeline.works())
         log.info("stopping: gateways first, then listeners and resolvers, ledgers last")
     finally:
         await pipeline.stop()
@@ -111,16 +113,12 @@ class Pipeline:
             self._note(f"{child.task.account} {child.task.name}", "pid", child.pid, f"started (pid {child.pid})")
         return True
 
-    async def watch(self) -> None:
-        """Keep the server alive, beat, and say what changes, for ever."""
-        async with asyncio.TaskGroup() as group:
-            if self._server is not None:
-                group.create_task(self._keep_server(self._server))
-            group.create_task(self._beat())
+    def works(self) -> list[Coroutine[Any, Any, bool]]:
+        """What goes on until the stop: keeping the server alive, beating, saying what changes."""
+        return [self._beat(), *([] if self._server is None else [self._keep_server(self._server)])]
 
     async def stop(self) -> None:
         """Drain and stop the roles, then the server."""
-        await self._supervisor.stop()
         if self._redis is not None:
             await self._forget_beats(self._redis)
             await self._redis.aclose()
@@ -131,7 +129,7 @@ class Pipeline:
         """Restarts by account and role."""
         return {f"{one.task.account} {one.task.name}": one.restarts for one in self._supervisor.children}
 
-    async def _keep_server(self, embedded: EmbeddedServer) -> None:
+    async def _keep_server(self, embedded: EmbeddedServer) -> bool:
         pause_ms = PAUSE_MIN_MS
         while True:
             code = await embedded.wait()
@@ -151,7 +149,7 @@ class Pipeline:
                 "the embedded server is up again (pid %d); accounts are reconciled before they trade", embedded.pid
             )
 
-    async def _beat(self) -> None:
+    async def _beat(self) -> bool:
         assert self._redis is not None
         while True:
             for account in self._settings.accounts:
@@ -203,21 +201,25 @@ class Pipeline:
                 log.debug("beats stay")
 
 
-async def _unless(stopped: asyncio.Event, work: Any) -> Any:
-    """Run `work` until it ends or a stop is asked for; its result, or True after a stop."""
-    working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(stopped.wait())
-    await asyncio.wait([working, waiting], return_when=asyncio.FIRST_COMPLETED)
-    for one in (working, waiting):
-        if not one.done():
-            one.cancel()
-    ended = await asyncio.gather(working, waiting, return_exceptions=True)
-    if isinstance(ended[0], asyncio.CancelledError):
-        return True
-    if isinstance(ended[0], BaseExceptionGroup):
-        raise ended[0].exceptions[0]
-    if isinstance(ended[0], BaseException):
-        raise ended[0]
-    return ended[0]
+async def _until(stopped: asyncio.Event, *works: Coroutine[Any, Any, bool]) -> bool:
+    """Run `works` until one ends or a stop is asked for; False when one of them said so.
+
+    Raises:
+        Exception: what one of them ended with.
+    """
+    working = [asyncio.ensure_future(one) for one in works]
+    waiting = asyncio.ensure_future(stopped.wait())
+    await asyncio.wait([*working, waiting], return_when=asyncio.FIRST_COMPLETED)
+    for one in (*working, waiting):
+        await _end(one)
+    return all(one.result() for one in working if not one.cancelled())
+
+
+async def _end(task: "asyncio.Future[bool]") -> None:
+    """Cancel a task until it ends: a Redis client that is just connecting may swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_EVERY_S)
 
 
 def _set_up_logs(settings: Settings, env: Mapping[str, str], *, as_json: bool) -> None:
