@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -9,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from streams import codec, store
+from streams.cache import Cache
 from streams.errors import BadIntent, HistoryChanged, IntentConflict, IntentSpent, StoreError, StoreUnreachable
 from streams.identity import client_order_id, fingerprint
 from streams.keys import AccountKeys
@@ -19,6 +21,8 @@ from streams.scripts import BATCH_MAX, Conflict, Known, Published, PublishItem, 
 # The gateways have that long to take an intent before the sweep asks whether its entry is still there.
 FIRST_LOOK_MS = 15_000
 RETRY_MS = 50
+# How long a confirmed history may be relied upon without asking: a server that was replaced answers for itself by then.
+LOCAL_ANSWER_MS = 1_000
 
 
 class Receipt(Struct, frozen=True):
@@ -27,12 +31,21 @@ class Receipt(Struct, frozen=True):
     Attributes:
         client_order_id: identity of the order it speaks of.
         duplicate: it was an order before this call.
-        order: as it stands; None for a cancel, which the gateways decide.
+        order: as it stands, or as it stood within the last second when the answer came from local memory; None for
+            a cancel, which the gateways decide.
     """
 
     client_order_id: ClientOrderId
     duplicate: bool
     order: Order | None
+
+
+_Identity = tuple[str, str, str, str]  # account, strategy, signal id, leg
+
+
+class _Answer(Struct, frozen=True):
+    intent: Place
+    receipt: Receipt
 
 
 # A refusal is returned among the receipts of its batch, so that it does not hide the others.
@@ -42,13 +55,16 @@ Answer = Receipt | IntentConflict | IntentSpent
 class IntentProducer:
     """Publishes intents of any account; safe to call again with the same intents, in any process, for ever."""
 
-    def __init__(self, redis: Redis, *, timeout_ms: int = 2_000) -> None:
+    def __init__(self, redis: Redis, *, timeout_ms: int = 2_000, remembers_max: int = 10_000) -> None:
         """Bind it.
 
         Args:
             redis: a client without retries (`streams.connection.connect`).
             timeout_ms: after it a call gives up with one sentence.
+            remembers_max: answers kept in local memory.
         """
+        self.answers: Cache[_Identity, _Answer] = Cache(remembers_max)
+        self._confirmed_ms: dict[str, float] = {}  # account -> when a reply last confirmed the server's history
         self._redis, self._timeout_ms = redis, timeout_ms
         self._infos: dict[str, AccountInfo] = {}
         self._symbols: dict[str, frozenset[str]] = {}
@@ -67,6 +83,19 @@ class IntentProducer:
             raise receipt
         return receipt
 
+    def remembered(self, intent: Place) -> Receipt | None:
+        """Answer from local memory, in microseconds; None when Redis must be asked.
+
+        Only what a reply has confirmed is remembered, and only for as long as a reply confirmed, within the last
+        `LOCAL_ANSWER_MS`, that the server's history is still the one it was confirmed under.
+        """
+        if _now_ms() - self._confirmed_ms.get(intent.account, -LOCAL_ANSWER_MS) >= LOCAL_ANSWER_MS:
+            return None
+        known = self.answers.get((intent.account, intent.strategy, intent.signal_id, intent.leg))
+        if known is None or known.intent != intent:
+            return None  # other content is for the script to judge
+        return known.receipt
+
     async def cancel(self, intent: Cancel) -> Receipt:
         """Publish one cancel."""
         [receipt] = await self.publish([intent])
@@ -84,6 +113,12 @@ class IntentProducer:
         account = intents[0].account
         if any(one.account != account for one in intents):
             raise BadIntent("One publish call is for one account; group the intents by account.")
+        local = [self.remembered(one) if isinstance(one, Place) else None for one in intents]
+        asked = [one for one, known in zip(intents, local, strict=True) if known is None]
+        replies = iter(await self._ask(account, asked) if asked else [])
+        return [known if known is not None else next(replies) for known in local]
+
+    async def _ask(self, account: str, intents: Sequence[Intent]) -> list[Answer]:
         try:
             async with asyncio.timeout(self._timeout_ms / 1000):
                 info = await self._info(account, {one.symbol for one in intents if isinstance(one, Place)})
@@ -105,10 +140,23 @@ class IntentProducer:
             try:
                 verdicts = await scripts.publish(items, call_id, FIRST_LOOK_MS)
             except (StoreUnreachable, HistoryChanged) as error:
+                if isinstance(error, HistoryChanged):
+                    self.answers.drop_all()
+                    self._confirmed_ms.clear()
                 # The same call again: the script knows its id and answers as it did, or would have.
                 await self._pause(error)
                 continue
-            return [_receipt(*one) for one in zip(intents, items, verdicts, strict=True)]
+            self._confirmed_ms[account] = _now_ms()
+            receipts = [_receipt(*one) for one in zip(intents, items, verdicts, strict=True)]
+            for intent, receipt in zip(intents, receipts, strict=True):
+                self._remember(intent, receipt)
+            return receipts
+
+    def _remember(self, intent: Intent, receipt: Answer) -> None:
+        if isinstance(intent, Place) and isinstance(receipt, Receipt):
+            again = Receipt(receipt.client_order_id, duplicate=True, order=receipt.order)
+            identity = (intent.account, intent.strategy, intent.signal_id, intent.leg)
+            self.answers.put(identity, _Answer(intent, again))
 
     async def _pause(self, error: StoreError) -> None:
         try:
@@ -177,3 +225,7 @@ def _receipt(intent: Intent, item: PublishItem, verdict: PublishVerdict) -> Answ
 def _some(names: frozenset[str]) -> str:
     listed = sorted(names)
     return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
+
+
+def _now_ms() -> float:
+    return time.monotonic_ns() / 1e6

@@ -119,6 +119,7 @@ class Pipeline:
 
     async def stop(self) -> None:
         """Drain and stop the roles, then the server."""
+        await self._supervisor.stop()
         if self._redis is not None:
             await self._forget_beats(self._redis)
             await self._redis.aclose()

@@ -42,7 +42,12 @@ def test_help_imports_nothing_slow(tmp_path):
         f"print([one for one in {SLOW} if one in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment({}), check=True
+        [sys.executable, "-P", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment({}),
+        check=True,
     )
     assert done.stderr.strip() == "[]"
 

@@ -30,7 +30,9 @@ def test_a_fit_server_and_good_settings_pass(shell, redis_url):
     assert said.code == 0
     found = verdicts(said)
     assert set(found.values()) <= {"ok", "warn"}
-    assert {"packages", "settings", "keys binance.main", "venue binance.main", "server", "scripts", "clock"} <= set(found)
+    assert {"packages", "settings", "keys binance.main", "venue binance.main", "server", "scripts", "clock"} <= set(
+        found
+    )
     assert SECRET not in said.out + said.err
     assert "ok packages" in words(shell("check", env={"FILLONCE_REDIS_URL": redis_url}).out)
 

@@ -1,5 +1,6 @@
 """`fillonce ingest`: recorded payloads go the way of live ones, and each gets a verdict."""
 
+import asyncio
 from pathlib import Path
 
 import orjson
@@ -58,7 +59,7 @@ def test_broken_files_are_quarantined_with_a_reason(shell, tmp_path):
         (tmp_path / f"{number:02}-{name}.json").write_bytes(data)
     said = shell("ingest", "--venue", "binance", str(tmp_path), "--json")
     assert said.code == 0, said.err
-    verdicts = {}
+    verdicts: dict[str, list[tuple[str, bool]]] = {}
     for one in said.json["payloads"]:
         verdicts.setdefault(Path(one["file"]).stem.partition("-")[2], []).append((one["verdict"], bool(one["reason"])))
     quarantined = [("quarantined", True)]
@@ -100,8 +101,6 @@ async def test_payloads_of_our_own_orders_are_applied_by_the_pipeline_that_runs(
         redis=redis, reader=bench.ledger_reader(), keys=bench.keys, decode=decode, clock=bench.clock,
         settings=LedgerSettings(holder="test", lease_ms=LEASE_MS, rules=Rules(True, 30_000)),
     )  # fmt: skip
-    import asyncio
-
     leading = asyncio.create_task(ledger.run())
     command = ("ingest", "--venue", "binance", "--account", account, "frames.jsonl", "--json")
     first = await asyncio.to_thread(shell, *command)

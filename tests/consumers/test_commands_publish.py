@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from streams import codec
+from streams.schemas import Place
 from streams.server import EmbeddedServer
 from tests.commands import Shell, words
 from tests.flow import Bench, place
@@ -98,7 +99,7 @@ async def test_malformed_intents_are_refused_by_name_and_stop_nothing(bench, she
         (b'{"kind": "\xff\xfe"}', "Not an intent"),
         (b"[1, 2", "Not an intent"),
         (b"not json at all", "Not an intent"),
-        (orjson.dumps({"kind": "cancel", "account": account, "client_order_id": "foreign"}), "is not an order of fillonce"),
+        (orjson.dumps({"kind": "cancel", "account": account, "client_order_id": "x"}), "is not an order of fillonce"),
         (orjson.dumps({"kind": "cancel", "account": account}), "a cancel names its order by"),
     ]  # fmt: skip
     given = b"\n".join([orjson.dumps({**good, "signal_id": "first"}), *(line for line, _ in bad), orjson.dumps(good)])
@@ -127,11 +128,12 @@ async def test_a_single_intent_is_given_by_flags(bench, shell, account):
     assert "new created" in words(said.out)
     [entry] = await bench.read_intents()
     intent = codec.decode_intent(entry.fields[b"data"])
+    assert isinstance(intent, Place)
     assert (intent.account, str(intent.quantity), str(intent.price)) == (account, "0.01", "60000")
     assert (intent.post_only, intent.rounding, intent.tags, intent.leg) == (True, "down", {"desk": "a=b"}, "x")
 
 
-async def test_a_cancel_names_its_order_either_way(bench, shell, account):
+async def test_a_cancel_names_its_order_either_way(bench, shell):
     """`--cancel` takes a client order id or the identity; both queue a cancel of the same order."""
     made = shell(*FLAGS, "--json").json["answers"][0]["client_order_id"]
     by_id = shell("publish", "--cancel", made, "--json")
@@ -170,7 +172,7 @@ def test_with_several_accounts_one_must_be_named(shell):
     assert said.err == "Say which account with --account; there are: a.one, a.two.\n"
 
 
-def test_redis_down_is_one_sentence(shell, tmp_path):
+def test_redis_down_is_one_sentence(shell):
     """Where nothing listens, the command says so without a trace, exits 1, and shows no password."""
     said = shell(*FLAGS, env={"FILLONCE_REDIS_URL": "redis://user:hunter2@127.0.0.1:1/0"})
     assert (said.code, said.out) == (1, "")
@@ -191,7 +193,7 @@ def test_redis_that_hangs_is_given_up_within_the_timeout(shell, tmp_path):
     assert f"Redis at unix://{tmp_path}/s does not answer" in said.err
 
 
-async def test_a_shut_gate_is_told_within_the_timeout(redis, shell, account, bench):
+async def test_a_shut_gate_is_told_within_the_timeout(redis, shell, bench):
     """While the account is not reconciled for the server's history, an intent is not taken, and the answer says why."""
     await redis.hset(bench.keys.control, "history", "of another server")
     said = shell(*FLAGS, "--json", env={"FILLONCE_REDIS_TIMEOUT_MS": "300"})
@@ -216,10 +218,12 @@ async def test_full_redis_is_one_sentence_and_takes_nothing(tmp_path, account):
         await redis.aclose()
 
 
-async def test_the_time_now_is_the_time_of_the_call(bench, shell, account):
+async def test_the_time_now_is_the_time_of_the_call(bench, shell):
     """`--signal-time now` is this moment, with a time zone."""
     flags = [one if one != "2099-01-01T00:00:00Z" else "now" for one in FLAGS]
     assert shell(*flags).code == 0
     [entry] = await bench.read_intents()
-    age = datetime.now(UTC) - codec.decode_intent(entry.fields[b"data"]).signal_time
+    intent = codec.decode_intent(entry.fields[b"data"])
+    assert isinstance(intent, Place)
+    age = datetime.now(UTC) - intent.signal_time
     assert 0 <= age.total_seconds() < 30

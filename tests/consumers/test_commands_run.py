@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -69,12 +70,12 @@ class Pipeline:
         self.shell, self.process = shell, process
         self.redis = Redis.from_url(EmbeddedServer(shell.folder / "data").url)
 
-    def status(self) -> dict:
+    def status(self) -> Any:
         """The only account's figures."""
         [one] = self.shell("status", "--json").json["accounts"]
         return one
 
-    def role(self, name: str) -> dict:
+    def role(self, name: str) -> Any:
         """One role's line of status."""
         return next((one for one in self.status()["roles"] if one["role"] == name), {"pid": 0, "restarts": 0})
 
@@ -91,11 +92,12 @@ class Pipeline:
             "--side", "buy", "--type", "market", "--quantity", "0.01", *flags, "--json",
         )  # fmt: skip
         assert said.code == 0, said
-        return said.json["answers"][0]["client_order_id"]
+        return str(said.json["answers"][0]["client_order_id"])
 
     def state(self, client_order_id: str) -> str:
         """An order's status as stored."""
-        return (self.redis.hget(KEYS.order(client_order_id), "status") or b"").decode()
+        stored: Any = self.redis.hget(KEYS.order(client_order_id), "status")
+        return stored.decode() if stored else ""
 
 
 @pytest.fixture

@@ -83,13 +83,15 @@ async def test_orders_are_filtered_by_status_symbol_and_id(bench, shell, account
     assert signals(eth["client_order_id"]) == ["eth"]
 
 
-async def test_an_order_that_is_not_there_exits_1(bench, shell):
+@pytest.mark.usefixtures("bench")
+async def test_an_order_that_is_not_there_exits_1(shell):
     """Asking for one order that does not exist is answered with a sentence and exit code 1."""
     said = shell("orders", "fo-nothing")
     assert (said.code, said.err) == (1, "There is no order fo-nothing.\n")
 
 
-async def test_an_account_that_is_not_there_is_bad_usage(bench, shell):
+@pytest.mark.usefixtures("bench")
+async def test_an_account_that_is_not_there_is_bad_usage(shell):
     """An account that is neither in the settings nor registered is named, with exit code 2."""
     said = shell("positions", "--account", "sim.nobody")
     assert said.code == 2
@@ -105,7 +107,8 @@ async def test_positions_show_quantity_average_price_and_fees(bench, shell, acco
     assert f"{account} BTC/USDT 0.4 50000" in words(shell("positions").out)
 
 
-async def test_nothing_stored_is_said(bench, shell):
+@pytest.mark.usefixtures("bench")
+async def test_nothing_stored_is_said(shell):
     """Empty lists are empty documents for programs and a word for people; both exit 0."""
     assert shell("orders", "--json").json == {"orders": []}
     assert shell("positions").out == "No positions.\n"
@@ -116,7 +119,7 @@ async def test_status_counts_live_orders_parked_fills_and_quarantined_entries(be
     await filled(bench, account)
     await bench.publish(place(account, "waits"))
     await bench.say(execution(99, 5, "somebody-else"), form=STREAM_FORMAT)
-    await bench.say({"e": "executionReport\x1b[31m"}, form=STREAM_FORMAT)
+    await bench.say({"e": "executionReport"}, form=STREAM_FORMAT)
     await fold(bench)
     [doubted] = [one.client_order_id for one in await bench.store.all_orders() if one.status == "partially_filled"]
     await redis.hset(
@@ -131,11 +134,16 @@ async def test_status_counts_live_orders_parked_fills_and_quarantined_entries(be
     assert one["parked"]["executions"] == 1
     assert one["parked"]["waiting"][0]["venue_order"] == "BTCUSDT:99"
     assert one["quarantined"]["count"] == 1
-    assert "executionReport" in one["quarantined"]["last"][0]["reason"]
+    assert "missing required field" in one["quarantined"]["last"][0]["reason"]
     assert one["backlog"]["evidence"]["lag"] == 1
-    people = shell("status").out
-    assert "oldest unknown since 65 s" in words(people)
-    assert "\x1b" not in people
+    assert "oldest unknown since" in words(shell("status").out)
+
+
+async def test_what_a_venue_says_cannot_steer_a_terminal(bench, shell, redis):
+    """Control characters in a reason are shown as replacements; JSON has them escaped."""
+    await redis.xadd(bench.keys.quarantine, {"data": orjson.dumps({"reason": "a\x1b]0;b\x07c\x9bd"}), "raw": b""})
+    assert "a\N{REPLACEMENT CHARACTER}]0;b\N{REPLACEMENT CHARACTER}c\N{REPLACEMENT CHARACTER}d" in shell("status").out
+    assert shell("status", "--json").json["accounts"][0]["quarantined"]["last"][0]["reason"] == "a\x1b]0;b\x07c\x9bd"
 
 
 async def test_status_says_why_the_gate_is_shut(bench, shell, redis):
@@ -163,7 +171,8 @@ async def test_a_role_without_a_heartbeat_is_marked(bench, shell, redis):
     assert "ledger.0 (STALE)" in shell("status").out
 
 
-async def test_watch_ends_with_ctrl_c_without_a_trace(bench, shell):
+@pytest.mark.usefixtures("bench")
+async def test_watch_ends_with_ctrl_c_without_a_trace(shell):
     """`status --watch` shows the account again and again until SIGINT, then exits 130 and says nothing more."""
     with shell.started("status", "--watch") as watching:
         wait_until(lambda: shell.written("status").count("gate") > 1 or watching.poll() is not None)

@@ -70,7 +70,9 @@ def test_our_packages_are_ours():
 
 
 @pytest.mark.parametrize("place", range(4))
-@pytest.mark.parametrize(("project", "folder"), [("", "/home/me"), ("fillonce", "/home/me"), ("other", "/opt/fillonce")])
+@pytest.mark.parametrize(
+    ("project", "folder"), [("", "/home/me"), ("fillonce", "/home/me"), ("other", "/opt/fillonce")]
+)
 def test_a_package_that_hides_ours_is_named(place, project, folder):
     """Another project's package, or ours from another place, is refused by name wherever it stands."""
     found = list(OURS)
