@@ -158,6 +158,9 @@ async def _before_write(_session: aiohttp.ClientSession, _context: object, _para
     call = _CALL.get()
     if call is None:
         return
+    if call.sent and call.check is not always:
+        # The HTTP client repeats a DELETE by itself when a kept connection was cut; a command goes out once.
+        raise _Objection("the connection was cut, and a command is not sent twice")
     objection = call.check()
     if objection:
         raise _Objection(objection)

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from streams.errors import FillonceError
+from streams.errors import BadPayload, FillonceError
 from streams.instrument import Instrument
 from streams.schemas import Fact, IdRule, Order, OrderType, Outcome, PositionSide, Side, TimeInForce
 
@@ -94,6 +94,19 @@ class Described(Struct, frozen=True, kw_only=True):
     created_at_ms: int
 
 
+class Undescribed(BadPayload):
+    """A listed order whose terms cannot be read, though its client order id can.
+
+    Attributes:
+        client_order_id: of the order.
+    """
+
+    def __init__(self, client_order_id: str, reason: str) -> None:
+        """Name the order and the reason."""
+        super().__init__(f"order {client_order_id}: {reason}")
+        self.client_order_id = client_order_id
+
+
 class Frame(Struct, frozen=True):
     """One frame of the private stream, as it came."""
 
@@ -158,6 +171,14 @@ class Venue(Protocol):
 
     def stream(self) -> AsyncGenerator[StreamEvent, None]:
         """Private stream for ever: reconnects by itself, says `Subscribed` and `Lost` in between."""
+        ...
+
+    async def measure_clock(self) -> None:
+        """Measure how far the venue's clock is from the Redis server's; send windows are moved by it.
+
+        Raises:
+            CouldNotAsk: the venue did not tell; the last offset stays in force.
+        """
         ...
 
     async def close(self) -> None:

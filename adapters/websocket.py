@@ -6,6 +6,7 @@ a connection that does not answer one is lost, so frames are complete between `S
 
 import asyncio
 import logging
+import math
 import random
 import secrets
 import time
@@ -80,6 +81,7 @@ class Pace(Struct, frozen=True, kw_only=True):
         close_ms: for saying goodbye.
         retry_first_ms: first wait before connecting again; it doubles.
         retry_most_ms: longest such wait.
+        steady_ms: a connection that lasted so long was well; one that is dropped sooner does not reset the wait.
     """
 
     connect_ms: int = 10_000
@@ -88,6 +90,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     close_ms: int = 1_000
     retry_first_ms: int = 100
     retry_most_ms: int = 5_000
+    steady_ms: int = 2_000
 
 
 class _Broken(Exception):  # noqa: N818 - the end of one connection, not an error of the program
@@ -117,11 +120,11 @@ async def listen(
     pace = pace or Pace()
     failures = 0
     while True:
-        connection = secrets.token_hex(6)
+        connection, subscribed_at = secrets.token_hex(6), math.inf
         try:
             async with _connect(dialogue.url, pace) as socket:
                 early = await _subscribe(socket, dialogue, pace, now_ns)
-                failures = 0
+                subscribed_at = time.monotonic()
                 yield Subscribed(connection)
                 for raw, received_at_ns in early:
                     yield Frame(dialogue.format, raw, received_at_ns, connection)
@@ -135,6 +138,8 @@ async def listen(
                         raise _Broken(heard.reason)  # noqa: TRY301 - one way out of a connection, whatever ended it
         except (OSError, TimeoutError, WebSocketException, _Broken) as error:
             reason = _reason(error)
+        if time.monotonic() - subscribed_at >= pace.steady_ms / 1000:
+            failures = 0
         yield Lost(connection, reason)
         wait_ms = min(pace.retry_first_ms * 2**failures, pace.retry_most_ms)
         failures = min(failures + 1, 32)

@@ -15,15 +15,15 @@ from streams.keys import AccountKeys
 from streams.lifecycle import Resubmission, fold, missing
 from streams.money import text
 from streams.position import move
-from streams.schemas import TERMINAL, Accepted, Command, Execution, Order, OrderReport, Position, Throttled
+from streams.schemas import TERMINAL, Accepted, Command, Execution, Order, OrderReport, Position, Throttled, epoch_ms
 from streams.scripts import CommitPlan, EntryPlan, OrderPlan, ParkPlan, PositionPlan
 from streams.scripts import Mapping as VenueMapping
 
 LOOK_NEVER, LOOK_AS_IT_IS = -1, -2
 # An answer that never came: ask soon, the venue shows an accepted order within its look-up lag.
 LOOK_SOON_MS = 100
-# Not sent for a dead connection: long enough not to spin, short enough for a strategy.
-LOOK_RETRY_MS = 500
+# Not sent for a dead connection or a rate limit: long enough not to spin, short enough for a strategy.
+LOOK_RETRY_MIN_MS, LOOK_RETRY_MAX_MS = 500, 60_000
 
 VenueOrder = tuple[str, str]
 
@@ -253,11 +253,12 @@ class _Batch:
             new_status=now.status,
             new_state=state,
             new_digest=digest,
-            next_look_ms=_next_look_ms(one, self.rules),
+            next_look_ms=_next_look_ms(one, self.rules, self.snapshot.now_ms),
             executions=tuple(one.executions),
             change=self._change(one, digest, position) if changed else "",
             mappings=tuple(one.mappings),
             position=positions.get(position, 0),
+            cancel_requested=was.cancel_requested,
         )
 
     def _change(self, one: _Progress, digest: str, position: str) -> str:
@@ -289,15 +290,17 @@ class _Batch:
         return self.numbers.setdefault(key, len(self.numbers) + 1)
 
 
-def _next_look_ms(one: _Progress, rules: Rules) -> int:
+def _next_look_ms(one: _Progress, rules: Rules, now_ms: int) -> int:
     order = one.order
     if order.status in TERMINAL:
         return LOOK_SOON_MS if missing(order) else LOOK_NEVER
     if order.status == "created":
-        waits = [c.outcome.retry_after_ms for c in one.commands if isinstance(c.outcome, Throttled)]
         if order == one.was:
             return LOOK_AS_IT_IS
-        return max(waits, default=LOOK_RETRY_MS)
+        told = [said.outcome.retry_after_ms for said in one.commands if isinstance(said.outcome, Throttled)]
+        # The longer it has been tried, the longer until it is tried again.
+        age_ms = now_ms - epoch_ms(order.terms.signal_time) if order.terms else 0
+        return min(LOOK_RETRY_MAX_MS, max([LOOK_RETRY_MIN_MS, age_ms // 4, *told]))
     if order.status in ("submitting", "unknown"):
         return LOOK_AS_IT_IS if order.status == one.was.status else LOOK_SOON_MS
     doubtful = any(c.kind == "cancel" and not isinstance(c.outcome, Accepted) for c in one.commands)

@@ -64,6 +64,7 @@ class Gateway:
         self._settings, self._clock = settings, clock
         self._running = True
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry id
+        self._tokens: dict[str, str] = {}  # by entry id, from the first try of a claim to its answer
 
     @property
     def in_flight(self) -> int:
@@ -72,11 +73,14 @@ class Gateway:
 
     async def run(self, *, burst: bool = False) -> None:
         """Read, claim and send until stopped, then wait for the answers that are still out."""
-        async for batch in self._reader.batches(burst=burst):
-            # An entry whose answer is still out may be delivered again after a reconnect; it has its owner here.
-            await self._handle_or_wait([entry for entry in batch if entry.id not in self._tasks])
-        while self._tasks:
-            await asyncio.wait(list(self._tasks.values()))
+        try:
+            async for batch in self._reader.batches(burst=burst):
+                # An entry whose answer is still out may be delivered again after a reconnect; it has its owner here.
+                await self._handle_or_wait([entry for entry in batch if entry.id not in self._tasks])
+        finally:
+            # Whatever ends this loop, an answer that comes is settled: it saves a doubt.
+            while self._tasks:
+                await asyncio.wait(list(self._tasks.values()))
 
     def stop(self) -> None:
         """Take nothing more; `run` ends when the answers that are out have come and are settled."""
@@ -99,6 +103,9 @@ class Gateway:
         prepared: list[Prepared] = []
         for entry in entries:
             made = prepare(entry, self._keys.account, self._info, self._venue.facts, self.instruments)
+            if isinstance(made, Unusable) and made.refused is not None and await self._has_record(made.refused):
+                # It was published as an order, so it ends as one: quarantined, it would be queued again for ever.
+                made = made.refused
             if isinstance(made, Unusable):
                 await self._quarantine(made)
             else:
@@ -132,11 +139,12 @@ class Gateway:
         return self._settings.in_flight_max - len(self._tasks)
 
     async def _claim(self, prepared: Sequence[Prepared]) -> None:
-        items = [msgspec.structs.replace(one.item, token=secrets.token_urlsafe(12)) for one in prepared]
+        items = [msgspec.structs.replace(one.item, token=self._token(one.item.entry)) for one in prepared]
         settings = self._settings
         verdicts = await self._claims.claim(items, settings.name, settings.window_ms, settings.first_look_ms)
         kept = not any(isinstance(one, Claimed) for one in verdicts) or await self._kept()
         for one, item, verdict in zip(prepared, items, verdicts, strict=True):
+            self._tokens.pop(item.entry, None)
             match verdict:
                 case Claimed():
                     self.claimed += 1
@@ -154,13 +162,23 @@ class Gateway:
                 case Busy() | Done():
                     self.duplicates += 1
 
+    def _token(self, entry: str) -> str:
+        """Draw the token of a claim; the same one again while the claim's answer is not known."""
+        return self._tokens.setdefault(entry, secrets.token_urlsafe(12))
+
+    async def _has_record(self, refused: Prepared) -> bool:
+        return await self._claims.known(refused.item.client_order_id)
+
     async def _kept(self) -> bool:
         """Whether the claims have the account's durability; where they have not, nothing is sent and trading halts."""
         if await self._durability.confirm():
             return True
         reason = self._durability.reason
         log.error("trading halts: %s", reason)
-        await self._claims.halt("halt", reason, self._settings.name)
+        try:
+            await self._claims.halt("halt", reason, self._settings.name)
+        except (StoreUnreachable, RedisError, OSError) as error:
+            log.error("the account could not be halted: %s", error)  # noqa: TRY400 - the next claim tries again
         return False
 
     async def _hold_back(self, item: ClaimItem) -> None:

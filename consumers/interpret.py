@@ -1,5 +1,6 @@
 """From an entry of `evidence` to facts. Pure: bytes in, values out; what cannot be used says why."""
 
+import logging
 from collections.abc import Mapping
 
 import msgspec
@@ -10,6 +11,8 @@ from streams import codec
 from streams.errors import BadPayload
 from streams.reader import Entry
 from streams.schemas import Absent, Accepted, Command, Evidence, Execution, Ignored, OrderReport
+
+log = logging.getLogger("fillonce.ledger")
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -61,6 +64,9 @@ def interpret(entry: Entry, decode: Decoder) -> Item | Bad:
         return _item(entry.id, evidence, raw, decode)
     except BadPayload as error:
         return Bad(entry=entry.id, reason=str(error), raw=raw)
+    except Exception as error:  # a defect of a decoder costs one payload, not the ledger
+        log.exception("a decoder failed")
+        return Bad(entry=entry.id, reason=f"the decoder failed: {type(error).__name__}", raw=raw)
 
 
 def _item(entry: str, evidence: Evidence, raw: bytes, decode: Decoder) -> Item:

@@ -4,12 +4,13 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from adapters.credentials import Credentials
 from streams.errors import UsageError
-from streams.settings import PREFIX, AccountSettings
+from streams.settings import PREFIX, AccountSettings, Settings
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,6 +37,20 @@ def credentials(account: str, settings: AccountSettings, env: Mapping[str, str])
     if not settings.credentials_file:
         raise UsageError(f"No key for {account}: set {key_name} and {secret_name}, or credentials_file.")
     return _read(Path(settings.credentials_file))
+
+
+def known_secrets(settings: Settings, env: Mapping[str, str]) -> list[str]:
+    """List every text that must not appear in a log: keys, secrets, and the password of the server's address."""
+    found = []
+    for name, account in settings.accounts.items():
+        try:
+            held = credentials(name, account, env)
+        except UsageError:
+            continue  # whoever needs them says so
+        found += [held.api_key, held.secret]
+    parts = urlsplit(settings.redis_url)
+    found += [parts.password or "", *parse_qs(parts.query).get("password", [])]
+    return [secret for secret in found if secret]
 
 
 def _read(file: Path) -> Credentials:

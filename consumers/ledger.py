@@ -27,6 +27,7 @@ log = logging.getLogger("fillonce.ledger")
 # A stale order is folded again at once; more rounds than this mean someone else writes it all the time.
 ROUNDS_MAX = 8
 STANDBY_MS = 100
+CONTRADICTION = 3
 
 
 class LedgerSettings(Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ class Ledger:
         self._scripts = Scripts(redis, keys)
         self._epoch, self._renew_at_ms = 0, 0
         self._running = True
+        self._raw: dict[str, bytes] = {}  # payloads of the batch at hand, should one have to be quarantined
 
     async def run(self, *, burst: bool = False) -> None:
         """Lead whenever nobody else does, until stopped; with `burst` until nothing is left to read."""
@@ -101,6 +103,7 @@ class Ledger:
             StoreUnreachable: Redis did not answer; the batch may be handled again.
         """
         items: list[Item] = []
+        self._raw = {entry.id: entry.fields.get(b"raw", b"") for entry in entries}
         for entry in entries:
             said = interpret(entry, self._decode)
             if isinstance(said, Bad):
@@ -163,16 +166,26 @@ class Ledger:
         folded = fold_batch(items, snapshot, self._settings.rules, self._keys)
         again = {entry for plan in folded.parks for entry in await self._park(plan)}
         if folded.commit.entries:
-            again |= await self._commit(folded)
+            again |= await self._commit(folded, items)
         return [item for item in items if item.entry in again]
 
-    async def _commit(self, folded: Folded) -> set[str]:
+    async def _commit(self, folded: Folded, items: Sequence[Item]) -> set[str]:
         done = await self._scripts.commit(folded.commit, self._epoch, self._settings.lease_ms)
         stale = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict == 0}
         self.stale += len(stale)
         plans = zip(folded.commit.orders, done.verdicts, strict=True)
         self.applied += sum(len(plan.executions) for plan, verdict in plans if verdict == 1)
+        await self._contradictions(folded, done.verdicts, items)
         return {entry.entry for entry in folded.commit.entries if entry.order in stale}
+
+    async def _contradictions(self, folded: Folded, verdicts: Sequence[int], items: Sequence[Item]) -> None:
+        """Quarantine what names a venue order that belongs to another of our orders."""
+        wrong = {number for number, verdict in enumerate(verdicts, start=1) if verdict == CONTRADICTION}
+        names = {entry.entry for entry in folded.commit.entries if entry.order in wrong}
+        for item in items:
+            if item.entry in names:
+                reason = f"its venue order {item.venue_order} belongs to another order than {item.client_order_id}"
+                await self._quarantine(Bad(entry=item.entry, reason=reason, raw=self._raw[item.entry]))
 
     async def _park(self, plan: ParkPlan) -> list[str]:
         verdict = await self._scripts.park(plan, self._epoch, self._settings.lease_ms)
@@ -182,7 +195,7 @@ class Ledger:
             self.parked += 1
             return []
         reason = "too many executions wait for this order"
-        await self._quarantine(Bad(entry=plan.entry, reason=reason, raw=plan.executions[0][1].encode()))
+        await self._quarantine(Bad(entry=plan.entry, reason=reason, raw=self._raw[plan.entry]))
         return []
 
     async def _quarantine(self, bad: Bad) -> None:

@@ -20,6 +20,7 @@ from streams.evidence import append
 from streams.keys import AccountKeys
 from streams.schemas import Evidence
 from streams.store import Store
+from streams.tasks import end
 
 log = logging.getLogger("fillonce.listener")
 
@@ -70,14 +71,14 @@ class Listener:
         """Listen until stopped."""
         workers = [asyncio.create_task(self._write_frames()), asyncio.create_task(self._keep_watermark())]
         listening = asyncio.create_task(self._listen())
-        await asyncio.wait([listening, asyncio.create_task(self._stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
+        waiting = asyncio.create_task(self._stopped.wait())
+        await asyncio.wait([listening, waiting, *workers], return_when=asyncio.FIRST_COMPLETED)
         tasks = [listening, *workers, *([self._backfill] if self._backfill else [])]
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await end([*tasks, waiting])
         await self._drain()
-        if isinstance(ended[0], Exception):
-            raise ended[0]
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
 
     def stop(self) -> None:
         """End `run` when the frames at hand are stored."""

@@ -10,7 +10,7 @@ from streams.instrument import Instruments, Legal, fit, refuse_unsupported
 from streams.producer import publish_item
 from streams.reader import Entry
 from streams.record import NEW_STATE_TEXT
-from streams.schemas import AccountInfo, Cancel, Intent, Place
+from streams.schemas import AccountInfo, Cancel, Place
 from streams.scripts import ClaimItem
 
 
@@ -22,11 +22,12 @@ class Prepared(Struct, frozen=True):
 
 
 class Unusable(Struct, frozen=True, kw_only=True):
-    """An entry that can never become a claim."""
+    """An entry that can never become a claim; `refused` ends the order it may be published as."""
 
     entry: str
     reason: str
     raw: bytes
+    refused: Prepared | None = None
 
 
 def prepare(
@@ -39,24 +40,42 @@ def prepare(
         return Unusable(entry=entry.id, reason=reason, raw=b"")
     try:
         intent = codec.decode_intent(data)
-        return Prepared(_claim(entry.id, intent, account, info, facts, instruments), data)
     except BadIntent as error:
         return Unusable(entry=entry.id, reason=str(error), raw=data)
-
-
-def _claim(  # noqa: PLR0917 - six values that have nothing in common but this call
-    entry: str, intent: Intent, account: str, info: AccountInfo, facts: VenueFacts, instruments: Instruments
-) -> ClaimItem:
     if intent.account != account:
-        raise BadIntent(f"Account {intent.account} in the stream of {account}.")
-    if isinstance(intent, Cancel):
+        return Unusable(entry=entry.id, reason=f"Account {intent.account} in the stream of {account}.", raw=data)
+    return (
+        _cancel(entry.id, intent, info, data)
+        if isinstance(intent, Cancel)
+        else _place_or_refuse(entry.id, intent, info, facts, instruments, data)
+    )
+
+
+def _place_or_refuse(  # noqa: PLR0917 - one intent and what it is read with
+    entry: str, intent: Place, info: AccountInfo, facts: VenueFacts, instruments: Instruments, data: bytes
+) -> Prepared | Unusable:
+    try:
+        sent, refusal = _amounts(intent, facts, instruments)
+    except BadIntent as error:
+        refused = Prepared(_place(entry, intent, info, {}, str(error)), data)
+        return Unusable(entry=entry, reason=str(error), raw=data, refused=refused)
+    return Prepared(_place(entry, intent, info, sent, refusal), data)
+
+
+def _cancel(entry: str, intent: Cancel, info: AccountInfo, data: bytes) -> Prepared | Unusable:
+    try:
         identity = client_order_id(intent, info.id_rule)
-        return ClaimItem(
-            command="cancel", entry=entry, token="", client_order_id=identity, state=NEW_STATE_TEXT,
-            digest=codec.birth_digest("", NEW_STATE_TEXT),
-        )  # fmt: skip
+    except BadIntent as error:
+        return Unusable(entry=entry, reason=str(error), raw=data)
+    digest = codec.birth_digest("", NEW_STATE_TEXT)
+    item = ClaimItem(
+        command="cancel", entry=entry, token="", client_order_id=identity, state=NEW_STATE_TEXT, digest=digest
+    )
+    return Prepared(item, data)
+
+
+def _place(entry: str, intent: Place, info: AccountInfo, sent: dict[str, str], refusal: str) -> ClaimItem:
     published = publish_item(intent, info)
-    sent, refusal = _amounts(intent, facts, instruments)
     return ClaimItem(
         command="place",
         entry=entry,
@@ -81,6 +100,6 @@ def _amounts(terms: Place, facts: VenueFacts, instruments: Instruments) -> tuple
     instrument = instruments.of(terms.symbol)
     refusal = refuse_unsupported(terms, facts.types, facts.times_in_force, facts.flags, facts.position_sides)
     if refusal:
-        return {}, f"{facts.name}: {refusal}"
+        return {}, refusal
     fitted = fit(terms, instrument)
     return (fitted.sent, "") if isinstance(fitted, Legal) else ({}, fitted.sentence)

@@ -13,10 +13,10 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from adapters.venue import CouldNotAsk, Described, Rows, Venue
-from streams import codec
+from adapters.venue import CouldNotAsk, Described, Rows, Undescribed, Venue
+from streams import codec, events
 from streams.clock import Clock
-from streams.errors import BadPayload, FillonceError, HistoryChanged, StoreUnreachable
+from streams.errors import BadIntent, BadPayload, FillonceError, HistoryChanged, StoreUnreachable
 from streams.evidence import append
 from streams.identity import is_ours
 from streams.instrument import Instruments, tabulate
@@ -30,6 +30,8 @@ log = logging.getLogger("fillonce.reconciler")
 
 # Before the last surviving write: its clock, the venue's, and an order that was on its way.
 OVERLAP_MS = 60_000
+# An account without a journal is new, or its server lost everything: orders of one day would show it.
+FRESH_BACK_MS = 86_400_000
 IMPORTED = "imported"  # the strategy of an order whose intent is lost
 
 
@@ -78,30 +80,55 @@ class Reconciler:
 
     async def _reconcile(self, history: str, *, fresh: bool) -> None:
         last: Any = await self._redis.xrevrange(self._keys.events, count=1)
-        if fresh and not last:
-            return
+        now_ms = await self._store.now_ms()
+        # The journal's own clock: an entry's id can run ahead of it after the server's clock was set back.
+        last_ms = events.decode(last[0][1][b"data"]).at_ms if last else now_ms - FRESH_BACK_MS
+        first = fresh and not last
+        listed = await self._list(last_ms - OVERLAP_MS)
+        if first and not any(items for _, items in listed):
+            return  # a new account, and the venue knows of nothing of ours either
         await self._wait_for_windows()
-        last_ms = int(last[0][0].split(b"-")[0]) if last else 0  # an entry's id begins with the server's clock
-        since_ms = max(0, last_ms - OVERLAP_MS)
+        listed = await self._list(last_ms - OVERLAP_MS)
+        for _, items in listed:
+            # Records before the gate opens, so that a republished intent meets its record.
+            for start in range(0, len(items), BATCH_MAX):
+                answers = await self._scripts.import_orders(items[start : start + BATCH_MAX], history)
+                self.imported += answers.count("imported")
+        for rows, _ in listed:
+            said = Evidence(source="backfill", format=rows.format, received_at_ns=self._clock.now_ns())
+            await append(self._redis, self._keys, [(said, row) for row in rows.rows])
+
+    async def _list(self, since_ms: int) -> list[tuple[Rows, list[ImportItem]]]:
+        """Ask for everything first, so that a venue that stops answering half-way leaves nothing behind.
+
+        Raises:
+            CouldNotAsk: the venue did not answer, or an order of ours cannot be read.
+        """
         instruments = tabulate(await self._store.instruments())
+        listed: list[tuple[Rows, list[ImportItem]]] = []
         for symbol in self._symbols:
             orders = await self._venue.orders_since(symbol, since_ms)
-            trades = await self._venue.trades_since(symbol, since_ms)
-            await self._import(orders, instruments, history)
-            for rows in (orders, trades):
-                said = Evidence(source="backfill", format=rows.format, received_at_ns=self._clock.now_ns())
-                await append(self._redis, self._keys, [(said, row) for row in rows.rows])
+            listed.append(
+                (orders, [item for row in orders.rows if (item := self._item(orders.format, row, instruments))])
+            )
+            listed.append((await self._venue.trades_since(symbol, since_ms), []))
+        return listed
 
-    async def _import(self, rows: Rows, instruments: Instruments, history: str) -> None:
-        """Make records of our orders before the gate opens, so that a republished intent meets its record."""
-        items = [
-            item
-            for row in rows.rows
-            if (item := _import_item(row, rows.format, self._describe, self._venue, instruments, self._keys.account))
-        ]
-        for start in range(0, len(items), BATCH_MAX):
-            answers = await self._scripts.import_orders(items[start : start + BATCH_MAX], history)
-            self.imported += answers.count("imported")
+    def _item(self, form: str, row: bytes, instruments: Instruments) -> ImportItem | None:
+        """Make a record of a listed order; None for one of another system."""
+        rule = self._venue.facts.id_rule
+        try:
+            listed = self._describe(form, row)
+            if not is_ours(listed.client_order_id, rule):
+                return None
+            return _import_item(listed, instruments.of_venue_symbol(listed.venue_symbol).symbol, self._keys.account)
+        except Undescribed as error:
+            if not is_ours(error.client_order_id, rule):
+                return None
+            raise CouldNotAsk(f"An order of ours cannot be read: {error}.") from None
+        except (BadPayload, BadIntent, ValueError) as error:
+            # Perhaps it is ours: with the gate open, its intent could be sent again.
+            raise CouldNotAsk(f"A listed order cannot be read: {error}.") from None
 
     async def _wait_for_windows(self) -> None:
         """Wait until no claim that was lost can still be sent.
@@ -120,24 +147,13 @@ class Reconciler:
             await self._clock.sleep_ms(wait_ms)
 
 
-def _import_item(  # noqa: PLR0917 - one row and what it is read with
-    row: bytes, form: str, describe: Callable[[str, bytes], Described], venue: Venue, instruments: Instruments,
-    account: str,
-) -> ImportItem | None:  # fmt: skip
-    """Make a record of a listed order; None for one that is not ours."""
-    try:
-        listed = describe(form, row)
-        if not is_ours(listed.client_order_id, venue.facts.id_rule):
-            return None
-        instrument = instruments.of_venue_symbol(listed.venue_symbol)
-    except (BadPayload, FillonceError):
-        return None  # the ledger quarantines it with the reason, or parks what belongs to it
+def _import_item(listed: Described, symbol: str, account: str) -> ImportItem:
     terms = Place(
         account=account,
         strategy=IMPORTED,
         signal_id=listed.client_order_id,
         signal_time=from_ms(listed.created_at_ms),
-        symbol=instrument.symbol,
+        symbol=symbol,
         side=listed.side,
         type=listed.type,
         quantity=listed.quantity,

@@ -27,7 +27,7 @@ log = logging.getLogger("fillonce.resolver")
 PAUSE_MS = 50
 # A restarted server is noticed by the first script it refuses; with nothing to sweep, by asking.
 GATE_EVERY_MS = 500
-STANDBY_MS = 200
+STANDBY_MS, STANDBY_MAX_MS = 200, 30_000
 # Questions under way at once: look-ups cost the venue's request budget, orders come first.
 QUESTIONS_MAX = 8
 SWEEP_MAX = 128
@@ -65,13 +65,16 @@ class Resolver:
 
     async def run(self) -> None:
         """Keep the gate and sweep until stopped."""
-        gate_at_ms = 0
+        gate_at_ms, standby_ms = 0, STANDBY_MS
         while self._running:
             try:
                 if self._clock.monotonic_ms() >= gate_at_ms:
                     if not await self._reconciler.ensure_open():
-                        await self._clock.sleep_ms(STANDBY_MS)
+                        # A venue that does not answer is asked ever less often; a ban only grows with asking.
+                        await self._clock.sleep_ms(standby_ms)
+                        standby_ms = min(standby_ms * 2, STANDBY_MAX_MS)
                         continue
+                    standby_ms = STANDBY_MS
                     gate_at_ms = self._clock.monotonic_ms() + GATE_EVERY_MS
                 busy = await self.sweep()
                 await self._clock.sleep_ms(0 if busy else PAUSE_MS)
@@ -85,9 +88,14 @@ class Resolver:
         """End `run` after the questions at hand."""
         self._running = False
 
-    def figures(self) -> dict[str, int]:
-        """What was counted since the start."""
-        return {"asked": self.asked, "absent": self.absent, "could_not_ask": self.could_not_ask}
+    def figures(self) -> dict[str, int | str]:
+        """What was counted since the start, and why the gate is shut if it is."""
+        counted: dict[str, int | str] = {
+            "asked": self.asked, "absent": self.absent, "could_not_ask": self.could_not_ask,
+            "imported": self._reconciler.imported,
+        }  # fmt: skip
+        shut = self._reconciler.shut
+        return counted if shut is None else {**counted, "shut": shut.reason}
 
     async def sweep(self) -> bool:
         """Sweep what is due once and ask about it; True when there may be more."""

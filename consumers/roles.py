@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, Protocol
@@ -60,7 +61,7 @@ class Role(Protocol):
         """Finish what is under way and end `run`."""
         ...
 
-    def figures(self) -> dict[str, int]:
+    def figures(self) -> Mapping[str, int | str]:
         """What it counted since its start, for its heartbeat."""
         ...
 
@@ -112,6 +113,7 @@ class Workshop:
         venue = await registry.open_venue(where, self.server_clock.now_ms)
         self._closers.append(venue.close)
         venue.facts = self.facts(venue.facts)
+        self.background.append(self.every(CLOCK_EVERY_MS, venue.measure_clock))
         return venue
 
     def facts(self, declared: VenueFacts) -> VenueFacts:
@@ -216,7 +218,7 @@ async def _ledger(shop: Workshop) -> Role:
         keys=shop.keys,
         decode=plug.decode,
         settings=LedgerSettings(
-            holder=f"{socket.gethostname()}-{os.getpid()}-{shop.task.name}",
+            holder=f"{socket.gethostname()}-{os.getpid()}-{shop.task.name}-{secrets.token_hex(4)}",
             lease_ms=shop.settings.lease_ms,
             rules=Rules(resubmission_allowed(plug.facts), shop.settings.calm_ms),
         ),

@@ -62,7 +62,7 @@ class Child:
 
     async def _spawn(self) -> None:
         task = self.task
-        command = [sys.executable, "-m", "consumers.worker", task.role, task.account, str(task.index)]
+        command = [sys.executable, "-P", "-m", "consumers.worker", task.role, task.account, str(task.index)]
         self._process = await asyncio.create_subprocess_exec(
             *command, env=self._env, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
         )
@@ -83,7 +83,10 @@ class Child:
             await self._clock.sleep_ms(pause_ms)
             pause_ms = min(pause_ms * 2, PAUSE_MAX_MS)
             self.restarts += 1
-            await self._spawn()
+            try:
+                await self._spawn()
+            except OSError as error:  # no memory or no process to be had now; tried again after the pause
+                log.warning("%s cannot be started: %s", self.task.name, error.strerror)
 
 
 class Supervisor:

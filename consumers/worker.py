@@ -15,11 +15,12 @@ from faststream.redis import RedisBroker
 from redis.exceptions import RedisError
 
 from consumers import logs
-from consumers.keyring import variables
+from consumers.keyring import known_secrets
 from consumers.roles import Role, RoleName, Task, Workshop, build
-from streams.errors import UsageError
+from streams.errors import FillonceError, UsageError
 from streams.parent import end_with_parent
 from streams.settings import Settings, read
+from streams.tasks import end
 
 HEARTBEAT_MS = 500
 # Answers that are still out at a stop have that long; the venue's own deadline is shorter.
@@ -34,7 +35,7 @@ async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
     Returns:
         Exit code: 0 after a stop that was asked for, 1 after a failure.
     """
-    logs.set_up(task.name, settings.log_level, [env.get(name, "") for name in variables(task.account)])
+    logs.set_up(task.name, settings.log_level, known_secrets(settings, env))
     shop, failed = Workshop(task, settings, env), asyncio.Event()
     app = FastStream(RedisBroker(settings.redis_url, logger=log), logger=None)
     running: list[asyncio.Task[None]] = []
@@ -48,7 +49,13 @@ async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
 
     @app.after_startup
     async def start() -> None:
-        role = await build(shop)
+        try:
+            role = await build(shop)
+        except FillonceError as error:  # a venue or a server that is away: one sentence, and another try later
+            log.error("%s cannot start: %s", task.name, error)  # noqa: TRY400 - no trace for what needs none
+            failed.set()
+            app.exit()
+            return
         roles.append(role)
         heart = asyncio.create_task(_beat(shop, role))
         main = asyncio.create_task(role.run())
@@ -62,9 +69,8 @@ async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
             role.stop()
         if running:
             await asyncio.wait(running[:1], timeout=DRAIN_S)
-        for one in running:
-            one.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await end(running)
+        await _last_beat(shop)
         await shop.close()
         log.info("%s is down", task.name)
 
@@ -83,6 +89,14 @@ async def _beat(shop: Workshop, role: Role) -> None:
         except (RedisError, OSError):
             log.debug("no heartbeat")
         await shop.clock.sleep_ms(HEARTBEAT_MS)
+
+
+async def _last_beat(shop: Workshop) -> None:
+    """Leave no heartbeat of a role that stopped in good order."""
+    try:
+        await shop.redis("goodbye").hdel(shop.keys.roles, shop.task.name)
+    except (RedisError, OSError):
+        log.debug("no goodbye")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -69,7 +69,10 @@ end
 
 -- `submitting` has an owner while its window is open; afterwards only the venue can say what became of it.
 local function in_flight(key, item, token, send_by)
-  if token == item.token then return claimed(key, send_by) end
+  if token == item.token then
+    redis.call('HSET', key, 'token', token) -- a write, so that WAIT here speaks of the claim
+    return claimed(key, send_by)
+  end
   if now <= send_by then return {'busy'} end
   return doubt(key, item, token)
 end
@@ -140,8 +143,9 @@ local function cancel(key, item)
     return done(item, status)
   end
   if status ~= 'open' and status ~= 'partially_filled' then return done(item, status) end
+  if known[2] == item.token then return claimed(key, tonumber(known[3])) end -- repeated: the window stays
   request_cancel(key, item)
-  if known[2] and known[2] ~= item.token and now <= tonumber(known[3]) then return done(item, status) end
+  if known[2] and now <= tonumber(known[3]) then return done(item, status) end
   local send_by = now + window_ms
   redis.call('HSET', key, 'cancel_token', item.token, 'cancel_by', digits(send_by))
   redis.call('ZADD', live, send_by + 1, item.client_order_id) -- whatever comes of it, somebody looks again

@@ -13,7 +13,8 @@ KEYS[8+]  order hashes, position hashes, venue order keys and parked hashes that
 ARGV[1]  plan, msgpack: {orders, positions, entries}
            order     {key, client order id, status, token and digest it was folded from, new status, new state,
                       new digest, next look in ms after now (-1: never, -2: as it is), {execution id …}, change or '',
-                      {{venue order key, parked key, digest of the parked set} …}, position number or 0}
+                      {{venue order key, parked key, digest of the parked set} …}, position number or 0,
+                      whether a cancel was requested when it was read}
            position  {key, digest it was folded from, new state, new digest}
            entry     {entry id, order number, execution id or ''}: acknowledged if that order's verdict is good, or,
                      with an execution id, if the record has it; order number 0 says nothing about an order
@@ -24,6 +25,7 @@ ARGV[5]  lease in ms
 
 Returns {verdict per order, number of acknowledged entries}
   1  written    2  was written by this very commit before    0  stale: read again, fold again
+  3  contradiction: a venue order id belongs to another of our orders; nothing written
 Errors  HISTORY_CHANGED, LEASE_LOST
 ]]
 --@include server
@@ -39,22 +41,32 @@ if not renew_lease(control, ARGV[4], tonumber(ARGV[5]), now) then return refuse_
 
 local function key(number) return KEYS[7 + number] end
 
-local function mapping_holds(client_order_id, mappings)
+local function judge_mappings(client_order_id, mappings)
   for _, mapping in ipairs(mappings) do
     local owner = redis.call('GET', key(mapping[1]))
-    if owner and owner ~= client_order_id then return false end
+    if owner and owner ~= client_order_id then return 3 end
     local parked = redis.call('HKEYS', key(mapping[2]))
     table.sort(parked)
-    if redis.sha1hex(table.concat(parked, ' ')) ~= mapping[3] then return false end
+    if redis.sha1hex(table.concat(parked, ' ')) ~= mapping[3] then return 0 end
+  end
+  return 1
+end
+
+-- Two executions of equal size and price fold to one digest, so the record must also have these very ones.
+local function has_executions(hash, executions)
+  for _, execution in ipairs(executions) do
+    if redis.call('HEXISTS', hash, execution) == 0 then return false end
   end
   return true
 end
 
 local function judge(order)
-  local known = redis.call('HMGET', key(order[1]), 'status', 'token', 'digest')
-  if order[8] ~= order[5] and known[3] == order[8] then return 2 end
+  local hash = key(order[1])
+  local known = redis.call('HMGET', hash, 'status', 'token', 'digest', 'cancel')
+  if order[8] ~= order[5] and known[3] == order[8] and has_executions(hash, order[10]) then return 2 end
   if known[3] ~= order[5] or known[1] ~= order[3] or (known[2] or '') ~= order[4] then return 0 end
-  return mapping_holds(order[2], order[12]) and 1 or 0
+  if (known[4] and true or false) ~= order[14] then return 0 end
+  return judge_mappings(order[2], order[12])
 end
 
 local verdicts = {}
@@ -63,18 +75,23 @@ for number, order in ipairs(orders) do verdicts[number] = judge(order) end
 -- A position was folded over all its orders of this batch: with one of them stale, none of them can be written.
 local spoiled = {}
 for number, position in ipairs(positions) do
-  local digest = redis.call('HGET', key(position[1]), 'digest') or ''
-  if digest ~= position[2] and digest ~= position[4] then spoiled[number] = true end
+  if (redis.call('HGET', key(position[1]), 'digest') or '') ~= position[2] then spoiled[number] = true end
 end
 for number, order in ipairs(orders) do
-  if order[13] > 0 and verdicts[number] == 0 then spoiled[order[13]] = true end
+  if order[13] > 0 and (verdicts[number] == 0 or verdicts[number] == 3) then spoiled[order[13]] = true end
 end
 for number, order in ipairs(orders) do
   if order[13] > 0 and verdicts[number] == 1 and spoiled[order[13]] then verdicts[number] = 0 end
 end
 
-local changes = {}
-if ARGV[2] ~= '' then changes[1] = ARGV[2] end
+-- A repeated call finds its entries without an order acknowledged, and does not tell of them again.
+local changes, passed = {}, {}
+for _, entry in ipairs(entries) do
+  if entry[2] == 0 then passed[#passed + 1] = entry[1] end
+end
+if #passed > 0 and redis.call('XACK', evidence, group, unpack(passed)) > 0 and ARGV[2] ~= '' then
+  changes[1] = ARGV[2]
+end
 
 local function schedule(client_order_id, hash, after_ms, status)
   if after_ms == -2 then return end
@@ -88,15 +105,13 @@ local function schedule(client_order_id, hash, after_ms, status)
     if cancel[1] and tonumber(cancel[2] or '0') < now then after_ms = 0 end
   end
   redis.call('ZADD', live, now + after_ms, client_order_id)
+  redis.call('ZREM', ended, client_order_id) -- the venue showed that it lives
 end
 
 local function write(order)
-  local hash, fields = key(order[1]), {'status', order[6], 'state', order[7], 'digest', order[8]}
-  for _, execution in ipairs(order[10]) do
-    fields[#fields + 1] = execution
-    fields[#fields + 1] = '1'
-  end
-  redis.call('HSET', hash, unpack(fields))
+  local hash = key(order[1])
+  redis.call('HSET', hash, 'status', order[6], 'state', order[7], 'digest', order[8])
+  for _, execution in ipairs(order[10]) do redis.call('HSET', hash, execution, '1') end
   for _, mapping in ipairs(order[12]) do
     redis.call('SET', key(mapping[1]), order[2])
     if redis.call('DEL', key(mapping[2])) == 1 then redis.call('ZREM', parked_index, key(mapping[2])) end
@@ -122,7 +137,7 @@ end
 local proven = {}
 for _, entry in ipairs(entries) do
   local number, execution = entry[2], entry[3]
-  local proof = number == 0 or verdicts[number] > 0
+  local proof = number == 0 or verdicts[number] == 1 or verdicts[number] == 2
   if not proof and execution ~= '' then proof = redis.call('HEXISTS', key(orders[number][1]), execution) == 1 end
   if proof then proven[#proven + 1] = entry[1] end
 end

@@ -15,7 +15,10 @@ Returns {'halted' | 'trading', server time in ms}
 local control, events = KEYS[1], KEYS[2]
 local action, reason, who = ARGV[1], ARGV[2], ARGV[3]
 
-local now = now_ms()
+local now, known = now_ms(), redis.call('HGET', control, 'halt')
+if (action == 'halt' and known == reason) or (action ~= 'halt' and not known) then
+  return {action == 'halt' and 'halted' or 'trading', digits(now)} -- it is so already: a repeated call
+end
 if action == 'halt' then
   redis.call('HSET', control, 'halt', reason)
 else

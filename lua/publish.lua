@@ -34,8 +34,17 @@ if spent_changed(control, ARGV[4]) then return refuse_spent() end
 
 local now, changes, answers = now_ms(), {}, {}
 
+-- A cancel has no record that could remember the call. One that was just queued stands near the end of the stream,
+-- and the same wish a second time would do nothing.
+local function queue(data)
+  for _, row in ipairs(redis.call('XREVRANGE', intents, '+', '-', 'COUNT', 64)) do
+    if row[2][2] == data then return {'queued', row[1]} end
+  end
+  return {'queued', redis.call('XADD', intents, '*', 'data', data)}
+end
+
 local function publish(item)
-  if item.key == 0 then return {'queued', redis.call('XADD', intents, '*', 'data', item.data)} end
+  if item.key == 0 then return queue(item.data) end
   local key = KEYS[4 + months + item.key]
   local known = redis.call('HMGET', key, 'fingerprint', 'call', 'entry')
   if known[1] then

@@ -90,14 +90,18 @@ end
 
 local function sweep_open(key, id, cancel, cancel_by)
   if cancel and (not cancel_by or tonumber(cancel_by) < now) then
-    redis.call('XADD', intents, '*', 'data', '{"kind":"cancel","account":"' .. account ..
-      '","client_order_id":"' .. id .. '"}')
+    if not has_owner(redis.call('HGET', key, 'cancel_entry')) then
+      local queued = redis.call('XADD', intents, '*', 'data', '{"kind":"cancel","account":"' .. account ..
+        '","client_order_id":"' .. id .. '"}')
+      redis.call('HSET', key, 'cancel_entry', queued)
+    end
     return look(key, id, retry_max_ms)
   end
   return look(key, id, calm_ms)
 end
 
 local function sweep(key, id)
+  if not redis.call('ZSCORE', live, id) then return {'kept'} end -- it ended after it was listed
   local known = redis.call('HMGET', key, 'status', 'entry', 'token', 'send_by', 'valid_until', 'cancel', 'cancel_by')
   local status, send_by = known[1], tonumber(known[4] or '0')
   if not status then

@@ -18,7 +18,7 @@ INTENT_BYTES_MAX = 16_384
 # A frame of an account's whole history page stays below it.
 RAW_BYTES_MAX = 4_194_304
 
-_Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?(?!\n)$")]
+_Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?(E[+-]?[0-9]{1,2})?(?!\n)$")]
 
 
 class _Amounts(Struct):

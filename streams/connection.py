@@ -29,21 +29,23 @@ def connect(url: str, *, name: str, timeout_ms: int = COMMAND_TIMEOUT_MS, single
     scheme = urlsplit(url).scheme
     if scheme not in SCHEMES:
         raise UsageError(f"Cannot connect to {shown(url)}: use unix://, redis:// or rediss://.")
-    client: Redis = Redis.from_url(
-        url,
-        single_connection_client=single,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=timeout_ms / 1000,
-        socket_connect_timeout=timeout_ms / 1000,
-        client_name=name,
-        decode_responses=False,
-    )
+    try:
+        client: Redis = Redis.from_url(
+            url,
+            single_connection_client=single,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=timeout_ms / 1000,
+            socket_connect_timeout=timeout_ms / 1000,
+            client_name=name,
+            decode_responses=False,
+        )
+    except ValueError as error:
+        raise UsageError(f"Cannot connect to {shown(url)}: {error}.") from None
     return client
 
 
 def shown(url: str) -> str:
-    """Write an address without its password."""
+    """Write an address without user, password and query."""
     parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc="…@" + parts.netloc.rpartition("@")[2]))
+    netloc = "…@" + parts.netloc.rpartition("@")[2] if "@" in parts.netloc else parts.netloc
+    return urlunsplit(parts._replace(netloc=netloc, query=""))

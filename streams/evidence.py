@@ -12,16 +12,21 @@ from streams.schemas import Evidence
 APPEND_MAX = 200
 
 
-async def append(redis: Redis, keys: AccountKeys, rows: Sequence[tuple[Evidence, bytes]]) -> None:
+async def append(redis: Redis, keys: AccountKeys, rows: Sequence[tuple[Evidence, bytes]]) -> list[str]:
     """Append payloads in order.
 
     Args:
         redis: any connection.
         keys: whose evidence.
         rows: what is known of each payload, and its bytes.
+
+    Returns:
+        The entries' ids, in order.
     """
+    entries: list[str] = []
     for start in range(0, len(rows), APPEND_MAX):
         pipe = redis.pipeline(transaction=False)
         for evidence, raw in rows[start : start + APPEND_MAX]:
             pipe.xadd(keys.evidence, {"data": codec.encode(evidence), "raw": raw})
-        await pipe.execute()
+        entries += [entry.decode() for entry in await pipe.execute()]
+    return entries

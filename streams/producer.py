@@ -66,6 +66,7 @@ class IntentProducer:
         self.answers: Cache[_Identity, _Answer] = Cache(remembers_max)
         self._confirmed_ms: dict[str, float] = {}  # account -> when a reply last confirmed the server's history
         self._redis, self._timeout_ms = redis, timeout_ms
+        self._why: StoreError | None = None  # the last refusal of the call under way
         self._infos: dict[str, AccountInfo] = {}
         self._symbols: dict[str, frozenset[str]] = {}
 
@@ -119,6 +120,7 @@ class IntentProducer:
         return [known if known is not None else next(replies) for known in local]
 
     async def _ask(self, account: str, intents: Sequence[Intent]) -> list[Answer]:
+        self._why = None
         try:
             async with asyncio.timeout(self._timeout_ms / 1000):
                 info = await self._info(account, {one.symbol for one in intents if isinstance(one, Place)})
@@ -127,15 +129,22 @@ class IntentProducer:
                     receipts += await self._publish(account, info, intents[start : start + BATCH_MAX])
                 return receipts
         except TimeoutError:
-            raise StoreUnreachable(
-                f"Redis took no intent within {self._timeout_ms} ms; publish again, it cannot become two orders."
-            ) from None
+            raise self._given_up() from None
         except RedisError as error:
             raise StoreUnreachable(f"Redis cannot be asked ({type(error).__name__}); is the server up?") from error
+
+    def _given_up(self) -> StoreError:
+        """The last refusal says more than that time is up."""
+        if self._why is not None:
+            return self._why
+        return StoreUnreachable(
+            f"Redis took no intent within {self._timeout_ms} ms; publish again, it cannot become two orders."
+        )
 
     async def _publish(self, account: str, info: AccountInfo, intents: Sequence[Intent]) -> list[Answer]:
         items = [publish_item(one, info) for one in intents]
         scripts, call_id = Scripts(self._redis, AccountKeys(account)), secrets.token_urlsafe(6)
+        give_up_ms = _now_ms() + self._timeout_ms
         while True:
             try:
                 verdicts = await scripts.publish(items, call_id, FIRST_LOOK_MS)
@@ -144,7 +153,10 @@ class IntentProducer:
                     self.answers.drop_all()
                     self._confirmed_ms.clear()
                 # The same call again: the script knows its id and answers as it did, or would have.
-                await self._pause(error)
+                self._why = error
+                if _now_ms() >= give_up_ms:  # also where a client library swallowed the cancellation of the timeout
+                    raise
+                await asyncio.sleep(RETRY_MS / 1000)
                 continue
             self._confirmed_ms[account] = _now_ms()
             receipts = [_receipt(*one) for one in zip(intents, items, verdicts, strict=True)]
@@ -157,12 +169,6 @@ class IntentProducer:
             again = Receipt(receipt.client_order_id, duplicate=True, order=receipt.order)
             identity = (intent.account, intent.strategy, intent.signal_id, intent.leg)
             self.answers.put(identity, _Answer(intent, again))
-
-    async def _pause(self, error: StoreError) -> None:
-        try:
-            await asyncio.sleep(RETRY_MS / 1000)
-        except asyncio.CancelledError:
-            raise error from None
 
     async def _info(self, account: str, symbols: set[str]) -> AccountInfo:
         if account not in self._infos:

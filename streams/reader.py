@@ -6,6 +6,7 @@ milliseconds. Acknowledging is not done here: only a script that proves the reas
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.clock import Clock
+
+log = logging.getLogger("fillonce.reader")
 
 BACKOFF_MIN_MS, BACKOFF_MAX_MS = 10, 1_000
 # Far below the client's answer timeout, which counts a blocked read as silence.
@@ -37,6 +40,7 @@ class Reader:
     Attributes:
         reconnects: how often the connection or the group was lost.
         claimed: how many entries were taken over from other consumers.
+        lost: how many pending entries somebody trimmed away before they were dealt with.
     """
 
     def __init__(  # noqa: D417 - the first five are what they are called
@@ -48,7 +52,7 @@ class Reader:
             count: most entries of one batch.
             claim_idle_ms: an entry pending for longer belongs to a dead consumer.
         """
-        self.reconnects = self.claimed = 0
+        self.reconnects = self.claimed = self.lost = 0
         self._redis, self._stream, self._group, self._consumer = redis, stream, group, consumer
         self._count, self._claim_idle_ms, self._clock = count, claim_idle_ms, clock
         self._running, self._prepared = True, False
@@ -123,9 +127,15 @@ class Reader:
 
     async def _take_over(self) -> list[Entry]:
         """Claim one batch of what dead consumers left; what is already ours and idle comes back the same way."""
-        cursor, rows, _deleted = await self._redis.xautoclaim(
+        cursor, rows, deleted = await self._redis.xautoclaim(
             self._stream, self._group, self._consumer, self._claim_idle_ms, self._claim_cursor, count=self._count
         )
+        if deleted:
+            # The server has dropped them from the pending entries: all that is left to do is to say so.
+            log.error(
+                "%s: %d pending entries were trimmed away unread, first %s", self._stream, len(deleted), deleted[0]
+            )
+            self.lost += len(deleted)
         self._claim_cursor = cursor.decode()
         if self._claim_cursor == "0-0":
             # One full pass; jitter keeps consumers that started together apart.
@@ -138,7 +148,8 @@ class Reader:
         self.reconnects += 1
         self._prepared = self._prepared and "NOGROUP" not in str(error)
         self._own_cursor = "0"
-        if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
+        log.info("%s: reads again after %s", self._stream, error)
+        if isinstance(error, RedisConnectionError | RedisTimeoutError | ReadOnlyError | OSError):
             await _drop(self._redis)
         await self._clock.sleep_ms(self._backoff_ms * random.uniform(0.5, 1.0))  # noqa: S311 - spread, not secrecy
         self._backoff_ms = min(self._backoff_ms * 2, BACKOFF_MAX_MS)

@@ -80,6 +80,9 @@ async def call(redis: Redis, name: str, keys: Sequence[str], args: Sequence[byte
             await redis.script_load(source.text)
             return await redis.evalsha(source.sha, len(keys), *keys, *args)
     except ResponseError as error:
+        if isinstance(error, ReadOnlyError):
+            # Behind a moving address the next connection may reach the primary.
+            await redis.connection_pool.disconnect(inuse_connections=True)
         raise _explained(name, error) from None
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
         raise StoreUnreachable(f"Redis did not answer {name}: {type(error).__name__}; is the server up?") from error
@@ -94,6 +97,6 @@ def _explained(name: str, error: ResponseError) -> Exception:
         return StoreUnreachable("Redis is full: raise maxmemory or trim; nothing was written.")
     if isinstance(error, ReadOnlyError):
         return StoreUnreachable("Redis is a read-only replica: point the settings at the primary.")
-    if text.startswith(("LOADING", "BUSY", "MASTERDOWN", "MISCONF", "CLUSTERDOWN")):
+    if text.startswith(("NOREPLICAS", "TRYAGAIN", "LOADING", "BUSY", "MASTERDOWN", "MISCONF", "CLUSTERDOWN")):
         return StoreUnreachable(f"Redis refuses writes for now: {text.partition('.')[0]}.")
     return ContractError(f"Script {name} failed: {text}")

@@ -123,6 +123,7 @@ class OrderPlan(Struct, frozen=True, kw_only=True, array_like=True):
     change: str = ""
     mappings: tuple[Mapping, ...] = ()
     position: int = 0
+    cancel_requested: bool = False
 
 
 class PositionPlan(Struct, frozen=True, array_like=True):
@@ -163,7 +164,7 @@ class ParkPlan(Struct, frozen=True, kw_only=True):
 
 
 class Committed(Struct, frozen=True):
-    """Verdict per order: 1 written, 2 written before, 0 stale; and how many entries are acknowledged."""
+    """Verdict per order: 1 written, 2 before, 0 stale, 3 contradiction; and how many entries are acknowledged."""
 
     verdicts: Sequence[int]
     acknowledged: int
@@ -234,6 +235,10 @@ class Scripts:
             )
         )  # fmt: skip
         return [_claim_verdict(item, int(now), answer) for item, answer in zip(items, answers, strict=True)]
+
+    async def known(self, client_order_id: str) -> bool:
+        """Ask whether an identity has a record."""
+        return bool(await self._redis.exists(self._keys.order(client_order_id)))
 
     async def settle(
         self, *, client_order_id: str, entry: str, token: str, command: str, evidence: bytes, raw: bytes

@@ -80,7 +80,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accounts: dict[AccountName, AccountSettings] = {}
     data_dir: str = ".fillonce"
     redis_url: str = ""
-    redis_timeout_ms: Ms = 2_000
+    redis_timeout_ms: Annotated[int, Meta(ge=1_000, le=60_000)] = 2_000
     gateways: Annotated[int, Meta(ge=1, le=64)] = 2
     claim_idle_ms: Ms = 15_000
     lease_ms: Annotated[int, Meta(ge=500, le=60_000)] = 3_000

@@ -1,7 +1,7 @@
 """The whole pipeline in one test: real server, real simulated venue, roles as tasks of the test's loop.
 
-A folder that wants it imports `pipeline` and `venue_process` in its ``conftest.py``. Every test has an account, a symbol
-and a book at the venue that no other test has, so nothing is left over and nothing needs a reset but the venue's
+A folder that wants it imports `pipeline` and `venue_process` in its ``conftest.py``. Every test has an account, a
+symbol and a book at the venue that no other test has, so nothing is left over and nothing needs a reset but the venue's
 faults. Liquidity comes from `Pipeline.house`, so a test knows every trade that happens.
 """
 
@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 
 from adapters import registry
 from adapters.binance.decode import decode
+from adapters.binance.describe import describe
 from adapters.credentials import Credentials
 from adapters.simulated import settings as simulated
 from adapters.simulated.control import Control
@@ -30,6 +31,7 @@ from adapters.simulated.process import SimulatedVenue
 from adapters.simulated.symbols import Symbol
 from adapters.venue import Venue
 from consumers.demo.audit import Audit, Local, audit, read_books
+from consumers.durability import Durability
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
 from consumers.ledger import Ledger, LedgerSettings
@@ -52,6 +54,7 @@ from tests.support import wait_until_async
 ACCOUNTS_MAX = 250
 PRICE = Decimal(100)
 WINDOW_MS, REQUEST_MS = 5_000, 3_000
+CANCEL_AGAIN_S = 0.5
 # The simulated venue is next door: what it declares for the real one would make a test wait for 16 seconds.
 LIFETIME_MS, LAG_MS, CLOCK_MS = 100, 100, 50
 
@@ -62,9 +65,7 @@ _numbers = itertools.count()
 def venue_process() -> Iterator[SimulatedVenue]:
     """One venue for all tests, with an account and a symbol for each of them and no house that quotes by itself."""
     numbers = range(ACCOUNTS_MAX)
-    symbols = tuple(
-        Symbol(f"C{n}USDT", f"C{n}", "USDT", Decimal("0.01"), Decimal("0.00001"), PRICE) for n in numbers
-    )
+    symbols = tuple(Symbol(f"C{n}USDT", f"C{n}", "USDT", Decimal("0.01"), Decimal("0.00001"), PRICE) for n in numbers)
     accounts = tuple(
         simulated.AccountSettings(
             f"a{n}", secrets.token_hex(32), secrets.token_hex(32), {f"C{n}": Decimal(1_000), "USDT": Decimal(1_000_000)}
@@ -168,8 +169,11 @@ class Pipeline:
             self._keep(self.client(f"{name}-reader")), self.keys.intents, GATEWAYS, name, count=100,
             claim_idle_ms=claim_idle_ms, clock=self.clock,
         )  # fmt: skip
+        claims = self._keep(self.client(f"{name}-claims"))
         gateway = Gateway(
             scripts=Scripts(self._keep(self.client(name, single=False)), self.keys),
+            claims=Scripts(claims, self.keys),
+            durability=await Durability.open(claims, "disk", 1),
             reader=reader, keys=self.keys, venue=venue or await self.venue(), info=self.info,
             instruments=self.instruments,
             settings=GatewaySettings(
@@ -211,13 +215,11 @@ class Pipeline:
     def reconciler(self, venue: Venue, *, window_ms: int = WINDOW_MS, redis: Redis | None = None) -> Reconciler:
         """The gate's keeper."""
         return Reconciler(
-            redis=redis or self.redis, keys=self.keys, venue=venue, decode=decode, symbols=(self.symbol,),
+            redis=redis or self.redis, keys=self.keys, venue=venue, describe=describe, symbols=(self.symbol,),
             window_ms=window_ms, clock=self.clock,
         )  # fmt: skip
 
-    async def resolver(
-        self, *, venue: Venue | None = None, window_ms: int = WINDOW_MS, start: bool = True
-    ) -> Resolver:
+    async def resolver(self, *, venue: Venue | None = None, window_ms: int = WINDOW_MS, start: bool = True) -> Resolver:
         """A resolver, running unless told otherwise."""
         asked = venue or await self.venue()
         client = self._keep(self.client("resolver", single=False))
@@ -245,9 +247,12 @@ class Pipeline:
         mine = [task] if task is not None else []
         if isinstance(role, Gateway):
             mine += list(role._tasks.values())
-        for one in mine:
-            one.cancel()
-        await asyncio.gather(*mine, return_exceptions=True)
+        left = {one for one in mine if not one.done()}
+        while left:
+            # Again and again: on Python 3.11 a cancellation that meets a deadline of its own may be swallowed.
+            for one in left:
+                one.cancel()
+            _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
     async def drain(self, role: Any) -> None:
         """Stop a role as SIGTERM does, and wait for its end."""
@@ -275,7 +280,7 @@ class Pipeline:
         await self.producer.publish(intents)
 
     async def house(
-        self, side: Literal["BUY", "SELL"], quantity: Decimal | int, price: Decimal | int | None = PRICE
+        self, side: Literal["BUY", "SELL"], quantity: Decimal | int | str, price: Decimal | int | None = PRICE
     ) -> int:
         """Let the house place an order on this test's book; how many reports we get of it."""
         given = None if price is None else Decimal(price)
@@ -336,6 +341,16 @@ class Pipeline:
             return not await self.waiting() and not set(statuses) - {"open", "partially_filled"}
 
         await wait_until_async(reached, timeout_s)
+
+    async def agreed(self, timeout_s: float = 15.0) -> None:
+        """Wait until nothing is on its way, here or at the venue: the audit finds nothing."""
+        await self.quiet(timeout_s)
+
+        async def reached() -> bool:
+            return not (await self.audit()).defects
+
+        await wait_until_async(reached, timeout_s)
+        await self.quiet(timeout_s)
 
     async def audit(self) -> Audit:
         """Compare what is stored with the venue's own books."""
@@ -452,3 +467,12 @@ class Proxy:
 def identities(orders: Sequence[dict[str, Any]]) -> list[str]:
     """Client order ids of orders in the venue's books, oldest first."""
     return [one["client_order_id"] for one in orders]
+
+
+def trade(order_id: int, trade_id: int) -> dict[str, Any]:
+    """A row of the venue's trades, which names no client order id."""
+    return {
+        "symbol": "BTCUSDT", "id": trade_id, "orderId": order_id, "orderListId": -1, "price": "50000", "qty": "0.4",
+        "quoteQty": "20000", "commission": "0", "commissionAsset": "BNB", "time": 1_700_000_000_000, "isBuyer": True,
+        "isMaker": True, "isBestMatch": True,
+    }  # fmt: skip

@@ -84,9 +84,14 @@ class Proxy:
         return cls(url, http)
 
     @property
+    def port(self) -> int:
+        """Where it listens, on loopback."""
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
     def url(self) -> str:
         """Where the client is to connect: the server's own address with our host and port."""
-        here = f"{LOOPBACK}:{self._server.sockets[0].getsockname()[1]}"
+        here = f"{LOOPBACK}:{self.port}"
         if self._upstream.scheme == "unix":
             return f"redis://{here}/0"
         login, at, _ = self._upstream.netloc.rpartition("@")

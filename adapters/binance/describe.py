@@ -7,13 +7,17 @@ from msgspec import Struct
 
 from adapters.binance.decode import ORDER_FORMAT
 from adapters.binance.payloads import amount
-from adapters.venue import Described
+from adapters.venue import Described, Undescribed
 from streams.errors import BadPayload
 from streams.schemas import OrderType, Side, TimeInForce
 
 _SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell"}
 _TYPES: dict[str, OrderType] = {"LIMIT": "limit", "LIMIT_MAKER": "limit", "MARKET": "market"}
 _TIMES: dict[str, TimeInForce] = {"GTC": "gtc", "IOC": "ioc", "FOK": "fok"}
+
+
+class _Named(Struct, frozen=True, rename="camel"):
+    client_order_id: str
 
 
 class _Row(Struct, frozen=True, rename="camel"):
@@ -28,6 +32,7 @@ class _Row(Struct, frozen=True, rename="camel"):
     time_in_force: str = "GTC"
 
 
+_named = msgspec.json.Decoder(_Named)
 _decoder = msgspec.json.Decoder(_Row)
 
 
@@ -35,16 +40,24 @@ def describe(format: str, raw: bytes) -> Described:  # noqa: A002 - the word of 
     """Read the terms of one row of `openOrders` or `allOrders`.
 
     Raises:
-        BadPayload: it is not such a row, or an order of a type we never send.
+        BadPayload: it is not such a row.
+        Undescribed: it is, and its terms are none that we send.
     """
     if format != ORDER_FORMAT:
         raise BadPayload(f"{format[:64]!r} does not describe an order")
     try:
-        row = _decoder.decode(raw)
+        named = _named.decode(raw).client_order_id
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadPayload(f"not an order: {str(error)[:200]}") from None
+    try:
+        return _described(_decoder.decode(raw))
+    except (msgspec.MsgspecError, ValueError, RecursionError, BadPayload) as error:
+        raise Undescribed(named, str(error)[:200]) from None
+
+
+def _described(row: _Row) -> Described:
     if row.type not in _TYPES or row.time_in_force not in _TIMES:
-        raise BadPayload(f"an order of type {row.type[:32]} {row.time_in_force[:8]} is none of ours")
+        raise BadPayload(f"type {row.type[:32]} {row.time_in_force[:8]} is none that we send")
     kind = _TYPES[row.type]
     return Described(
         client_order_id=row.client_order_id,

@@ -105,7 +105,7 @@ class BinanceVenue:
             raise
         return venue
 
-    async def measure_clock(self) -> int:
+    async def measure_clock(self) -> None:
         """Measure `clock_offset_ms` anew: median of five samples, each against the middle of its round trip.
 
         Raises:
@@ -113,7 +113,6 @@ class BinanceVenue:
         """
         samples = [await self._sample_clock() for _ in range(CLOCK_SAMPLES)]
         self.clock_offset_ms = round(statistics.median(samples))
-        return self.clock_offset_ms
 
     async def submit(self, order: Order, window: Window) -> Answer:
         """Place `order` within `window`; the order's fills of that moment come in the same answer."""

@@ -19,7 +19,7 @@ import uvloop
 
 from adapters.simulated import settings
 from adapters.simulated.faults import DEFAULT, OFF, Faults
-from adapters.simulated.server import Server
+from adapters.simulated.server import LOOPBACK, Server
 from adapters.simulated.venue import Venue
 
 _PR_SET_PDEATHSIG = 1
@@ -37,18 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201  a program's own error output
         return 2
-    uvloop.run(_serve(Venue(chosen, options.seed, faults), options.port, parent))
+    uvloop.run(_serve(Venue(chosen, options.seed, faults), options.host, options.port, parent))
     return 0
 
 
-async def _serve(venue: Venue, port: int, parent: int) -> None:
+async def _serve(venue: Venue, host: str, port: int, parent: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     server = Server(venue)
     try:
-        listening = await server.start(port)
+        listening = await server.start(port, host)
         sys.stdout.write(f'{{"port": {listening}}}\n')
         sys.stdout.flush()
         # The parent may have died before the kernel was asked to tell us, and not every kernel can be asked.
@@ -63,7 +63,8 @@ async def _serve(venue: Venue, port: int, parent: int) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m adapters.simulated", description="A simulated Binance spot venue.")
-    parser.add_argument("--port", type=int, default=0, help="port on loopback; 0 takes a free one")
+    parser.add_argument("--host", default=LOOPBACK, help="address to listen on; a container's is 0.0.0.0")
+    parser.add_argument("--port", type=int, default=0, help="port; 0 takes a free one")
     parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same decisions")
     parser.add_argument("--faults", default="off", help="default, off, or a JSON file of rates")
     parser.add_argument(

@@ -100,7 +100,7 @@ class SimulatedVenue:
         await asyncio.to_thread(self.stop)
 
     def _launch(self) -> None:
-        command = [sys.executable, "-m", "adapters.simulated", *self._arguments]
+        command = [sys.executable, "-P", "-m", "adapters.simulated", *self._arguments]
         # Settings left in the environment for somebody else would win over standard input.
         environment = {name: value for name, value in os.environ.items() if name != SETTINGS_VARIABLE}
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)

@@ -1,4 +1,4 @@
-"""One listening venue: the three sides on one loopback port, and the house's clock."""
+"""One listening venue: the three sides on one port, and the house's clock."""
 
 import asyncio
 from contextlib import suppress
@@ -10,13 +10,13 @@ from adapters.simulated.rest import Rest
 from adapters.simulated.venue import Venue
 from adapters.simulated.ws_api import WsApi
 
-_HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 _MAX_BODY_BYTES = 65_536
 _SHUTDOWN_S = 0.5
 
 
 class Server:
-    """Serves a venue until it is closed. It listens on loopback only."""
+    """Serves a venue until it is closed, on loopback unless told otherwise."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
@@ -27,10 +27,10 @@ class Server:
         self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         self._house: asyncio.Task[None] | None = None
 
-    async def start(self, port: int) -> int:
+    async def start(self, port: int, host: str = LOOPBACK) -> int:
         """Listen; returns the port, which is a free one when 0 was asked for."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, _HOST, port)
+        site = web.TCPSite(self._runner, host, port)
         await site.start()
         self._house = asyncio.create_task(self._quote())
         return int(self._runner.addresses[0][1])

@@ -21,7 +21,13 @@ def demo(
     Starts a Valkey server, the venue, two gateways, the ledger, the listener, the resolver and three strategies as
     processes of their own; every signal is published by two processes. Exit code 1 when anything is missing,
     doubled or unknown, or a fault that was asked for did not happen.
-    """
+
+    \b
+    Examples:
+      fillonce demo
+      fillonce demo --intents 500 --seed 7
+      fillonce demo --faults harsh --json
+    """  # noqa: D301 - \b tells the help to keep the lines
     from consumers.demo.orchestrate import Options, run
     from consumers.demo.progress import Screen, report, to_json
 

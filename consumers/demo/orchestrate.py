@@ -191,7 +191,7 @@ class _Demo:
             env = {**os.environ, SCRIPT: msgspec.json.encode(script).decode(), URL: url}
             processes += [
                 await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "consumers.demo.strategy", copy, env=env, start_new_session=True
+                    sys.executable, "-P", "-m", "consumers.demo.strategy", copy, env=env, start_new_session=True
                 )
                 for copy in COPIES
             ]

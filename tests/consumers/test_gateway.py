@@ -1,8 +1,48 @@
-"""The gateway."""
-from tests.pipeline import Pipeline
+"""The gateway against the real server and the simulated venue: claimed once, sent within its window, settled."""
 
-async def test_an_order_fills_and_the_audit_is_clean(pipeline: Pipeline) -> None:
-    """Smoke."""
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from adapters.simulated.faults import Faults
+from adapters.venue import Answer, Venue, Window
+from streams import codec, events
+from streams.keys import GATEWAYS
+from streams.producer import publish_item
+from streams.schemas import Cancel, NotSent, Order
+from tests.flow import soon
+from tests.pipeline import Pipeline, Proxy, identities
+
+
+class Gate:
+    """The account at the venue, with a gate before every submission: the real class stands behind it.
+
+    Attributes:
+        waiting: submissions that wait or have waited.
+        answers: what the real class answered.
+    """
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue, self.facts = venue, venue.facts
+        self.open, self.waiting, self.answers = asyncio.Event(), 0, list[Answer]()
+        self.before: Callable[[], None] = lambda: None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._venue, name)
+
+    async def submit(self, order: Order, window: Window) -> Answer:
+        """Wait at the gate, then submit; the window is the one of the claim, however long that took."""
+        self.waiting += 1
+        await self.open.wait()
+        self.before()
+        self.answers.append(await self._venue.submit(order, window))
+        return self.answers[-1]
+
+
+async def test_an_order_goes_from_the_signal_to_the_books_and_back(pipeline: Pipeline) -> None:
+    """Placed, filled, counted, every entry acknowledged, and the audit finds nothing."""
     await pipeline.all_roles()
     await pipeline.house("SELL", 2)
     [name] = await pipeline.place(pipeline.terms())
@@ -10,3 +50,279 @@ async def test_an_order_fills_and_the_audit_is_clean(pipeline: Pipeline) -> None
     assert order.state.filled == 1
     await pipeline.quiet()
     assert not (await pipeline.audit()).defects
+
+
+async def test_copies_of_an_intent_are_acknowledged_without_a_claim(pipeline: Pipeline) -> None:
+    """Bare XADDs of the same intent beside a publish: one order at the venue."""
+    terms = pipeline.terms()
+    data = publish_item(terms, pipeline.info).data
+    for _ in range(3):
+        await pipeline.redis.xadd(pipeline.keys.intents, {"data": data})
+    [name] = await pipeline.place(terms)
+    gateway, _ = await pipeline.gateway(), await pipeline.ledger()
+    await pipeline.status(name, "open")
+    await pipeline.until(lambda: _acknowledged(pipeline))
+    assert identities(await pipeline.venue_orders()) == [name]
+    assert (gateway.claimed, gateway.duplicates) == (1, 3)
+
+
+async def test_what_is_not_an_intent_of_this_account_is_quarantined_with_its_bytes(pipeline: Pipeline) -> None:
+    """Bytes, another account, an unknown symbol, no data at all: each with a reason, nothing sent, an event each."""
+    strangers = [
+        b"\xff not json",
+        codec.encode(pipeline.terms(account="sim.other")),
+        codec.encode(pipeline.terms(symbol="XRP/USDT")),
+    ]
+    for data in strangers:
+        await pipeline.redis.xadd(pipeline.keys.intents, {"data": data})
+    await pipeline.redis.xadd(pipeline.keys.intents, {"other": "field"})
+    gateway = await pipeline.gateway()
+    await pipeline.until(lambda: gateway.quarantined == 4)
+    rows: Any = await pipeline.redis.xrange(pipeline.keys.quarantine)
+    assert [fields[b"raw"] for _, fields in rows] == [*strangers, b""]
+    assert [type(one) for one in await pipeline.journal()].count(events.Quarantined) == 4
+    assert await pipeline.pending(pipeline.keys.intents, GATEWAYS) == 0
+    assert await pipeline.venue_orders() == []
+
+
+async def test_no_more_commands_are_under_way_than_allowed(pipeline: Pipeline) -> None:
+    """The rest is not even claimed, so that no window runs while it waits."""
+    gate = Gate(await pipeline.venue())
+    gateway = await pipeline.gateway(venue=gate, in_flight_max=2)
+    await pipeline.place(*(pipeline.terms() for _ in range(5)))
+    await pipeline.until(lambda: gate.waiting == 2)
+    assert gateway.claimed == gateway.in_flight == 2
+    gate.open.set()
+    await pipeline.until(lambda: gateway.claimed == 5 and not gateway.in_flight)
+
+
+async def test_a_send_that_was_held_past_its_window_does_not_leave(pipeline: Pipeline) -> None:
+    """R1: the last check before the write refuses it; resubmitted, it is one order."""
+    gate = Gate(await pipeline.venue())
+    await pipeline.gateway(venue=gate, window_ms=300)
+    await pipeline.ledger()
+    [name] = await pipeline.place(pipeline.terms())
+    await pipeline.until(lambda: gate.waiting == 1)
+    send_by_ms = (await pipeline.order(name)).send_by_ms
+    await pipeline.until(lambda: pipeline.server_clock.now_ms() > send_by_ms)
+    gate.open.set()
+    await pipeline.status(name, "created")
+    assert isinstance(gate.answers[0].outcome, NotSent)
+    assert await pipeline.venue_orders() == []
+    await pipeline.resolver()
+    await pipeline.status(name, "open")
+    assert identities(await pipeline.venue_orders()) == [name]
+
+
+async def test_a_send_that_was_held_past_the_signals_validity_never_leaves(pipeline: Pipeline) -> None:
+    """R1 and R8: not sent, and expired instead of being sent again."""
+    gate = Gate(await pipeline.venue())
+    await pipeline.gateway(venue=gate)
+    await pipeline.ledger()
+    terms = pipeline.terms(signal_time=soon(-10), valid_until=soon(0.4))
+    [name] = await pipeline.place(terms)
+    await pipeline.until(lambda: gate.waiting == 1)
+    assert (await pipeline.order(name)).send_by_ms == terms.valid_until_ms
+    await pipeline.until(lambda: pipeline.server_clock.now_ms() > terms.valid_until_ms)
+    gate.open.set()
+    await pipeline.resolver()
+    await pipeline.status(name, "expired")
+    assert await pipeline.venue_orders() == []
+
+
+async def test_a_request_that_the_network_held_past_its_window_is_refused_by_the_venue(pipeline: Pipeline) -> None:
+    """R1: the window travels with the request, fixed at the claim; the order is sent again and exists once."""
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        await pipeline.gateway(venue=await pipeline.venue(rest_url=proxy.url), window_ms=300)
+        await pipeline.ledger()
+        proxy.hold.clear()
+        [name] = await pipeline.place(pipeline.terms())
+        await pipeline.until(lambda: proxy.held == 1)
+        send_by_ms = (await pipeline.order(name)).send_by_ms
+        await pipeline.until(lambda: pipeline.server_clock.now_ms() > send_by_ms)
+        proxy.hold.set()
+        await pipeline.status(name, "created")
+        assert len(proxy.orders()) == 1
+        await pipeline.resolver()
+        await pipeline.status(name, "open")
+        assert identities(await pipeline.venue_orders()) == [name]
+
+
+async def test_a_request_still_on_its_way_when_the_order_was_resubmitted_makes_no_second_order(
+    pipeline: Pipeline,
+) -> None:
+    """R1 and R2: its sender gave up and the order was proven absent; when it arrives at last, the venue refuses it."""
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        slow = await pipeline.venue(rest_url=proxy.url, request_ms=200)
+        gateway = await pipeline.gateway(venue=slow, window_ms=300)
+        await pipeline.ledger()
+        proxy.hold.clear()
+        [name] = await pipeline.place(pipeline.terms())
+        await pipeline.status(name, "unknown")
+        await pipeline.kill(gateway)
+        await pipeline.resolver(window_ms=300)
+        await pipeline.gateway(1)
+        await pipeline.status(name, "open")
+        proxy.hold.set()
+        await pipeline.until(lambda: len(proxy.orders()) == 1)
+        await pipeline.quiet()
+        assert identities(await pipeline.venue_orders()) == [name]
+
+
+async def test_late_entry_into_the_matching_engine_is_refused_and_sent_again(pipeline: Pipeline) -> None:
+    """The venue's own queue held it past its window."""
+    await pipeline.control.set_faults(Faults(late_entry=1.0, late_entry_ms=500))
+    await pipeline.all_roles(gateways=1, window_ms=250)
+    [name] = await pipeline.place(pipeline.terms())
+    await pipeline.until(lambda: _queued_again(pipeline, name))
+    await pipeline.control.set_faults(Faults())
+    await pipeline.status(name, "open")
+    assert identities(await pipeline.venue_orders()) == [name]
+
+
+async def test_a_gateway_that_dies_after_sending_leaves_an_order_that_is_found(pipeline: Pipeline) -> None:
+    """Cancelled between write and settle: the redelivered entry is not sent again, the look-up tells."""
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        gateway = await pipeline.gateway(venue=await pipeline.venue(rest_url=proxy.url), window_ms=400)
+        await pipeline.ledger()
+        proxy.hold.clear()
+        [name] = await pipeline.place(pipeline.terms())
+        await pipeline.until(lambda: proxy.held == 1)
+        await pipeline.kill(gateway)
+        proxy.hold.set()
+        await pipeline.until(pipeline.venue_orders)
+        await pipeline.gateway(claim_idle_ms=500)  # the same name: its own pending entry comes first
+        await pipeline.resolver()
+        await pipeline.status(name, "open")
+        await pipeline.until(lambda: _acknowledged(pipeline))
+        assert identities(await pipeline.venue_orders()) == [name]
+
+
+async def test_a_gateway_that_dies_before_sending_leaves_an_order_that_is_sent_once(pipeline: Pipeline) -> None:
+    """Claimed and never written: absent by look-up, then claimed anew by whoever is there."""
+    gate = Gate(await pipeline.venue())
+    gateway = await pipeline.gateway(venue=gate, window_ms=300)
+    await pipeline.ledger()
+    [name] = await pipeline.place(pipeline.terms())
+    await pipeline.until(lambda: gate.waiting == 1)
+    await pipeline.kill(gateway)
+    resolver = await pipeline.resolver()
+    await pipeline.gateway(1, window_ms=300, claim_idle_ms=400)
+    await pipeline.status(name, "open")
+    assert resolver.absent == 1
+    assert identities(await pipeline.venue_orders()) == [name]
+
+
+async def test_an_answer_is_settled_after_the_connection_to_redis_was_lost(pipeline: Pipeline) -> None:
+    """CLIENT KILL while the request is out: the answer is settled on a new connection, once."""
+    gate = Gate(await pipeline.venue())
+    await pipeline.gateway(venue=gate)
+    await pipeline.ledger()
+    [name] = await pipeline.place(pipeline.terms())
+    await pipeline.until(lambda: gate.waiting == 1)
+    clients: Any = await pipeline.redis.client_list()
+    for one in clients:
+        if one["name"].startswith(f"{pipeline.account}-gateway.0"):
+            await pipeline.redis.client_kill_filter(_id=one["id"])
+    gate.open.set()
+    await pipeline.status(name, "open")
+    await pipeline.until(lambda: _acknowledged(pipeline))
+    assert await pipeline.redis.xlen(pipeline.keys.evidence) == 1
+
+
+async def test_a_stop_waits_for_the_answers_that_are_out(pipeline: Pipeline) -> None:
+    """They are settled before the gateway ends, and nothing new is taken."""
+    gate = Gate(await pipeline.venue())
+    gateway = await pipeline.gateway(venue=gate)
+    await pipeline.place(pipeline.terms())
+    await pipeline.until(lambda: gate.waiting == 1)
+    draining = asyncio.create_task(pipeline.drain(gateway))
+    gate.open.set()
+    await draining
+    assert gateway.in_flight == 0
+    assert await pipeline.redis.xlen(pipeline.keys.evidence) == 1
+    assert await pipeline.pending(pipeline.keys.intents, GATEWAYS) == 0
+
+
+async def test_while_the_gate_is_shut_nothing_is_claimed_and_afterwards_it_goes_on(pipeline: Pipeline) -> None:
+    """R5: the entry it had read stays pending and is claimed when the history is confirmed again."""
+    terms = pipeline.terms()
+    await pipeline.place(terms)
+    history = await pipeline.redis.hget(pipeline.keys.control, "history")
+    assert history is not None
+    await pipeline.redis.hset(pipeline.keys.control, "history", "another")
+    gateway = await pipeline.gateway()
+    await pipeline.until(lambda: _delivered(pipeline))
+    await pipeline.redis.hset(pipeline.keys.control, "history", history)
+    await pipeline.until(lambda: gateway.claimed == 1)
+    await pipeline.until(lambda: _acknowledged(pipeline))
+    assert len(await pipeline.venue_orders()) == 1
+
+
+async def test_an_adapter_that_fails_leaves_an_unknown_order_that_is_looked_up(pipeline: Pipeline) -> None:
+    """A defect before the send is not taken for a refusal: the order is proven absent and sent again."""
+    gate = Gate(await pipeline.venue())
+
+    def fail_once() -> None:
+        gate.before = lambda: None
+        raise ZeroDivisionError
+
+    gate.before = fail_once
+    gate.open.set()
+    await pipeline.gateway(venue=gate, window_ms=300)
+    await pipeline.ledger()
+    [name] = await pipeline.place(pipeline.terms())
+    await pipeline.status(name, "unknown")
+    await pipeline.resolver()
+    await pipeline.status(name, "open")
+    assert identities(await pipeline.venue_orders()) == [name]
+
+
+async def test_a_cancel_ends_an_open_order(pipeline: Pipeline) -> None:
+    """At the venue and here."""
+    await pipeline.all_roles(gateways=1)
+    terms = pipeline.terms()
+    [name] = await pipeline.place(terms)
+    await pipeline.status(name, "open")
+    await pipeline.publish(Cancel(account=pipeline.account, client_order_id=name))
+    await pipeline.status(name, "cancelled")
+    assert [one["status"] for one in await pipeline.venue_orders()] == ["CANCELED"]
+
+
+async def test_a_cancel_of_a_finished_order_is_answered_without_asking_the_venue(pipeline: Pipeline) -> None:
+    """Acknowledged, and the order stays what it is."""
+    await pipeline.all_roles(gateways=1)
+    await pipeline.house("SELL", 1)
+    [name] = await pipeline.place(pipeline.terms())
+    await pipeline.status(name, "filled")
+    await pipeline.quiet()
+    await pipeline.publish(Cancel(account=pipeline.account, client_order_id=name))
+    await pipeline.quiet()
+    assert (await pipeline.order(name)).status == "filled"
+
+
+@pytest.mark.parametrize("index", [0, 1])
+async def test_the_claim_says_who_took_it(pipeline: Pipeline, index: int) -> None:
+    """The journal names gateway, window and the amounts to send."""
+    await pipeline.gateway(index)
+    await pipeline.place(pipeline.terms())
+    await pipeline.until(pipeline.venue_orders)
+    [claimed] = [one for one in await pipeline.journal() if isinstance(one, events.Claimed)]
+    assert (claimed.gateway, claimed.command) == (f"gateway.{index}", "place")
+    assert claimed.sent == {"quantity": "1", "price": "100"}
+
+
+async def _acknowledged(pipeline: Pipeline) -> bool:
+    return not (await pipeline.pending(pipeline.keys.intents, GATEWAYS))
+
+
+async def _delivered(pipeline: Pipeline) -> bool:
+    return bool(
+        await pipeline.redis.exists(pipeline.keys.intents)
+        and await pipeline.redis.xinfo_groups(pipeline.keys.intents)
+        and await pipeline.pending(pipeline.keys.intents, GATEWAYS)
+    )
+
+
+async def _queued_again(pipeline: Pipeline, name: str) -> bool:
+    return any(isinstance(one, events.Queued) and one.client_order_id == name for one in await pipeline.journal())

@@ -1,5 +1,7 @@
 """Writing evidence: in order, with its bytes, and bounded a call."""
 
+from typing import Any
+
 from redis.asyncio import Redis
 
 from streams import codec
@@ -16,7 +18,7 @@ async def test_payloads_are_stored_byte_for_byte_in_the_order_they_were_given(re
         for n in range(APPEND_MAX + 50)
     ]
     await append(redis, keys, rows)
-    stored = await redis.xrange(keys.evidence)
+    stored: Any = await redis.xrange(keys.evidence)
     assert [(codec.decode_evidence(fields[b"data"]), fields[b"raw"]) for _, fields in stored] == rows
 
 

@@ -248,6 +248,13 @@ def test_no_answer_undoes_what_the_venue_showed(status: str, outcome: Outcome) -
     assert fold(shown, says(outcome), AGAIN) == shown
 
 
+@pytest.mark.parametrize("outcome", SAYINGS)
+def test_no_answer_closes_an_order_that_was_doubted_after_the_venue_named_it(outcome: Outcome) -> None:
+    """R3: a venue order id forbids every negative end, also when the status says `unknown`."""
+    doubted = order("unknown", state=replace(NEW_STATE, venue_order_ids=("v1",)))
+    assert fold(doubted, says(outcome), AGAIN) == doubted
+
+
 @pytest.mark.parametrize("outcome", [Unknown("timeout"), Duplicate("-2010")])
 @pytest.mark.parametrize("status", ["submitting", "unknown"])
 def test_an_answer_that_cannot_tell_makes_the_order_unknown(status: str, outcome: Outcome) -> None:

@@ -38,7 +38,8 @@ class Lines:
 
     async def write(self, *numbers: int) -> list[str]:
         """Append entries; their ids."""
-        return [(await self.redis.xadd(self.stream, {"n": str(number)})).decode() for number in numbers]
+        ids: list[Any] = [await self.redis.xadd(self.stream, {"n": str(number)}) for number in numbers]
+        return [one.decode() for one in ids]
 
     async def burst(self, reader: Reader) -> list[Entry]:
         """Everything there is to read."""

@@ -121,7 +121,7 @@ def test_a_claim_is_idle_only_after_its_window(write: Write) -> None:
 def test_what_is_not_toml_is_refused_with_its_place(write: Write, tmp_path: Path) -> None:
     """Broken text, and bytes that are no text."""
     with pytest.raises(UsageError, match=r"settings\.toml is not TOML: .*line 1"):
-        read(write("gateways ="), {})
+        read(write("gateways =\n"), {})
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match=r"bytes\.toml is not TOML"):
         read(str(tmp_path / "bytes.toml"), {})

@@ -1,0 +1,134 @@
+"""The gate: after the server's history changed nothing trades until venue and records agree."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.simulated.faults import OFF
+from adapters.simulated.process import SimulatedVenue
+from streams.clock import SystemClock
+from streams.keys import ACCOUNTS
+from streams.producer import publish_item
+from streams.server import EmbeddedServer
+from tests import pipeline as parts
+from tests.pipeline import Pipeline, Proxy, identities
+
+
+class Impatient(SystemClock):
+    """A clock that remembers how long it was to wait, and does not."""
+
+    def __init__(self) -> None:
+        self.waits_ms: list[float] = []
+
+    async def sleep_ms(self, duration_ms: float) -> None:
+        """Take a note."""
+        self.waits_ms.append(duration_ms)
+
+
+async def _shut(pipeline: Pipeline) -> None:
+    await pipeline.redis.hset(pipeline.keys.control, "history", "another")
+
+
+async def test_a_fresh_account_opens_at_once(pipeline: Pipeline) -> None:
+    """Without a journal there is nothing to disagree about; the venue is not asked."""
+    await pipeline.redis.delete(pipeline.keys.control, pipeline.keys.events)
+    reconciler = pipeline.reconciler(await pipeline.venue(secret="f" * 64))
+    assert await reconciler.ensure_open()
+
+
+async def test_an_open_gate_stays_open_without_a_question(pipeline: Pipeline) -> None:
+    """Nothing is written either."""
+    before = await pipeline.redis.xlen(pipeline.keys.events)
+    assert await pipeline.reconciler(await pipeline.venue(secret="f" * 64)).ensure_open()
+    assert await pipeline.redis.xlen(pipeline.keys.events) == before
+
+
+async def test_it_waits_until_no_lost_claim_can_be_sent_any_more(pipeline: Pipeline) -> None:
+    """R6: the longest window, the request's life, the look-up lag and the clocks, from the server's start."""
+    await _shut(pipeline)
+    reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=3_600_000)
+    reconciler._clock = clock = Impatient()
+    assert await reconciler.ensure_open()
+    assert len(clock.waits_ms) == 1
+    assert 3_000_000 < clock.waits_ms[0] <= 3_600_000 + 250
+
+
+async def test_an_order_at_the_venue_without_a_record_gets_one_before_the_gate_opens(pipeline: Pipeline) -> None:
+    """R6: the intent that made it, published again, meets that record and is not sent again."""
+    gateway = await pipeline.gateway()
+    await pipeline.ledger()
+    terms = pipeline.terms()
+    [name] = await pipeline.place(terms)
+    await pipeline.status(name, "open")
+    await pipeline.redis.delete(pipeline.keys.order(name))
+    await _shut(pipeline)
+    reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=1)
+    reconciler._clock = Impatient()
+    assert await reconciler.ensure_open()
+    assert reconciler.imported == 1
+    await pipeline.status(name, "open")
+    await pipeline.place(terms)
+    await pipeline.quiet()
+    assert gateway.claimed == 1
+    assert identities(await pipeline.venue_orders()) == [name]
+
+
+async def test_a_venue_that_cannot_be_asked_keeps_the_gate_shut(pipeline: Pipeline) -> None:
+    """And it opens when the venue answers again."""
+    await pipeline.place(pipeline.terms())
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        reconciler = pipeline.reconciler(await pipeline.venue(rest_url=proxy.url), window_ms=1)
+        reconciler._clock = Impatient()
+        await _shut(pipeline)
+        proxy.lookups_down = True
+        assert not await reconciler.ensure_open()
+        assert reconciler.shut is not None
+        assert "HTTP 503" in reconciler.shut.reason
+        proxy.lookups_down = False
+        assert await reconciler.ensure_open()
+
+
+@pytest.mark.slow
+async def test_after_a_restart_of_the_server_everything_goes_on_and_nothing_is_sent_twice(
+    tmp_path: Path, venue_process: SimulatedVenue
+) -> None:
+    """R5: nothing is claimed before the gate is open; then the old order is known and the new one is sent."""
+    server = EmbeddedServer(tmp_path / "data")
+    await server.start()
+    try:
+        async with venue_process.control() as control:
+            await control.set_faults(OFF)
+            async with Pipeline(server.url, venue_process, control, next(parts._numbers)) as pipeline:
+                await pipeline.register()
+                await pipeline.open_gate()
+                gateway = await pipeline.gateway(window_ms=300)
+                await pipeline.ledger()
+                await pipeline.listener()
+                [old] = await pipeline.place(pipeline.terms())
+                await pipeline.status(old, "open")
+                first = server.run_id
+                await server.stop()
+                await server.start()
+                assert server.run_id != first
+                await pipeline.house("SELL", "0.5")
+                terms = pipeline.terms()
+                data = publish_item(terms, pipeline.info).data
+                await pipeline.redis.xadd(pipeline.keys.intents, {"data": data})
+                await pipeline.until(lambda: _undelivered(pipeline))
+                assert gateway.claimed == 1
+                assert identities(await pipeline.venue_orders()) == [old]
+                await pipeline.resolver(window_ms=300)
+                await pipeline.until(lambda: gateway.claimed == 2)
+                await pipeline.status(old, "partially_filled")
+                await pipeline.quiet()
+                assert len(await pipeline.venue_orders()) == 2
+                assert not (await pipeline.audit()).defects
+                assert await pipeline.redis.hexists(ACCOUNTS, pipeline.account)
+    finally:
+        await server.stop()
+
+
+async def _undelivered(pipeline: Pipeline) -> bool:
+    """The gateway read the entry, and it is pending or to be read again, unclaimed."""
+    backlog = (await pipeline.store.backlog())["intents"]
+    return backlog["pending"] + backlog["lag"] == 1

@@ -1,0 +1,98 @@
+"""A whole crash run: record the points, hand the targets to lanes that work side by side, count what came of it."""
+
+import asyncio
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from tests.crash.deployment import ROOT
+from tests.crash.lane import Lane, Outcome
+from tests.crash.points import Passes, Target
+
+_outcome = msgspec.json.Decoder(Outcome)
+LINE_BYTES_MAX = 1 << 22  # an outcome with all its details
+
+
+class Tally(Struct):
+    """What a run did so far.
+
+    Attributes:
+        wanted: deaths to be tried.
+        outcomes: what came of those that were.
+        left: targets that no time was left for, or whose lane broke.
+    """
+
+    wanted: int
+    outcomes: list[Outcome] = []
+    left: int = 0
+
+    @property
+    def violations(self) -> list[Outcome]:
+        """Strikes after which something did not hold."""
+        return [one for one in self.outcomes if one.trouble]
+
+    @property
+    def missed(self) -> list[Outcome]:
+        """Targets whose point was not passed often enough."""
+        return [one for one in self.outcomes if not one.fired]
+
+
+async def record(folder: Path, seed: int) -> Passes:
+    """Pass every point once and give how often each scenario passes it."""
+    await asyncio.to_thread(folder.mkdir)
+    async with Lane(folder, seed=seed, record=True) as lane:
+        passes = await lane.record()
+        trouble = await lane.trouble()
+        assert not trouble, trouble
+        return passes
+
+
+async def run(
+    targets: Sequence[Target], folder: Path, *, seed: int, lanes: int, until: float, show: Callable[[Tally], None]
+) -> Tally:
+    """Strike every target.
+
+    Args:
+        targets: what to try; a target that is missed is tried once more at the end.
+        folder: one subfolder with a log per lane.
+        seed: of the venues' faults.
+        lanes: how many work side by side.
+        until: monotonic time after which no further target is begun.
+        show: told after each outcome.
+    """
+    waiting, again, tally = deque(targets), set[Target](), Tally(wanted=len(targets))
+
+    async def lane(number: int) -> None:
+        place = folder / f"lane{number}"
+        place.mkdir()
+        with (place / "log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.crash.lane_process", str(place), str(seed + number), cwd=ROOT,
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, limit=LINE_BYTES_MAX,
+            )  # fmt: skip
+            assert process.stdin is not None
+            assert process.stdout is not None
+            while waiting and time.monotonic() < until:
+                process.stdin.write(msgspec.json.encode(waiting.popleft()) + b"\n")
+                line = await process.stdout.readline()
+                if not line:
+                    tally.left += 1
+                    break
+                outcome = _outcome.decode(line)
+                if not (outcome.fired or outcome.trouble or outcome.target in again):
+                    again.add(outcome.target)
+                    waiting.append(outcome.target)
+                    continue
+                tally.outcomes.append(outcome)
+                show(tally)
+            process.stdin.close()
+            await process.wait()
+
+    await asyncio.gather(*(lane(number) for number in range(lanes)))
+    tally.left += len(waiting)
+    return tally

@@ -1,0 +1,196 @@
+"""One deployment: a server, a simulated venue and the role processes of one account, with crash points in them.
+
+Only what was killed starts again, by the product's own supervisor and by `EmbeddedServer`.
+"""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+from redis.exceptions import RedisError
+
+from adapters.simulated.process import SimulatedVenue, local_settings
+from consumers.keyring import variables
+from consumers.supervise import Child, Supervisor
+from streams.clock import SystemClock
+from streams.connection import connect
+from streams.server import EmbeddedServer
+from streams.settings import AccountSettings, Settings
+from tests.crash.board import Board
+from tests.crash.points import sent_bytes
+from tests.crash.scenario import OTHER, PATIENCE_S, SYMBOL, Desk
+from tests.crash.striker import FOLDER, RECORD
+from tests.support import wait_until_async
+
+ROOT = Path(__file__).parents[2]
+ACCOUNTS_MAX = 200
+BALANCES = {"BTC": Decimal(1_000), "ETH": Decimal(10_000), "USDT": Decimal(100_000_000)}
+
+
+class QuickClock(SystemClock):
+    """A supervisor's clock by which every process was well for long, so that it comes back after the shortest pause."""
+
+    def monotonic_ms(self) -> int:
+        """A thousand times as fast."""
+        return super().monotonic_ms() * 1_000
+
+
+class Deployment:
+    """Use it with ``async with``.
+
+    Attributes:
+        folder: where the server's data, the board and the recording are.
+        board: what it shares with its role processes.
+        children: the role processes of the present account.
+        desk: who trades on that account.
+    """
+
+    children: list[Child]
+    desk: Desk
+
+    def __init__(self, folder: Path, *, seed: int, record: bool = False) -> None:
+        """Bind it; nothing is started yet. With `record` every process writes down the points it passes."""
+        self.folder, self._record = folder, record
+        self.board = Board.create(folder / "board")
+        self.server = EmbeddedServer(folder / "server")
+        names = [f"binance.c{number}" for number in range(ACCOUNTS_MAX)]
+        self.venue = SimulatedVenue(local_settings(names, BALANCES), seed=seed)
+        self._accounts = iter(names)
+        self._stack, self._roles = AsyncExitStack(), AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self.server)
+        self.board.server_pid = self.server.pid
+        await self._stack.enter_async_context(self._revived())
+        await self._stack.enter_async_context(self.venue)
+        self.control = await self._stack.enter_async_context(self.venue.control())
+        self.redis = connect(self.server.url, name="runner", single=False, timeout_ms=5_000)
+        self._stack.push_async_callback(self.redis.aclose)
+        await self.move()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._roles.aclose()
+        await self._stack.aclose()
+
+    async def move(self) -> None:
+        """Start the roles of an account nobody has used."""
+        await self._roles.aclose()
+        account = next(self._accounts)
+        told = next(one for one in self.venue.settings.accounts if one.name == account)
+        key, secret = variables(account)
+        environment = {
+            **os.environ, key: told.api_key, secret: told.secret, FOLDER: str(self.folder),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests" / "crash" / "instrument"))),
+            **({RECORD: "1"} if self._record else {}),
+        }  # fmt: skip
+        supervisor = Supervisor(self._settings(account), self.server.url, environment, QuickClock())
+        self.board.profile = "start"
+        await supervisor.start()
+        self.children = supervisor.children
+        self._roles.push_async_callback(self._stop, supervisor)
+        self.desk = Desk(self.redis, account, self.control)
+        await wait_until_async(self.all_up, PATIENCE_S)
+        await wait_until_async(self._leads, PATIENCE_S)
+
+    async def restart(self, role: str) -> None:
+        """Kill a role and wait until it is back, or was struck on its way."""
+        child = next(child for child in self.children if child.task.role == role)
+        await wait_until_async(lambda: child.pid, PATIENCE_S)
+        before = child.pid
+        with suppress(ProcessLookupError):
+            os.kill(before, signal.SIGKILL)
+
+        async def back() -> bool:
+            return self.board.fired or (child.pid != before and await self.up(child))
+
+        await wait_until_async(back, PATIENCE_S)
+
+    async def beats(self) -> dict[str, dict[str, Any]]:
+        """Read what every role last told of itself."""
+        rows: Any = await self.redis.hgetall(self.desk.keys.roles)
+        return {name.decode(): orjson.loads(beat) for name, beat in rows.items()}
+
+    async def all_up(self) -> bool:
+        """Whether every role runs."""
+        return all([await self.up(child) for child in self.children])
+
+    async def up(self, child: Child) -> bool:
+        """Whether its present process has told of itself, which it does when it is built."""
+        try:
+            beat = (await self.beats()).get(child.task.name, {})
+        except (RedisError, OSError):
+            return False
+        return bool(child.pid and beat.get("pid") == child.pid)
+
+    async def _leads(self) -> bool:
+        beats = await self.beats()
+        return bool(beats["ledger.0"]["leads"] and beats["listener.0"]["current"])
+
+    async def compare(self) -> None:
+        """Find every connection that the server has in the recording, with as many bytes sent as were received.
+
+        The recording may have more: an idle connection whose server was killed is noticed when it is used again.
+        """
+        pids = [child.pid for child in self.children]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            sent = Counter[tuple[str, int]]()
+            for pid in pids:
+                sent.update(sent_bytes((self.folder / f"record.{pid}").read_text().splitlines()))
+            strange = Counter[tuple[str, int]]()
+
+            async def found() -> bool:
+                rows: Any = await self.redis.client_list()
+                received = [(row["name"], int(row["tot-net-in"])) for row in rows if row["name"] != "runner"]
+                strange.clear()
+                strange.update(Counter(received) - sent)
+                return not strange
+
+            try:
+                await wait_until_async(found, PATIENCE_S)
+            except AssertionError:
+                raise AssertionError(f"bytes without a point: {strange} received, recorded are {sent}") from None
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    async def _stop(self, supervisor: Supervisor) -> None:
+        """Stop all roles at once; the supervisor's order matters to those who go on trading."""
+        await asyncio.gather(*(child.stop() for child in supervisor.children))
+
+    def _settings(self, account: str) -> Settings:
+        """Windows and deadlines as short as two busy cores allow."""
+        one = AccountSettings(
+            symbols=(SYMBOL, OTHER), rest_url=self.venue.rest_url, stream_url=self.venue.ws_url, send_window_ms=800,
+            request_timeout_ms=500, backfill_overlap_ms=3_000, lookup_lag_ms=200, request_lifetime_ms=200,
+        )  # fmt: skip
+        return Settings(
+            accounts={account: one}, claim_idle_ms=1_500, calm_ms=500, lookup_retry_max_ms=300, lease_ms=800,
+            log_level="error",
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def _revived(self) -> AsyncIterator[None]:
+        """Start the server again whenever it was killed."""
+
+        async def watch() -> None:
+            while True:
+                await self.server.wait()
+                await self.server.start()
+                self.board.server_pid = self.server.pid
+
+        task = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,215 @@
+"""One lane: one deployment that is struck again and again, and audited after every strike.
+
+After some strikes it moves to an account nobody has used, so that journals stay short and one defect is counted once.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from redis.exceptions import RedisError
+
+from consumers.demo.audit import Local, audit, read_books
+from consumers.roles import ROLES
+from streams import events
+from streams.verify import verify
+from tests.crash.deployment import Deployment
+from tests.crash.points import PROFILES, UNNAMED, WAVES, Point, Profile, Target, counted
+from tests.crash.scenario import PATIENCE_S, UNKIND
+from tests.support import wait_until_async
+
+STRIKES_PER_ACCOUNT = 25
+# A wave passes a point many times; one that is not reached after so many waves depends on a coincidence.
+WAVES_MAX = 6
+# A ledger renews its lease and a listener its watermark when nothing else happened for so long.
+IDLE_S = 1.2
+LOOKS_S = 6.0
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What came of one strike; `trouble` is empty when everything held."""
+
+    target: Target
+    fired: bool
+    seconds: float
+    trouble: tuple[str, ...] = ()
+
+
+class Lane(Deployment):
+    """Use it with ``async with``; then `record`, or `strike` target by target."""
+
+    def __init__(self, folder: Path, *, seed: int, record: bool = False) -> None:
+        """Bind it; nothing is started yet."""
+        super().__init__(folder, seed=seed, record=record)
+        self._strikes = 0
+
+    async def move(self) -> None:
+        """Start the roles of an account nobody has used."""
+        await super().move()
+        self._strikes = 0
+
+    async def strike(self, target: Target) -> Outcome:
+        """Arm one target, trade until it was struck, let everything come to rest, and audit."""
+        if self._strikes >= STRIKES_PER_ACCOUNT:
+            await self.move()
+        self._strikes += 1
+        began, trouble = time.monotonic(), []
+        self.board.arm(target)
+        try:
+            for _ in range(WAVES_MAX):
+                await self.wave(target.profile, target.point)
+                if await self._struck():
+                    break
+            fired = self.board.fired
+            self.board.arm(None)
+            await self.settle()
+            trouble = await self.trouble()
+        except (AssertionError, RedisError, OSError) as error:
+            fired = self.board.fired
+            self.board.arm(None)
+            trouble = [f"did not come to rest: {error}", *await self._said()]
+        if trouble:
+            self._strikes = STRIKES_PER_ACCOUNT  # the next one finds an account without a past
+        return Outcome(target=target, fired=fired, seconds=round(time.monotonic() - began, 2), trouble=tuple(trouble))
+
+    async def wave(self, profile: Profile, point: Point | None = None) -> None:
+        """Run one scenario, for one point or for all.
+
+        `restart` and `outage` kill the role or the server themselves, so that the way back up is passed too.
+        """
+        self.board.profile = profile
+        if point is None or point.call == "SCRIPT LOAD":
+            await self.redis.script_flush()
+        match profile:
+            case "start":
+                await self.move()
+                await self.desk.trade()
+            case "plain":
+                await self.desk.trade()
+            case "park":
+                await self._parked()
+            case "faults":
+                await self.control.set_faults(UNKIND)
+                await self.desk.trade()
+                await self._answered()
+            case "restart":
+                await self.desk.trade()
+                roles = (point.role,) if point else ROLES
+                await asyncio.gather(*(self.restart(role) for role in roles))
+                await self.desk.trade()
+            case "outage":
+                await self.desk.trade()
+                self.server.kill()
+                await self.desk.trade()
+        await self.desk.rest()
+
+    async def settle(self) -> None:
+        """Wait until every role runs and nothing is on its way."""
+        await self.desk.rest()
+        await wait_until_async(self.all_up, PATIENCE_S)
+        await self.desk.rest()
+
+    async def trouble(self) -> list[str]:
+        """Audit and verify until both are clean; what they find in the end.
+
+        A listener that came back may still tell what is known already, so one look alone may see it half way.
+        """
+        said: list[str] = []
+
+        async def clean() -> bool:
+            said[:] = await self._look()
+            return not said
+
+        with suppress(AssertionError):
+            await wait_until_async(clean, LOOKS_S)
+        return said
+
+    async def _look(self) -> list[str]:
+        """Audit against the venue's books, and compare the state with the fold of its journal."""
+        desk = self.desk
+        books = read_books((await self.control.books(desk.account))["accounts"][desk.account])
+        local = Local(
+            orders=await desk.store.all_orders(), positions=await desk.store.positions(),
+            changes=await self._changes(), waiting=await desk.waiting(),
+        )  # fmt: skip
+        found = audit(books, local)
+        said = [f"audit: {found}"] if found.defects else []
+        verdict = await verify(self.redis, desk.keys)
+        if not verdict.good:
+            said.append(f"verify: {verdict}")
+        return said
+
+    async def record(self) -> dict[Point, dict[Profile, int]]:
+        """Run every scenario, each role killed once, and name every point that was passed.
+
+        Raises:
+            AssertionError: a command reached the server without passing a point.
+        """
+        await self.desk.trade()  # on an account and processes that are new, which `start` is
+        await self.settle()
+        for profile in PROFILES[:-1]:
+            for _ in range(WAVES[profile]):
+                await self.wave(profile)
+                await self.settle()
+        await self.compare()
+        lines = [line for file in self.folder.glob("record.*") for line in file.read_text().splitlines()]
+        passes = counted(lines)
+        assert not [point for point in passes if UNNAMED in point.call], f"commands without a name: {passes}"
+        return passes
+
+    async def _parked(self) -> None:
+        """Park while nobody listens; the listener is paused, and its parent wakes it whatever happens."""
+        paused = [child.pid for child in self.children if child.task.role == "listener" and child.pid]
+        for pid in paused:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            await self.desk.park()
+        finally:
+            for pid in paused:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    async def _struck(self) -> bool:
+        """Whether the point was struck; some are passed only while nothing happens, so a wave is given that time."""
+        with suppress(AssertionError):
+            await wait_until_async(lambda: self.board.fired, IDLE_S)
+        return self.board.fired
+
+    async def _answered(self) -> None:
+        """Wait until every order of this wave is beyond doubt, so that look-ups happen while faults last."""
+
+        async def told() -> bool:
+            try:
+                self._left = await self.desk.store.live_statuses()
+            except (RedisError, OSError):
+                return False
+            return not {"created", "submitting", "unknown"} & set(self._left)
+
+        try:
+            await wait_until_async(told, PATIENCE_S)
+        except AssertionError:
+            raise AssertionError(f"still in doubt: {await self._said()}") from None
+
+    async def _changes(self) -> list[events.AnyChange]:
+        rows: Any = await self.redis.xrange(self.desk.keys.events)
+        return [change for _, fields in rows for change in events.decode(fields[b"data"]).changes]
+
+    async def _said(self) -> list[str]:
+        """What is known of a lane that does not come to rest."""
+        try:
+            store = self.desk.store
+            beats = {name: beat.get("pid") for name, beat in (await self.beats()).items()}
+            pids = {child.task.name: child.pid for child in self.children}
+            orders = [one for one in await store.all_orders() if one.live]
+            return [
+                f"statuses {await store.live_statuses()}, backlog {await store.backlog()}",
+                f"parked {await store.parked()}, beats {beats}, pids {pids}, live {orders[:4]}",
+                *await self.trouble(),
+            ]
+        except (RedisError, OSError) as error:
+            return [f"and cannot be looked at: {error!r}"]

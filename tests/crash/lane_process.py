@@ -1,0 +1,37 @@
+"""A lane as a process: targets come in on standard input, one JSON line each, outcomes go out on standard output."""
+
+import asyncio
+import sys
+import traceback
+from pathlib import Path
+
+import msgspec
+
+from streams.parent import end_with_parent
+from tests.crash.lane import Lane
+from tests.crash.points import Target
+
+
+async def work(folder: Path, seed: int) -> None:
+    """Strike one target after another until standard input ends."""
+    decode = msgspec.json.Decoder(Target).decode
+    async with Lane(folder, seed=seed) as lane:
+        while line := await asyncio.to_thread(sys.stdin.buffer.readline):
+            outcome = await lane.strike(decode(line))
+            sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
+            sys.stdout.buffer.flush()
+
+
+def main() -> int:
+    """Run `python -m tests.crash.lane_process FOLDER SEED`."""
+    end_with_parent()
+    try:
+        asyncio.run(work(Path(sys.argv[1]), int(sys.argv[2])))
+    except BaseException:  # noqa: BLE001 - the runner reads it in the lane's log
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

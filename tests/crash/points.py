@@ -1,0 +1,130 @@
+"""Crash points: where a role process can die, and which deaths a run tries. Pure.
+
+A point is one kind of call out of our process (a script, a Redis command, a venue endpoint, a websocket step) as one
+role makes it at one place of our code. `before`: nothing of the call has left. `after`: the reply is here, the caller
+has not seen it. `lost`: the call was delivered, its reply never reaches the caller.
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, get_args
+
+import msgspec
+from msgspec import Struct
+
+Phase = Literal["before", "after", "lost"]
+Strike = Literal["role", "server", "cut"]
+Profile = Literal["plain", "park", "restart", "faults", "outage", "start"]
+PHASES: Sequence[Phase] = get_args(Phase)
+PROFILES: Sequence[Profile] = get_args(Profile)  # the surest and cheapest first
+# Scenarios that a later occurrence is looked for in; `start` costs too much for what another one passes too.
+COMMON: Sequence[Profile] = ("plain", "park", "restart", "faults", "outage")
+# How often a recording runs each scenario.
+WAVES: Mapping[Profile, int] = {"plain": 1, "park": 1, "restart": 1, "faults": 2, "outage": 1, "start": 1}
+UNNAMED = "unnamed"
+# A later occurrence is looked for among the first so many of a wave; further ones are the same place again.
+LATER_MAX = 12
+
+
+class Point(Struct, frozen=True, order=True):
+    """One place where one role leaves our process.
+
+    Attributes:
+        role: `gateway`, `ledger`, `listener` or `resolver`.
+        call: script, command or endpoint.
+        site: functions of ours that make it, outermost first.
+    """
+
+    role: str
+    call: str
+    site: str
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.call} @ {self.site}"
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """One death.
+
+    Attributes:
+        point: where.
+        phase: on which side of the call.
+        strike: who dies: the role, the server, or only the connection (`cut`).
+        nth: at which occurrence since it was armed, from 1.
+        profile: the scenario that passes the point.
+    """
+
+    point: Point
+    phase: Phase
+    strike: Strike
+    nth: int
+    profile: Profile
+
+    def __str__(self) -> str:
+        return f"{self.point}, {self.phase}, {self.strike}, occurrence {self.nth}, {self.profile}"
+
+
+Passes = Mapping[Point, Mapping[Profile, int]]
+
+
+def plan(passes: Passes, seed: int) -> list[Target]:
+    """Every death of a run.
+
+    Each point gets kill -9 of the role and of the server on every side of it, at its first occurrence and, where one
+    scenario passes it more than once, at a seeded later one; and once a lost answer that nobody dies of.
+    """
+    found: list[Target] = []
+    for point in sorted(passes):
+        counts = passes[point]
+        dice = random.Random(f"{seed}:{point}")
+        first = next(profile for profile in PROFILES if counts.get(profile))
+        found.append(Target(point=point, phase="lost", strike="cut", nth=1, profile=first))
+        strikes: tuple[Strike, ...] = ("role", "server")
+        for strike in strikes:
+            for phase in PHASES:
+                found.append(Target(point=point, phase=phase, strike=strike, nth=1, profile=first))
+                repeated = [one for one in PROFILES if counts.get(one, 0) // WAVES[one] > 1 and one in (first, *COMMON)]
+                if repeated:
+                    profile = dice.choice(repeated)
+                    nth = dice.randint(2, min(counts[profile] // WAVES[profile], LATER_MAX))
+                    found.append(Target(point=point, phase=phase, strike=strike, nth=nth, profile=profile))
+    return found
+
+
+def sample(targets: Sequence[Target], count: int, seed: int) -> list[Target]:
+    """A seeded choice that takes from as many points as it can."""
+    dice = random.Random(f"sample:{seed}")
+    by_point: dict[Point, list[Target]] = {}
+    for target in targets:
+        by_point.setdefault(target.point, []).append(target)
+    order = sorted(by_point)
+    dice.shuffle(order)
+    chosen = [dice.choice(by_point[point]) for point in order[:count]]
+    taken = set(chosen)
+    left = [target for target in targets if target not in taken]
+    return chosen + dice.sample(left, min(len(left), count - len(chosen)))
+
+
+def counted(lines: Iterable[str]) -> dict[Point, dict[Profile, int]]:
+    """Sum a recording: tab separated lines of profile, role, connection, bytes, call and site."""
+    passes: dict[Point, dict[Profile, int]] = {}
+    for line in lines:
+        profile, role, _, _, call, site = line.rstrip("\n").split("\t")
+        if call == "closed":
+            continue
+        counts = passes.setdefault(Point(role, call, site), {})
+        named = msgspec.convert(profile, Profile)
+        counts[named] = counts.get(named, 0) + 1
+    return passes
+
+
+def sent_bytes(lines: Iterable[str]) -> list[tuple[str, int]]:
+    """Client name and bytes sent, of every connection that a recording has and that its process did not close."""
+    counts: dict[str, int] = {}
+    for line in lines:
+        _, _, connection, size, call, _ = line.split("\t")
+        if call == "closed":
+            counts.pop(connection, None)
+        elif connection:
+            counts[connection] = counts.get(connection, 0) + int(size)
+    return [(connection.partition("#")[0], count) for connection, count in counts.items()]

@@ -1,0 +1,87 @@
+"""Inside a role process: knows where the process is, writes it down or dies there. Loaded by `instrument` alone."""
+
+import itertools
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from tests.crash.board import Board
+from tests.crash.points import Phase, Target
+
+FOLDER = "FILLONCE_CRASH_FOLDER"
+RECORD = "FILLONCE_CRASH_RECORD"
+_ROOT = str(Path(__file__).parents[2]) + os.sep
+# They lie between every caller and Redis, so they say nothing about where the process is.
+_THROUGH = frozenset({"streams/script_loader.py", "streams/scripts.py", "streams/connection.py"})
+
+
+class Striker:
+    """Names every passage of a point and strikes the one that is armed."""
+
+    def __init__(self, role: str, folder: Path, *, record: bool) -> None:
+        """Join the lane whose folder it is."""
+        self.role, self._board = role, Board(folder / "board")
+        self._record = -1
+        if record:
+            name = folder / f"record.{os.getpid()}"
+            self._record = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._numbers = itertools.count(1)
+
+    def connection(self) -> int:
+        """Number a connection, for the recording."""
+        return next(self._numbers)
+
+    def passing(self, call: str, site: str, connection: str = "", size: int = 0) -> Target | None:
+        """Pass a point with so many bytes to be sent; the target when this is the passage to strike."""
+        self.write(call, site, connection, size)
+        armed = self._board.armed()
+        if armed is None:
+            return None
+        point = armed.point
+        if point.call != call or point.site != site or point.role != self.role:
+            return None
+        return armed if self._board.take(armed) else None
+
+    def write(self, call: str, site: str, connection: str, size: int = 0) -> None:
+        """Write one line of the recording."""
+        if self._record >= 0:
+            line = "\t".join((self._board.profile, self.role, connection, str(size), call, site))
+            os.write(self._record, line.encode() + b"\n")
+
+    def strike(self, target: Target | None, phase: Phase) -> None:
+        """Kill whoever is to die, if this is the side of the call; after the server's death we go on."""
+        if target is None or target.phase != phase or target.strike == "cut":
+            return
+        if target.strike == "role":
+            os.kill(os.getpid(), signal.SIGKILL)
+        pid = self._board.server_pid
+        os.kill(pid, signal.SIGKILL)
+        while _runs(pid):
+            pass  # what comes next must find it dead
+
+
+def here() -> str:
+    """Name the functions of ours that lead to this call: the role's, and the one of `streams` it goes through."""
+    inner, frame = "", sys._getframe(2)
+    at: FrameType | None = frame
+    while at is not None:
+        file = at.f_code.co_filename
+        if file.startswith(_ROOT):
+            path = file[len(_ROOT) :]
+            name = f"{Path(path).stem}.{at.f_code.co_name}"
+            if path.startswith("consumers/"):
+                return f"{name}>{inner}" if inner else name
+            if path.startswith("streams/") and path not in _THROUGH and not inner:
+                inner = name
+        at = at.f_back
+    return inner or "library"
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
