@@ -136,7 +136,6 @@ def test_what_the_venue_cannot_do_is_rejected_by_name(changes: dict[str, Any], w
     assert refusal(place(**changes)).endswith(f"binance takes no {word}")
 
 
-@pytest.mark.xfail(strict=True, reason="The venue's name is put before a sentence that begins with it.")
 def test_the_venue_is_named_once_in_a_refusal() -> None:
     """`binance takes no ...`, not `binance: binance takes no ...`."""
     assert refusal(place(reduce_only=True)).count("binance") == 1

@@ -30,10 +30,12 @@ async def _shut(pipeline: Pipeline) -> None:
 
 
 async def test_a_fresh_account_opens_at_once(pipeline: Pipeline) -> None:
-    """Without a journal there is nothing to disagree about; the venue is not asked."""
+    """Neither a journal nor an order of ours at the venue: there is nothing to wait for."""
     await pipeline.redis.delete(pipeline.keys.control, pipeline.keys.events)
-    reconciler = pipeline.reconciler(await pipeline.venue(secret="f" * 64))
+    reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=3_600_000)
+    reconciler._clock = clock = Impatient()
     assert await reconciler.ensure_open()
+    assert clock.waits_ms == []
 
 
 async def test_an_open_gate_stays_open_without_a_question(pipeline: Pipeline) -> None:

@@ -13,8 +13,8 @@ from tests.crash.points import Passes, plan, sample
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 SEED = 7
 KILLS = 12
-# Producers call it, no role does.
-NOT_OF_A_ROLE = {"publish"}
+# Producers and people call them, no role does.
+NOT_OF_A_ROLE = {"publish", "halt", "forget"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -43,7 +43,9 @@ async def test_a_death_at_a_crash_point_leaves_the_venues_books_and_the_journal_
     lane: Lane, passes: Passes, number: int
 ) -> None:
     """A seeded point, side and victim: after the restart every fill counts once and `verify` finds one hash."""
-    target = sample(plan(passes, SEED), KILLS, SEED)[number]
+    # A new account for every death would take too long here; `make crash` has them.
+    targets = [target for target in plan(passes, SEED) if target.profile != "start"]
+    target = sample(targets, KILLS, SEED)[number]
     outcome = await lane.strike(target)
     assert not outcome.trouble, f"{target}: {outcome.trouble}"
     assert outcome.fired, f"{target} was never reached"

@@ -37,7 +37,8 @@ NAMES = sorted(file.stem for file in ROOT.glob("*.lua"))
 INCLUDES = sorted(file.stem for file in (ROOT / "include").glob("*.lua"))
 
 READS = {
-    "EXISTS", "GET", "HEXISTS", "HGET", "HKEYS", "HLEN", "HMGET", "SISMEMBER", "XINFO", "XPENDING", "XRANGE", "ZSCORE",
+    "EXISTS", "GET", "HEXISTS", "HGET", "HKEYS", "HLEN", "HMGET", "SISMEMBER", "XINFO", "XPENDING", "XRANGE",
+    "XREVRANGE", "ZSCORE",
 }  # fmt: skip
 WRITES = {"DEL", "HDEL", "HSET", "HSETNX", "SADD", "SET", "XACK", "XADD", "ZADD", "ZREM"}
 KEYLESS = {"INFO", "TIME"}
