@@ -245,8 +245,7 @@ class Pipeline:
         """End a role as a crash would: nothing is drained, nothing is given back."""
         task = self._tasks.pop(role, None)
         mine = [task] if task is not None else []
-        if isinstance(role, Gateway):
-            mine += list(role._tasks.values())
+        mine += tasks_of(role)
         left = {one for one in mine if not one.done()}
         while left:
             # Again and again: on Python 3.11 a cancellation that meets a deadline of its own may be swallowed.
@@ -462,6 +461,12 @@ class Proxy:
             return await reader.read(-1)
         finally:
             writer.close()
+
+
+def tasks_of(role: object) -> list[asyncio.Task[Any]]:
+    """Tasks that run a method of `role`."""
+    frames = ((task, getattr(task.get_coro(), "cr_frame", None)) for task in asyncio.all_tasks())
+    return [task for task, frame in frames if frame is not None and frame.f_locals.get("self") is role]
 
 
 def identities(orders: Sequence[dict[str, Any]]) -> list[str]:

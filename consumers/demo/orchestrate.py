@@ -66,7 +66,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     phase: str
     seconds: float
-    signals: int = 0
+    orders: int = 0
     fills: int = 0
     duplicates_refused: int = 0
     lag: int = 0
@@ -262,7 +262,7 @@ class _Demo:
             Progress(
                 phase=phase,
                 seconds=time.monotonic() - self.began,
-                signals=sum(beats.get(f"strategy.{one}.a", {}).get("published", 0) for one in NAMES),
+                orders=sum(beat.get("claimed", 0) for name, beat in beats.items() if name.startswith("gateway.")),
                 fills=beats.get("ledger.0", {}).get("applied", 0),
                 duplicates_refused=_sum(beats, "duplicates"),
                 lag=sum(row["lag"] for row in backlog.values()),

@@ -48,7 +48,7 @@ class Screen:
     def show(self, now: Progress) -> None:
         """Show a moment."""
         line = (
-            f"{now.phase:<9} {now.seconds:5.1f} s  signals {now.signals:>6}  fills {now.fills:>6}  "
+            f"{now.phase:<9} {now.seconds:5.1f} s  orders {now.orders:>6}  fills {now.fills:>6}  "
             f"duplicates refused {now.duplicates_refused:>6}  faults {now.faults:>5}  unknown {now.unknown:>3}  "
             f"lag {now.lag:>5}"
         )

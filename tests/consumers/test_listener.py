@@ -9,7 +9,7 @@ from adapters.simulated.faults import Faults
 from consumers.listener import WATERMARK
 from streams import codec
 from streams.connection import connect
-from tests.pipeline import Pipeline, Proxy
+from tests.pipeline import Pipeline, Proxy, tasks_of
 
 
 async def _open_order(pipeline: Pipeline) -> str:
@@ -134,3 +134,13 @@ async def test_a_venue_that_cannot_be_asked_leaves_the_gap_open_and_the_listener
         assert not listener.current
         proxy.lookups_down = False
         await pipeline.until(lambda: listener.current)
+
+
+@pytest.mark.xfail(strict=True, reason="`run` cancels its tasks only after a stop, not when it is cancelled itself")
+async def test_a_cancelled_listener_leaves_no_task_behind(pipeline: Pipeline) -> None:
+    """Its writers and its stream end with it; otherwise they go on with connections that were given back."""
+    listener = await pipeline.listener()
+    running = pipeline._tasks[listener]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [task for task in tasks_of(listener) if not task.cancelling()] == []

@@ -14,9 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.crash.campaign import Tally, record, run
+from tests.crash.lane import Lane
 from tests.crash.points import Target, plan, sample
+from tests.crash.power_loss import cuts, offsets, prepare
 
-MINUTES = 30
+# The power cuts come after them, so that a whole run stays within half an hour.
+MINUTES = 27
+CUTS_OF_LAST, CUTS_ANYWHERE = 600, 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,10 +43,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             show=lambda now: _progress(now, time.monotonic() - began),
         )
     )  # fmt: skip
-    good = _report(tally, targets, time.monotonic() - began)
+    torn = [] if options.points else asyncio.run(_power(folder, options.seed))
+    good = _report(tally, targets, time.monotonic() - began) and not torn
     if good:
         shutil.rmtree(folder)
     return 0 if good else 1
+
+
+async def _power(folder: Path, seed: int) -> list[str]:
+    """Cut the append-only file at every byte of one last call, bounded, and at many places before it."""
+    place = folder / "power"
+    (place / "lane").mkdir(parents=True)
+    async with Lane(place / "lane", seed=seed) as lane:
+        loss = await prepare(lane, place / "kept")
+    places = offsets(loss, last=CUTS_OF_LAST, anywhere=CUTS_ANYWHERE, seed=seed)
+    said = await cuts(loss, places, place, lambda done: _say(f"cut {done}/{len(places)}") if done % 50 == 0 else None)
+    _say(f"power lost at {len(places)} bytes, {len(said)} violations")
+    for line in said:
+        _say(f"  VIOLATION {line}")
+    return said
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -19,6 +19,8 @@ PHASES: Sequence[Phase] = get_args(Phase)
 PROFILES: Sequence[Profile] = get_args(Profile)  # the surest and cheapest first
 # Scenarios that a later occurrence is looked for in; `start` costs too much for what another one passes too.
 COMMON: Sequence[Profile] = ("plain", "park", "restart", "faults", "outage")
+# A pool grows in the first wave and never again; these open its connections anew.
+REOPENING: Sequence[Profile] = ("restart", "outage", "faults", "start", "plain", "park")
 # How often a recording runs each scenario.
 WAVES: Mapping[Profile, int] = {"plain": 1, "park": 1, "restart": 1, "faults": 2, "outage": 1, "start": 1}
 UNNAMED = "unnamed"
@@ -77,13 +79,20 @@ def plan(passes: Passes, seed: int) -> list[Target]:
     for point in sorted(passes):
         counts = passes[point]
         dice = random.Random(f"{seed}:{point}")
-        first = next(profile for profile in PROFILES if counts.get(profile))
+        sure = REOPENING if point.call == "connect" else PROFILES
+        first = next(profile for profile in sure if counts.get(profile))
         found.append(Target(point=point, phase="lost", strike="cut", nth=1, profile=first))
         strikes: tuple[Strike, ...] = ("role", "server")
         for strike in strikes:
             for phase in PHASES:
                 found.append(Target(point=point, phase=phase, strike=strike, nth=1, profile=first))
-                repeated = [one for one in PROFILES if counts.get(one, 0) // WAVES[one] > 1 and one in (first, *COMMON)]
+                repeated = [
+                    one
+                    for one in PROFILES
+                    if counts.get(one, 0) // WAVES[one] > 1
+                    and one in (first, *COMMON)
+                    and (one in REOPENING[:2] or point.call != "connect")
+                ]
                 if repeated:
                     profile = dice.choice(repeated)
                     nth = dice.randint(2, min(counts[profile] // WAVES[profile], LATER_MAX))
