@@ -78,6 +78,9 @@ def _item(entry: str, evidence: Evidence, raw: bytes, decode: Decoder) -> Item:
     told = tuple(fact for fact in facts if not isinstance(fact, Ignored))
     if len({(fact.venue_symbol, fact.venue_order_id) for fact in told}) > 1:
         raise BadPayload("one payload speaks of several orders")
+    named = {fact.client_order_id for fact in told if fact.client_order_id}
+    if len(named | ({command.client_order_id} if command else set())) > 1:
+        raise BadPayload("one payload speaks of several orders")
     # Executions first: the report that counts them then finds them applied.
     ordered = tuple(sorted(told, key=lambda fact: isinstance(fact, OrderReport)))
     ignored = "" if told or command else next((f.reason for f in facts if isinstance(f, Ignored)), "says nothing")

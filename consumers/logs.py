@@ -14,7 +14,10 @@ class JsonLines(logging.Formatter):
         """Bind the role's name and the texts that must never appear."""
         super().__init__()
         self._role = role
-        self._secrets = tuple(secret for secret in secrets if secret)
+        known = [secret for secret in secrets if secret]
+        # A repr, as exceptions write it, escapes line breaks and quotes. Longest first: one may be part of another.
+        forms = {form for secret in known for form in (secret, repr(secret)[1:-1], repr(secret + "'")[1:-2])}
+        self._secrets = sorted(forms, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one line."""
@@ -23,14 +26,17 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "role": self._role,
             "from": record.name,
-            "message": record.getMessage(),
+            "message": self._blot(record.getMessage()),
         }
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        text = orjson.dumps(line).decode()
+            line["trace"] = self._blot(self.formatException(record.exc_info))
+        return orjson.dumps(line).decode()
+
+    def _blot(self, text: str) -> str:
+        """Take the secrets out before JSON escapes anything; bytes that are no text are replaced."""
         for secret in self._secrets:
             text = text.replace(secret, "…")
-        return text
+        return text.encode(errors="replace").decode()
 
 
 def set_up(role: str, level: str, secrets: Iterable[str]) -> None:

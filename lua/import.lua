@@ -2,9 +2,8 @@
 Import orders that the venue lists under our prefix: after this none of them can be claimed as if it were new.
 
 KEYS[1]   events stream
-KEYS[2]   control hash
-KEYS[3]   live sorted set
-KEYS[4+]  order hashes, one per item of the plan
+KEYS[2]   live sorted set
+KEYS[3+]  order hashes, one per item of the plan
 
 ARGV[1]  plan, msgpack: list of maps {client_order_id, terms, state, digest, valid_until_ms}
 ARGV[2]  the server's history that is being reconciled; the gate is still shut
@@ -17,7 +16,7 @@ Errors  HISTORY_CHANGED
 ]]
 --@include server
 --@include journal
-local events, control, live = KEYS[1], KEYS[2], KEYS[3]
+local events, live = KEYS[1], KEYS[2]
 local plan, history = cmsgpack.unpack(ARGV[1]), ARGV[2]
 
 if history ~= server_history() then return refuse_history() end
@@ -44,6 +43,6 @@ local function import(key, item)
   return 'imported'
 end
 
-for index, item in ipairs(plan) do answers[index] = import(KEYS[3 + index], item) end
+for index, item in ipairs(plan) do answers[index] = import(KEYS[2 + index], item) end
 journal(events, 'import', now, changes)
 return answers

@@ -199,4 +199,7 @@ def decode(data: bytes) -> JournalEntry:
     Raises:
         msgspec.ValidationError: it is not of a version this code knows.
     """
-    return _decoder.decode(data)
+    entry = _decoder.decode(data)
+    if entry.v != FORMAT_VERSION:
+        raise msgspec.ValidationError(f"an entry of version {entry.v}; this code knows {FORMAT_VERSION}")
+    return entry

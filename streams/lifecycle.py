@@ -103,8 +103,7 @@ def _execute(order: Order, fill: Execution) -> Order:
         state = _flag(state, "overfill")
     elif state.ended not in (None, "filled") and filled > state.reported:
         state = _flag(state, "late_fill")  # the venue ended it with less; the fill counts all the same
-    order = _name(replace(order, state=state), fill.venue_order_id)
-    return _settle_status(order)
+    return _settle_status(order, _name(replace(order, state=state), fill.venue_order_id))
 
 
 def _report(order: Order, report: OrderReport) -> Order:
@@ -123,22 +122,27 @@ def _report(order: Order, report: OrderReport) -> Order:
         reported_at_ms=max(state.reported_at_ms, report.reported_at_ms),
         reason=report.reason if newest and report.reason else state.reason,
     )
-    return _settle_status(_name(replace(order, state=state), report.venue_order_id))
+    return _settle_status(order, _name(replace(order, state=state), report.venue_order_id))
 
 
-def _settle_status(order: Order) -> Order:
+def _settle_status(was: Order, order: Order) -> Order:
     """Derive the status that the venue's words and the applied executions give together."""
     state, status = order.state, order.status
-    if status in _ENDED_SHORT and state.ended is None:
-        # Only we ended it (lost, expired or cancelled before an answer); the venue shows it lives.
-        state = _flag(state, f"revived:{status}")
-    if state.ended is not None and state.ended != "filled":
-        now: OrderStatus = "filled" if status == "filled" else state.ended
+    if status == "filled":
+        now: OrderStatus = "filled"  # whatever the venue counts later; what is missing is asked for
+    elif state.ended is not None and state.ended != "filled":
+        now = state.ended
     elif state.filled >= order.quantity > 0 or (state.ended == "filled" and state.filled >= state.reported > 0):
         now = "filled"
     else:
         # The venue may say `filled` already: until its executions are here, ours is not.
         now = "partially_filled" if state.filled else "open"
+    # Only we ended it, or took it for unsent (lost, expired or cancelled before an answer); it had reached the venue.
+    ours = status == "created" or (status in _ENDED_SHORT and was.state.ended is None)
+    if ours and (now != status or state.filled or state.reported):
+        state = _flag(state, f"revived:{status}")
+    elif now != status and now not in MOVES[status]:
+        state = _flag(state, f"contradiction:{status}/{now}")
     if now == order.status and state is order.state:
         return order
     return replace(order, status=now, state=state)

@@ -32,10 +32,11 @@ def _trade(position: Position, signed: Decimal, price: Decimal) -> tuple[Decimal
         return CONTEXT.add(held, signed), CONTEXT.add(cost, CONTEXT.multiply(signed, price)), position.realized
     closed = signed if abs(signed) <= abs(held) else -held
     # The part of the entry cost that belongs to what is closed, in proportion.
-    freed = RATIOS.divide(CONTEXT.multiply(cost, -closed), held)
+    whole = closed == -held  # then all of it, to the last digit
+    freed = cost if whole else RATIOS.divide(CONTEXT.multiply(cost, -closed), held)
     realized = CONTEXT.add(position.realized, CONTEXT.subtract(CONTEXT.multiply(-closed, price), freed))
     opened = CONTEXT.subtract(signed, closed)
-    left = CONTEXT.subtract(cost, freed) if abs(closed) < abs(held) else ZERO
+    left = CONTEXT.subtract(cost, freed)
     return CONTEXT.add(held, signed), CONTEXT.add(left, CONTEXT.multiply(opened, price)), realized
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NewType
 import msgspec
 from msgspec import Meta, Struct
 
-from streams.money import ZERO, in_bounds
+from streams.money import ZERO, in_bounds, plain
 
 ClientOrderId = NewType("ClientOrderId", str)  # ours, made before anything is sent
 VenueOrderId = NewType("VenueOrderId", str)  # the venue's, unique per symbol at best
@@ -94,6 +94,7 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
                 raise ValueError(f"{name} needs a time zone, for example {moment.isoformat()}Z")
         if self.valid_until is not None and self.valid_until <= self.signal_time:
             raise ValueError("valid_until must be later than signal_time")
+        _make_plain(self)
 
     @property
     def valid_until_ms(self) -> int:
@@ -101,6 +102,13 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
         if self.valid_until is not None:
             return epoch_ms(self.valid_until)
         return epoch_ms(self.signal_time) + VALID_FOR_DEFAULT // timedelta(milliseconds=1)
+
+
+def _make_plain(place: Place) -> None:
+    """Give amounts their one canonical form: 1, 1.0 and 1.00 are one quantity, and are stored as one."""
+    msgspec.structs.force_setattr(place, "quantity", plain(place.quantity))
+    if place.price is not None:
+        msgspec.structs.force_setattr(place, "price", plain(place.price))
 
 
 class Cancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="cancel", tag_field="kind"):

@@ -294,7 +294,7 @@ class Scripts:
     async def import_orders(self, items: Sequence[ImportItem], history: str) -> list[str]:
         """Import orders while the gate is shut; per item `imported`, `doubted` or `known`."""
         k = self._keys
-        keys = [k.events, k.control, k.live, *(k.order(item.client_order_id) for item in items)]
+        keys = [k.events, k.live, *(k.order(item.client_order_id) for item in items)]
         answers: list[bytes] = await call(self._redis, "import", keys, [_pack(items), history])
         return [answer.decode() for answer in answers]
 

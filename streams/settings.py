@@ -93,6 +93,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
+        alike: dict[str, str] = {}
+        for name in self.accounts:
+            # Both would read their key from the same variables, and orders of one go out with the key of the other.
+            other = alike.setdefault(name.upper().replace("-", "_").replace(".", "_"), name)
+            if other != name:
+                raise ValueError(f"{other} and {name} have the same names in the environment; rename one")
         for name, account in self.accounts.items():
             if self.claim_idle_ms <= account.send_window_ms:
                 raise ValueError(
@@ -158,5 +164,5 @@ def _load(file: Path) -> dict[str, Any]:
 def _parse_accounts(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise UsageError(f"{PREFIX}ACCOUNTS must be a JSON object of accounts.") from None

@@ -93,7 +93,8 @@ def audit(books: Books, local: Local) -> Audit:
     applied = Counter(_applied(local.changes))
     missing = [fill for fill in books.fills if not applied[fill]]
     doubled = [fill for fill, times in applied.items() if times > 1 or fill not in books.fills]
-    doubled += _overcounted(books, local.orders)
+    more, less = _miscounted(books, local.orders)
+    doubled, missing = doubled + more, missing + less
     mismatches = _mismatches(books, local.positions)
     crowded = _crowded(books, local)
     left = [order.client_order_id for order in local.orders if _untold(order)]
@@ -124,29 +125,33 @@ def _applied(changes: Iterable[AnyChange]) -> Iterable[Fill]:
                     yield fact.venue_symbol, fact.venue_order_id, fact.trade_id
 
 
-def _overcounted(books: Books, orders: Sequence[Order]) -> list[Fill]:
-    """Orders whose stored sum is above what the venue executed, however the journal came to it."""
+def _miscounted(books: Books, orders: Sequence[Order]) -> tuple[list[Fill], list[Fill]]:
+    """Orders whose stored sum is above or below what the venue executed, whatever the journal says."""
     executed: Counter[str] = Counter()
     for _, _, client_order_id, quantity in books.orders:
         executed[client_order_id] += quantity  # type: ignore[assignment]  # a Counter of decimals
-    return [
-        ("order", order.client_order_id, text(order.state.filled))
-        for order in orders
-        if order.state.filled > executed[order.client_order_id]
-    ]
+    more: list[Fill] = []
+    less: list[Fill] = []
+    for order in orders:
+        filled, done = order.state.filled, executed[order.client_order_id]
+        if filled != done:
+            (more if filled > done else less).append(("order", order.client_order_id, text(filled)))
+    return more, less
 
 
 def _crowded(books: Books, local: Local) -> list[str]:
     """Intents with more than one order at the venue, and orders at the venue that no intent explains."""
-    intents: dict[str, tuple[str, str, str]] = {}
+    intents: dict[str, tuple[str, ...]] = {}
     for change in local.changes:
         if isinstance(change, Created):
             terms = change.terms
             intents[change.client_order_id] = (terms.strategy, terms.signal_id, terms.leg)
-    counts = Counter(
-        "/".join(intents[name]) if name in intents else f"unexplained {name}" for _, _, name, _ in books.orders
-    )
-    return [name for name, times in counts.items() if times > 1 or name.startswith("unexplained")]
+    counts = Counter(intents.get(name, (name,)) for _, _, name, _ in books.orders)
+    return [
+        "/".join(identity) if len(identity) > 1 else f"unexplained {identity[0]}"
+        for identity, times in counts.items()
+        if times > 1 or len(identity) == 1
+    ]
 
 
 def _mismatches(books: Books, positions: Mapping[str, Position]) -> list[str]:

@@ -133,9 +133,6 @@ def test_a_payload_of_two_venue_orders_cannot_be_used(other: Fact) -> None:
     assert found == Bad(entry="1-1", reason="one payload speaks of several orders", raw=b"raw")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="An answer is folded into its command's order without a look at whom its bytes name."
-)
 @pytest.mark.parametrize(
     ("command", "facts"),
     [(answer(Accepted()), [report(client_order_id="fo-2")]), (None, [report(), trade(client_order_id="fo-2")])],

@@ -101,7 +101,6 @@ def test_credentials_show_nothing_of_themselves(key_file: Path) -> None:
         assert "file-secret" not in shown
 
 
-@pytest.mark.xfail(strict=True, reason="Names that differ by case or by - and _ have one pair of variables, unnoticed.")
 @pytest.mark.parametrize("other", ["binance.Main", "binance.main-", "binance.main_"])
 def test_two_accounts_never_share_a_variable(other: str) -> None:
     """Else the orders of one account go out with the key of the other: settings refuse such a pair."""

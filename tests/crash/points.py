@@ -79,20 +79,15 @@ def plan(passes: Passes, seed: int) -> list[Target]:
     for point in sorted(passes):
         counts = passes[point]
         dice = random.Random(f"{seed}:{point}")
-        sure = REOPENING if point.call == "connect" else PROFILES
-        first = next(profile for profile in sure if counts.get(profile))
+        connects = point.call == "connect"
+        first = next(profile for profile in (REOPENING if connects else PROFILES) if counts.get(profile))
+        steady = (first, *(REOPENING[:2] if connects else COMMON))
+        repeated = [one for one in PROFILES if one in steady and counts.get(one, 0) // WAVES[one] > 1]
         found.append(Target(point=point, phase="lost", strike="cut", nth=1, profile=first))
         strikes: tuple[Strike, ...] = ("role", "server")
         for strike in strikes:
             for phase in PHASES:
                 found.append(Target(point=point, phase=phase, strike=strike, nth=1, profile=first))
-                repeated = [
-                    one
-                    for one in PROFILES
-                    if counts.get(one, 0) // WAVES[one] > 1
-                    and one in (first, *COMMON)
-                    and (one in REOPENING[:2] or point.call != "connect")
-                ]
                 if repeated:
                     profile = dice.choice(repeated)
                     nth = dice.randint(2, min(counts[profile] // WAVES[profile], LATER_MAX))

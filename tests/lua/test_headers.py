@@ -190,10 +190,7 @@ def test_every_key_and_argument_is_documented_and_used(name: str) -> None:
         assert mentions == len(re.findall(rf"\b{word}\b", text))
 
 
-UNUSED = pytest.mark.xfail(strict=True, reason="lua/import.lua binds the control hash and never touches it.")
-
-
-@pytest.mark.parametrize("name", [pytest.param(one, marks=UNUSED) if one == "import" else one for one in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_local_of_the_contract_is_used(name: str) -> None:
     """A key that is bound and never touched is a key too many."""
     for names in re.findall(r"^local ([\w, ]+) = .*(?:KEYS|ARGV)", script(name).own, flags=re.MULTILINE):

@@ -111,9 +111,6 @@ def test_a_flat_position_and_a_new_state_are_written_as_nothing() -> None:
     assert codec.encode(OrderState()) == b"{}"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="A decimal is written as it is held: 1.0 and 1.00 are equal and differ in bytes."
-)
 def test_equal_amounts_of_an_intent_have_equal_bytes() -> None:
     """The module promises one text for a decimal."""
     assert codec.encode(place(quantity=Decimal("1.00"))) == codec.encode(place(quantity=Decimal(1)))

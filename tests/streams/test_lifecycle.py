@@ -362,9 +362,6 @@ def test_an_order_only_we_ended_is_corrected_by_a_live_one_and_flagged(status: s
     assert (after.status, after.state.anomalies) == ("open", (f"revived:{status}",))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="A correction is flagged only when the venue's first word is not a terminal one."
-)
 @pytest.mark.parametrize(
     ("said", "status"),
     [
@@ -380,9 +377,6 @@ def test_an_order_only_we_rejected_is_flagged_when_the_venue_says_how_it_ended(s
     assert (after.status, after.state.anomalies) == (status, ("revived:rejected",))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="An order declared unsent that the venue shows goes from created to open unflagged."
-)
 @pytest.mark.parametrize("said", [report("open"), trade(1), report("filled", Decimal(1))])
 def test_an_order_declared_unsent_that_the_venue_shows_is_flagged(said: Said) -> None:
     """`created` has no legal move to a live status: `not sent` was wrong, and that is said."""
@@ -390,16 +384,12 @@ def test_an_order_declared_unsent_that_the_venue_shows_is_flagged(said: Said) ->
     check_moves(unsent, fold(unsent, said, NEVER))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="The table has no move from partially_filled to rejected, and nothing is flagged."
-)
 def test_a_rejection_after_a_fill_is_flagged() -> None:
     """A venue that rejects what it filled contradicts itself."""
     half = fold(order(), trade(1), NEVER)
     check_moves(half, fold(half, report("rejected", LOT), NEVER))
 
 
-@pytest.mark.xfail(strict=True, reason="A larger cumulative figure takes a filled order back to partially_filled.")
 def test_a_filled_order_is_not_reopened_by_a_larger_figure() -> None:
     """Invariant 5: the missing executions are asked for while the order stays filled."""
     done = folded(order(), [report("filled", LOT, 1), trade(1)])

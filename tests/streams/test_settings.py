@@ -163,9 +163,6 @@ def test_whatever_the_environment_says_is_settings_or_one_sentence(env: dict[str
         assert 1 <= settings.gateways <= 64
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Brackets beyond Python's recursion limit leave _parse_accounts as RecursionError."
-)
 def test_accounts_nested_without_end_are_refused(write: Write) -> None:
     """A sentence, not a stack trace."""
     with pytest.raises(UsageError):

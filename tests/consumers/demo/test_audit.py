@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -172,7 +171,6 @@ def test_an_order_with_more_than_the_venue_executed_is_doubled(world: World, dat
     assert found(books, _restate(local, order, filled=order.state.filled + LOT)) == {"fills_doubled": 1}
 
 
-@pytest.mark.xfail(strict=True, reason="An order's stored sum is compared with the venue's in one direction only.")
 def test_an_order_with_less_than_the_venue_executed_is_found() -> None:
     """The journal told the fill, the record lost it: invariant 3 is broken, whatever `reported` says."""
     order = Order(client_order_id="fo-0", terms=place(0), status="cancelled", state=NEW_STATE, digest="d")
@@ -271,9 +269,6 @@ def test_a_fill_counted_for_another_order_is_found(world: World, data: st.DataOb
     assert (defects["fills_doubled"], defects["unknown_left"]) == (1, 1)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Identities are joined with slashes, which strategies and signal ids may contain."
-)
 def test_two_intents_whose_words_join_alike_are_two_intents() -> None:
     """`a/b` with `c` is not `a` with `b/c`."""
     orders = [
