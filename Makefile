@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lock clean
+.PHONY: help install demo test crash check format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: install ## Run the whole pipeline against the simulated venue and audit it
 
 test: install ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+crash: install ## Kill every role and the server at every crash point (half an hour)
+	@$(BIN)/python -m tests.crash $(ARGS)
 
 check: install ## Lint, types and import direction
 	@$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from adapters.venue import Decoder
 from consumers.folding import Folded, Rules, fold_batch
 from consumers.interpret import Bad, Item, interpret
+from consumers.memory import Memory, reference_plan
 from consumers.snapshot import read_snapshot
 from streams import codec, events
 from streams.clock import Clock
@@ -36,6 +37,7 @@ class LedgerSettings(Struct, frozen=True, kw_only=True):
     holder: str
     lease_ms: int
     rules: Rules
+    remembers_max: int = 100_000
 
 
 class Ledger:
@@ -47,6 +49,7 @@ class Ledger:
         quarantined: entries quarantined.
         stale: orders that had to be folded again.
         leads: whether it holds the lease.
+        memory: payloads it has applied.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class Ledger:
         self._scripts = Scripts(redis, keys)
         self._epoch, self._renew_at_ms = 0, 0
         self._running = True
+        self.memory = Memory(settings.remembers_max)
+        self._entries: Sequence[Entry] = ()
         self._raw: dict[str, bytes] = {}  # payloads of the batch at hand, should one have to be quarantined
 
     async def run(self, *, burst: bool = False) -> None:
@@ -92,7 +97,8 @@ class Ledger:
         """What was counted since the start."""
         return {
             "applied": self.applied, "parked": self.parked, "quarantined": self.quarantined, "stale": self.stale,
-            "leads": int(self.leads),
+            "leads": int(self.leads), "cache_hits": self.memory.cache.counters.hits,
+            "cache_misses": self.memory.cache.counters.misses,
         }  # fmt: skip
 
     async def handle(self, entries: Sequence[Entry]) -> None:
@@ -102,6 +108,7 @@ class Ledger:
             HistoryChanged, LeaseLost: nothing more may be written; what is left of the batch stays pending.
             StoreUnreachable: Redis did not answer; the batch may be handled again.
         """
+        entries = await self._acknowledge_known(entries)
         items: list[Item] = []
         self._raw = {entry.id: entry.fields.get(b"raw", b"") for entry in entries}
         for entry in entries:
@@ -110,11 +117,24 @@ class Ledger:
                 await self._quarantine(said)
             else:
                 items.append(said)
+        self._entries = entries
         for _ in range(ROUNDS_MAX):
             if not items:
                 return
             items = await self._round(items)
         log.warning("%d entries stay pending: their orders change faster than they can be folded", len(items))
+
+    async def _acknowledge_known(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Acknowledge payloads that were applied before; the entries that must be read."""
+        known, rest = self.memory.split(entries)
+        if not known:
+            return rest
+        done = await self._scripts.commit(reference_plan(known, self._keys), self._epoch, self._settings.lease_ms)
+        if done.acknowledged == len(known):
+            return rest
+        # The server lost what we remember: all of it is read as if for the first time.
+        self.memory.contradicted(entry for entry, _ in known)
+        return entries
 
     async def _lead(self, *, burst: bool) -> bool:
         """Handle batches while the lease is ours; False when it was lost."""
@@ -125,6 +145,7 @@ class Ledger:
             except (HistoryChanged, LeaseLost) as change:
                 log.warning("stands by: %s", change)
                 self.leads = False
+                self.memory.forget()
                 return False
         return True
 
@@ -176,6 +197,10 @@ class Ledger:
         plans = zip(folded.commit.orders, done.verdicts, strict=True)
         self.applied += sum(len(plan.executions) for plan, verdict in plans if verdict == 1)
         await self._contradictions(folded, done.verdicts, items)
+        names = dict(enumerate(folded.orders, start=1))
+        good = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict in (1, 2)}
+        owners = {entry.entry: names[entry.order] for entry in folded.commit.entries if entry.order in good}
+        self.memory.learn(self._entries, items, owners)
         return {entry.entry for entry in folded.commit.entries if entry.order in stale}
 
     async def _contradictions(self, folded: Folded, verdicts: Sequence[int], items: Sequence[Item]) -> None:

@@ -72,9 +72,12 @@ class Listener:
         workers = [asyncio.create_task(self._write_frames()), asyncio.create_task(self._keep_watermark())]
         listening = asyncio.create_task(self._listen())
         waiting = asyncio.create_task(self._stopped.wait())
-        await asyncio.wait([listening, waiting, *workers], return_when=asyncio.FIRST_COMPLETED)
-        tasks = [listening, *workers, *([self._backfill] if self._backfill else [])]
-        await end([*tasks, waiting])
+        try:
+            await asyncio.wait([listening, waiting, *workers], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Also when this itself is cancelled: nobody else knows of these tasks.
+            tasks = [listening, *workers, *([self._backfill] if self._backfill else [])]
+            await end([*tasks, waiting])
         await self._drain()
         for task in tasks:
             if not task.cancelled() and (error := task.exception()) is not None:

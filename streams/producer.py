@@ -66,7 +66,6 @@ class IntentProducer:
         self.answers: Cache[_Identity, _Answer] = Cache(remembers_max)
         self._confirmed_ms: dict[str, float] = {}  # account -> when a reply last confirmed the server's history
         self._redis, self._timeout_ms = redis, timeout_ms
-        self._why: StoreError | None = None  # the last refusal of the call under way
         self._infos: dict[str, AccountInfo] = {}
         self._symbols: dict[str, frozenset[str]] = {}
 
@@ -78,6 +77,7 @@ class IntentProducer:
             IntentSpent: it was an order so long ago that its record is forgotten.
             BadIntent: unknown account or symbol.
             StoreUnreachable: Redis gave no answer within the timeout; publish again, it cannot become two orders.
+            HistoryChanged: the gate stayed shut until the timeout; the same holds.
         """
         [receipt] = await self.publish([intent])
         if not isinstance(receipt, Receipt):
@@ -120,28 +120,30 @@ class IntentProducer:
         return [known if known is not None else next(replies) for known in local]
 
     async def _ask(self, account: str, intents: Sequence[Intent]) -> list[Answer]:
-        self._why = None
+        refusals: list[StoreError] = []
         try:
             async with asyncio.timeout(self._timeout_ms / 1000):
                 info = await self._info(account, {one.symbol for one in intents if isinstance(one, Place)})
                 receipts: list[Answer] = []
                 for start in range(0, len(intents), BATCH_MAX):
-                    receipts += await self._publish(account, info, intents[start : start + BATCH_MAX])
+                    receipts += await self._publish(account, info, intents[start : start + BATCH_MAX], refusals)
                 return receipts
         except TimeoutError:
-            raise self._given_up() from None
+            raise self._given_up(refusals) from None
         except RedisError as error:
             raise StoreUnreachable(f"Redis cannot be asked ({type(error).__name__}); is the server up?") from error
 
-    def _given_up(self) -> StoreError:
+    def _given_up(self, refusals: Sequence[StoreError]) -> StoreError:
         """The last refusal says more than that time is up."""
-        if self._why is not None:
-            return self._why
+        if refusals:
+            return refusals[-1]
         return StoreUnreachable(
             f"Redis took no intent within {self._timeout_ms} ms; publish again, it cannot become two orders."
         )
 
-    async def _publish(self, account: str, info: AccountInfo, intents: Sequence[Intent]) -> list[Answer]:
+    async def _publish(
+        self, account: str, info: AccountInfo, intents: Sequence[Intent], refusals: list[StoreError]
+    ) -> list[Answer]:
         items = [publish_item(one, info) for one in intents]
         scripts, call_id = Scripts(self._redis, AccountKeys(account)), secrets.token_urlsafe(6)
         give_up_ms = _now_ms() + self._timeout_ms
@@ -153,7 +155,7 @@ class IntentProducer:
                     self.answers.drop_all()
                     self._confirmed_ms.clear()
                 # The same call again: the script knows its id and answers as it did, or would have.
-                self._why = error
+                refusals.append(error)
                 if _now_ms() >= give_up_ms:  # also where a client library swallowed the cancellation of the timeout
                     raise
                 await asyncio.sleep(RETRY_MS / 1000)

@@ -136,7 +136,6 @@ async def test_a_venue_that_cannot_be_asked_leaves_the_gap_open_and_the_listener
         await pipeline.until(lambda: listener.current)
 
 
-@pytest.mark.xfail(strict=True, reason="`run` cancels its tasks only after a stop, not when it is cancelled itself")
 async def test_a_cancelled_listener_leaves_no_task_behind(pipeline: Pipeline) -> None:
     """Its writers and its stream end with it; otherwise they go on with connections that were given back."""
     listener = await pipeline.listener()
