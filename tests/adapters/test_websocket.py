@@ -165,11 +165,23 @@ async def test_a_success_takes_the_waits_back_to_the_first(stage: Stage) -> None
     stage.scenes = [_says("no"), _says("no"), _says("yes"), _says("no")]
     waits = Waits()
     async with aclosing(
-        listen(Plain(stage.url), Pace(answer_ms=2_000), sleep=waits, uniform=lambda _low, high: high)
+        listen(Plain(stage.url), Pace(answer_ms=2_000, steady_ms=0), sleep=waits, uniform=lambda _low, high: high)
     ) as events:
         for _ in range(6):
             await anext(events)
     assert waits.seconds == pytest.approx([0.1, 0.2, 0.1, 0.2])
+
+
+async def test_a_venue_that_accepts_and_drops_at_once_is_asked_ever_less_often(stage: Stage) -> None:
+    """A subscription that did not last is no success: many connects a second end in a ban."""
+    stage.scenes = [_says("yes"), _says("yes"), _says("yes"), _says("yes")]
+    waits = Waits()
+    async with aclosing(
+        listen(Plain(stage.url), Pace(answer_ms=2_000), sleep=waits, uniform=lambda _low, high: high)
+    ) as events:
+        for _ in range(8):
+            await anext(events)
+    assert waits.seconds == pytest.approx([0.1, 0.2, 0.4])
 
 
 async def test_an_acknowledgement_that_never_comes_is_a_loss(stage: Stage) -> None:

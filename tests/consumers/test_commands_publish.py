@@ -186,7 +186,7 @@ def test_redis_that_hangs_is_given_up_within_the_timeout(shell, tmp_path):
         silent.listen()
         begun = time.monotonic()
         said = shell(
-            *FLAGS, env={"FILLONCE_REDIS_URL": f"unix://{tmp_path}/s", "FILLONCE_REDIS_TIMEOUT_MS": "300"}
+            *FLAGS, env={"FILLONCE_REDIS_URL": f"unix://{tmp_path}/s", "FILLONCE_REDIS_TIMEOUT_MS": "1000"}
         )  # fmt: skip
         assert time.monotonic() - begun < 5
     assert said.code == 1
@@ -196,7 +196,7 @@ def test_redis_that_hangs_is_given_up_within_the_timeout(shell, tmp_path):
 async def test_a_shut_gate_is_told_within_the_timeout(redis, shell, bench):
     """While the account is not reconciled for the server's history, an intent is not taken, and the answer says why."""
     await redis.hset(bench.keys.control, "history", "of another server")
-    said = shell(*FLAGS, "--json", env={"FILLONCE_REDIS_TIMEOUT_MS": "300"})
+    said = shell(*FLAGS, "--json", env={"FILLONCE_REDIS_TIMEOUT_MS": "1000"})
     assert said.code == 1
     assert said.json["counts"]["unpublished"] == 1
     assert "trading waits until the account is reconciled" in said.err
@@ -210,7 +210,7 @@ async def test_full_redis_is_one_sentence_and_takes_nothing(tmp_path, account):
         redis = connect(server.url, name="test")
         bench = await Bench(redis, account).open()
         await redis.config_set("maxmemory", "1mb")
-        shell = Shell(tmp_path, {"FILLONCE_REDIS_URL": server.url, "FILLONCE_REDIS_TIMEOUT_MS": "300"})
+        shell = Shell(tmp_path, {"FILLONCE_REDIS_URL": server.url, "FILLONCE_REDIS_TIMEOUT_MS": "1000"})
         said = shell(*FLAGS, "--account", account)
         assert said.code == 1
         assert said.err == "Redis is full: raise maxmemory or trim; nothing was written.\n"

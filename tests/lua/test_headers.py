@@ -56,7 +56,7 @@ FORMS = (
 # Fields of records and of control that hold times and counters; nothing else is ever made a number.
 NUMBERS = {"send_by", "valid_until", "cancel_by", "ledger_epoch", "ledger_until"}
 # The two halves of a stream id and of TIME.
-PARTS = {"time", "sequence", "time[1]", "time[2]"}
+PARTS = {"time", "sequence", "time[1]", "time[2]", "due"}
 
 
 class Script(Struct, frozen=True):
