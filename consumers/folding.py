@@ -14,10 +14,10 @@ from streams import codec, events
 from streams.keys import AccountKeys
 from streams.lifecycle import Resubmission, fold, missing
 from streams.money import text
+from streams.plans import CommitPlan, EntryPlan, OrderPlan, ParkPlan, PositionPlan
+from streams.plans import Mapping as VenueMapping
 from streams.position import move
 from streams.schemas import TERMINAL, Accepted, Command, Execution, Order, OrderReport, Position, Throttled, epoch_ms
-from streams.scripts import CommitPlan, EntryPlan, OrderPlan, ParkPlan, PositionPlan
-from streams.scripts import Mapping as VenueMapping
 
 LOOK_NEVER, LOOK_AS_IT_IS = -1, -2
 # An answer that never came: ask soon, the venue shows an accepted order within its look-up lag.

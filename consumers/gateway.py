@@ -21,9 +21,10 @@ from streams.clock import Clock
 from streams.errors import HistoryChanged, StoreUnreachable
 from streams.instrument import Instruments
 from streams.keys import GATEWAYS, AccountKeys
+from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Halted
 from streams.reader import Entry, Reader
 from streams.schemas import AccountInfo, Command, Evidence, NotSent, Unknown
-from streams.scripts import Busy, Claimed, ClaimItem, Conflict, Done, Halted, Scripts
+from streams.scripts import Scripts
 
 log = logging.getLogger("fillonce.gateway")
 

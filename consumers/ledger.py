@@ -20,8 +20,9 @@ from streams import codec, events
 from streams.clock import Clock
 from streams.errors import HistoryChanged, LeaseLost, StoreUnreachable
 from streams.keys import LEDGERS, AccountKeys
+from streams.plans import Lease, ParkPlan
 from streams.reader import Entry, Reader
-from streams.scripts import Lease, ParkPlan, Scripts
+from streams.scripts import Scripts
 
 log = logging.getLogger("fillonce.ledger")
 

@@ -14,9 +14,9 @@ from consumers.interpret import Item
 from streams import codec
 from streams.cache import Cache
 from streams.keys import AccountKeys
+from streams.plans import CommitPlan, EntryPlan, OrderPlan
 from streams.reader import Entry
 from streams.schemas import Execution
-from streams.scripts import CommitPlan, EntryPlan, OrderPlan
 
 
 class Applied(Struct, frozen=True):

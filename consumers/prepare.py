@@ -7,11 +7,11 @@ from streams import codec
 from streams.errors import BadIntent
 from streams.identity import client_order_id
 from streams.instrument import Instruments, Legal, fit, refuse_unsupported
+from streams.plans import ClaimItem
 from streams.producer import publish_item
 from streams.reader import Entry
 from streams.record import NEW_STATE_TEXT
 from streams.schemas import AccountInfo, Cancel, Place
-from streams.scripts import ClaimItem
 
 
 class Prepared(Struct, frozen=True):

@@ -21,9 +21,10 @@ from streams.evidence import append
 from streams.identity import is_ours
 from streams.instrument import Instruments, tabulate
 from streams.keys import AccountKeys
+from streams.plans import ImportItem
 from streams.record import NEW_STATE_TEXT
 from streams.schemas import VALID_FOR_DEFAULT, Evidence, Place, epoch_ms, from_ms
-from streams.scripts import BATCH_MAX, ImportItem, Scripts
+from streams.scripts import BATCH_MAX, Scripts
 from streams.store import Store
 
 log = logging.getLogger("fillonce.reconciler")

@@ -14,9 +14,10 @@ from streams.cache import Cache
 from streams.errors import BadIntent, HistoryChanged, IntentConflict, IntentSpent, StoreError, StoreUnreachable
 from streams.identity import client_order_id, fingerprint
 from streams.keys import AccountKeys
+from streams.plans import Conflict, Known, Published, PublishItem, PublishVerdict, Spent
 from streams.record import NEW_STATE, NEW_STATE_TEXT
 from streams.schemas import AccountInfo, Cancel, ClientOrderId, Intent, Order, Place
-from streams.scripts import BATCH_MAX, Conflict, Known, Published, PublishItem, PublishVerdict, Scripts, Spent
+from streams.scripts import BATCH_MAX, Scripts
 
 # The gateways have that long to take an intent before the sweep asks whether its entry is still there.
 FIRST_LOOK_MS = 15_000

@@ -15,10 +15,11 @@ from streams.evidence import append
 from streams.identity import fingerprint
 from streams.instrument import Instrument, tabulate
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+from streams.plans import Claimed, ClaimItem, Look
 from streams.producer import publish_item
 from streams.reader import Entry, Reader
 from streams.schemas import AccountInfo, Command, Evidence, Order, Outcome, Place
-from streams.scripts import Claimed, ClaimItem, Scripts
+from streams.scripts import Scripts
 from streams.store import Store, register
 
 INSTRUMENTS = tabulate(
@@ -116,6 +117,12 @@ class Bench:
             command = Command(client_order_id=order.client_order_id, token=token or order.token, outcome=outcome)
         said = Evidence(source="stream", format=form, received_at_ns=1, command=command)
         await append(self.redis, self.keys, [(said, orjson.dumps(raw) if raw is not None else b"")])
+
+    async def sweep(self, client_order_id: str) -> list[Look]:
+        """Sweep one order as if its next look were due now."""
+        await self.redis.zadd(self.keys.live, {client_order_id: 0})
+        _, looks = await self.scripts.sweep([client_order_id], 30_000, 100, 5_000)
+        return looks
 
     async def order(self, client_order_id: str) -> Order:
         """The record as it stands."""

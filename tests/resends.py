@@ -10,10 +10,11 @@ from consumers.interpret import Item, interpret
 from consumers.snapshot import read_snapshot
 from streams import codec
 from streams.keys import GATEWAYS
+from streams.plans import Claimed, ImportItem
 from streams.producer import publish_item
 from streams.record import NEW_STATE_TEXT
 from streams.schemas import Accepted, Cancel, Order
-from streams.scripts import Claimed, ImportItem, Scripts
+from streams.scripts import Scripts
 from tests.flow import INFO, LEASE_MS, LOOK_MS, WINDOW_MS, Bench, execution, place, soon, status
 from tests.support import wait_until_async
 

@@ -29,6 +29,7 @@ from streams import codec, events, lifecycle
 from streams.keys import AccountKeys
 from streams.lifecycle import Resubmission
 from streams.money import text
+from streams.plans import EntryPlan
 from streams.position import move
 from streams.record import NEW_STATE
 from streams.schemas import (
@@ -47,7 +48,6 @@ from streams.schemas import (
     Throttled,
     Unknown,
 )
-from streams.scripts import EntryPlan
 
 KEYS = AccountKeys("sim.main")
 NOW_MS = 1_000_000

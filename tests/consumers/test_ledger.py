@@ -17,9 +17,10 @@ from streams import events
 from streams.connection import connect
 from streams.errors import HistoryChanged, LeaseLost
 from streams.keys import LEDGERS
+from streams.plans import Claimed
 from streams.reader import Entry, Reader
 from streams.schemas import Absent, NotSent, Refused, Throttled, Unknown
-from streams.scripts import PARKED_MAX, Claimed
+from streams.scripts import PARKED_MAX
 from tests.flow import LEASE_MS, Bench, execution, place, status
 from tests.pipeline import trade
 from tests.support import wait_until_async

@@ -10,9 +10,9 @@ from consumers.retention import Retention
 from streams.errors import IntentSpent
 from streams.identity import client_order_id
 from streams.keys import LEDGERS
+from streams.plans import Claimed, Done
 from streams.producer import IntentProducer, publish_item
 from streams.schemas import Place
-from streams.scripts import Claimed, Done
 from streams.verify import verify
 from tests.flow import INFO, LEASE_MS, Bench, execution, place
 

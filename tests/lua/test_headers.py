@@ -17,9 +17,7 @@ from msgspec import Struct
 import lua
 from streams import events, script_loader
 from streams.keys import AccountKeys
-from streams.record import FIELDS
-from streams.schemas import Cancel, Order, OrderState
-from streams.scripts import (
+from streams.plans import (
     ClaimItem,
     CommitPlan,
     EntryPlan,
@@ -29,8 +27,10 @@ from streams.scripts import (
     ParkPlan,
     PositionPlan,
     PublishItem,
-    Scripts,
 )
+from streams.record import FIELDS
+from streams.schemas import Cancel, Order, OrderState
+from streams.scripts import Scripts
 
 ROOT = Path(next(iter(lua.__path__)))
 NAMES = sorted(file.stem for file in ROOT.glob("*.lua"))

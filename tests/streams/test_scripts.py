@@ -11,9 +11,9 @@ from streams.events import CancelRequested, Created, Ended, Tombstone
 from streams.events import Claimed as ClaimedChange
 from streams.identity import client_order_id, fingerprint
 from streams.keys import GATEWAYS
+from streams.plans import Busy, Claimed, Conflict, Done, Known, Published
 from streams.producer import publish_item
 from streams.schemas import Cancel
-from streams.scripts import Busy, Claimed, Conflict, Done, Known, Published
 from tests.flow import INFO, LOOK_MS, WINDOW_MS, Bench, place, soon
 
 
@@ -225,7 +225,7 @@ async def test_an_order_whose_entry_was_lost_is_queued_again_by_the_sweep(bench:
     await bench.read_intents()
     await bench.redis.xack(bench.keys.intents, GATEWAYS, published.entry)
     identity = client_order_id(terms, INFO.id_rule)
-    await bench.scripts.sweep([identity], 30_000, 100, 5_000)
+    await bench.sweep(identity)
     [entry] = await bench.read_intents("gateway.1")
     assert (await bench.order(identity)).entry == entry.id
     assert isinstance(await bench.claim(entry, terms), Claimed)
@@ -236,9 +236,9 @@ async def test_an_order_whose_entry_waits_is_left_alone_by_the_sweep(bench: Benc
     terms = place(bench.account)
     await bench.publish(terms)
     identity = client_order_id(terms, INFO.id_rule)
-    await bench.scripts.sweep([identity], 30_000, 100, 5_000)
+    await bench.sweep(identity)
     await bench.read_intents()
-    await bench.scripts.sweep([identity], 30_000, 100, 5_000)
+    await bench.sweep(identity)
     assert await bench.redis.xlen(bench.keys.intents) == 1
 
 

@@ -6,8 +6,8 @@ import pytest
 from redis.asyncio import Redis
 
 from streams.keys import ACCOUNTS, GATEWAYS, AccountKeys
+from streams.plans import Claimed
 from streams.schemas import Position
-from streams.scripts import Claimed
 from streams.store import Store, accounts, counted, instruments_version, register
 from tests.flow import INFO, INSTRUMENTS, Bench, place
 

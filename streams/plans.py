@@ -1,0 +1,185 @@
+"""What scripts are given and what they answer, as types. Pure.
+
+A plan is what a script will be asked to do, decided before; a verdict is what it did. `streams.scripts` turns
+one into arguments and answers into the other.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from streams.schemas import Order
+
+
+class PublishItem(Struct, frozen=True, kw_only=True):
+    """One intent of a publish call; a cancel has no terms."""
+
+    data: str
+    client_order_id: str = ""
+    fingerprint: str = ""
+    valid_until_ms: int = 0
+    terms: str = ""
+    state: str = ""
+    digest: str = ""
+
+
+class Published(Struct, frozen=True):
+    """An order now (or a cancel, queued)."""
+
+    entry: str
+
+
+class Known(Struct, frozen=True):
+    """Was an order already; here it is as it stands."""
+
+    order: Order
+
+
+class Conflict(Struct, frozen=True):
+    """The identity is taken by other content."""
+
+    stored: str
+
+
+class Spent(Struct, frozen=True):
+    """Was an order so long ago that its record is forgotten; it is never sent again."""
+
+
+PublishVerdict = Published | Known | Conflict | Spent
+
+
+class ClaimItem(Struct, frozen=True, kw_only=True):
+    """One entry of `intents` to be claimed."""
+
+    command: Literal["place", "cancel"]
+    entry: str
+    token: str
+    client_order_id: str
+    fingerprint: str = ""
+    valid_until_ms: int = 0
+    terms: str = ""
+    state: str = ""
+    digest: str = ""
+    sent: str = "{}"
+    refusal: str = ""
+
+
+class Claimed(Struct, frozen=True):
+    """Send it, until `send_by_ms`."""
+
+    order: Order
+    opened_at_ms: int
+    send_by_ms: int
+
+
+class Busy(Struct, frozen=True):
+    """Another claim of it is open."""
+
+
+class Done(Struct, frozen=True):
+    """Nothing is to be sent; the entry is acknowledged."""
+
+    status: str
+
+
+class Halted(Struct, frozen=True):
+    """The account is halted; the entry waits."""
+
+
+ClaimVerdict = Claimed | Busy | Halted | Conflict | Done
+
+
+class Mapping(Struct, frozen=True, array_like=True):
+    """A venue order id that a commit learns, and the parked set that it folded."""
+
+    venue_order_key: int
+    parked_key: int
+    parked_digest: str
+
+
+class OrderPlan(Struct, frozen=True, kw_only=True, array_like=True):
+    """One order of a commit; numbers name keys of the plan, from 1."""
+
+    key: int
+    client_order_id: str
+    status: str
+    token: str
+    digest: str
+    new_status: str
+    new_state: str
+    new_digest: str
+    next_look_ms: int
+    executions: tuple[str, ...] = ()
+    change: str = ""
+    mappings: tuple[Mapping, ...] = ()
+    position: int = 0
+    cancel_requested: bool = False
+
+
+class PositionPlan(Struct, frozen=True, array_like=True):
+    """One position of a commit."""
+
+    key: int
+    digest: str
+    new_state: str
+    new_digest: str
+
+
+class EntryPlan(Struct, frozen=True, array_like=True):
+    """One entry of `evidence` and what proves that it may be acknowledged."""
+
+    entry: str
+    order: int
+    execution: str = ""
+
+
+class CommitPlan(Struct, frozen=True, kw_only=True):
+    """A folded batch."""
+
+    keys: Sequence[str]
+    orders: Sequence[OrderPlan]
+    positions: Sequence[PositionPlan]
+    entries: Sequence[EntryPlan]
+    passed: Sequence[str] = ()
+
+
+class ParkPlan(Struct, frozen=True, kw_only=True):
+    """Executions of one order that is not known here; each is (execution id, execution, change)."""
+
+    entry: str
+    parked_key: str
+    venue_order_key: str
+    order_key: str | None
+    executions: Sequence[tuple[str, str, str]]
+
+
+class Committed(Struct, frozen=True):
+    """Verdict per order: 1 written, 2 before, 0 stale, 3 contradiction; and how many entries are acknowledged."""
+
+    verdicts: Sequence[int]
+    acknowledged: int
+
+
+class Look(Struct, frozen=True):
+    """Ask the venue about this order."""
+
+    order: Order
+
+
+class ImportItem(Struct, frozen=True, kw_only=True):
+    """One order of ours that the venue lists."""
+
+    client_order_id: str
+    terms: str
+    state: str
+    digest: str
+    valid_until_ms: int
+
+
+class Lease(Struct, frozen=True):
+    """Who leads the account, since which epoch, for how long."""
+
+    epoch: int
+    holder: str
+    left_ms: int
