@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from consumers.commands.check import check
+from consumers.commands.halt import halt, resume
 from consumers.commands.ingest import ingest
 from consumers.commands.orders import orders
 from consumers.commands.output import INTERRUPTED, guarded
@@ -52,7 +53,7 @@ def _globals(
     ctx.obj = settings
 
 
-for _command in (demo, run, publish, orders, positions, status, check, ingest, verify, replay):
+for _command in (demo, run, publish, orders, positions, status, check, halt, resume, ingest, verify, replay):
     app.command(_command.__name__)(guarded(_command))
 
 

@@ -34,6 +34,7 @@ async def read_figures(redis: Redis, account: str) -> dict[str, Any]:
     return {
         "account": account,
         "gate": await _gate(redis, keys, roles),
+        "halted": _reason(control.get(b"halt")),
         "orders": await _orders(redis, keys, now_ms),
         "backlog": await store.backlog(),
         "parked": {
@@ -50,6 +51,11 @@ async def read_figures(redis: Redis, account: str) -> dict[str, Any]:
         "ledger": _lease(control, now_ms),
         "stream_watermark_age_ms": now_ms - int(watermark) if watermark else None,
     }
+
+
+def _reason(stored: bytes | None) -> str | None:
+    """Why the account is halted; None when it trades."""
+    return None if stored is None else msgspec.json.decode(stored, type=str)
 
 
 async def _gate(redis: Redis, keys: AccountKeys, roles: list[dict[str, Any]]) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def _lines(one: dict[str, Any]) -> list[tuple[str, str]]:
     gate, orders, parked, quarantined = one["gate"], one["orders"], one["parked"], one["quarantined"]
     lines = [
         ("gate", "open" if gate["open"] else f"SHUT: {gate['reason']}"),
+        ("trading", "yes" if one["halted"] is None else f"HALTED: {one['halted']}"),
         ("orders", _orders(orders)),
         *((name, _backlog(figures)) for name, figures in one["backlog"].items()),
         ("parked", f"{parked['executions']} executions of {parked['orders']} orders" + _since(parked["oldest_ms"])),
