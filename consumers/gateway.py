@@ -17,6 +17,7 @@ from adapters.venue import Answer, Venue, Window
 from consumers.durability import Durability
 from consumers.prepare import Prepared, Unusable, prepare
 from streams import codec, events
+from streams.cache import Cache
 from streams.clock import Clock
 from streams.errors import HistoryChanged, StoreUnreachable
 from streams.instrument import Instruments
@@ -38,6 +39,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     window_ms: int
     first_look_ms: int
     in_flight_max: int
+    remembers_max: int = 10_000
 
 
 class Gateway:
@@ -49,6 +51,7 @@ class Gateway:
         quarantined: entries that were not intents.
         halted: entries that were left to wait because the account is halted.
         in_flight: commands between claim and settle.
+        known: intents that needed nothing when they were claimed last, by their bytes.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Gateway:
         self._settings, self._clock = settings, clock
         self._running = True
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry id
+        self.known: Cache[bytes, Prepared] = Cache(settings.remembers_max)
         self._tokens: dict[str, str] = {}  # by entry id, from the first try of a claim to its answer
 
     @property
@@ -92,7 +96,7 @@ class Gateway:
         """What was counted since the start."""
         return {
             "claimed": self.claimed, "duplicates": self.duplicates, "quarantined": self.quarantined,
-            "halted": self.halted, "in_flight": self.in_flight,
+            "cache_hits": self.known.counters.hits, "halted": self.halted, "in_flight": self.in_flight,
         }  # fmt: skip
 
     async def handle(self, entries: Sequence[Entry]) -> None:
@@ -103,7 +107,9 @@ class Gateway:
         """
         prepared: list[Prepared] = []
         for entry in entries:
-            made = prepare(entry, self._keys.account, self._info, self._venue.facts, self.instruments)
+            made = self._known(entry) or prepare(
+                entry, self._keys.account, self._info, self._venue.facts, self.instruments
+            )
             if isinstance(made, Unusable) and made.refused is not None and await self._has_record(made.refused):
                 # It was published as an order, so it ends as one: quarantined, it would be queued again for ever.
                 made = made.refused
@@ -122,6 +128,7 @@ class Gateway:
             try:
                 await self.handle(batch)
             except HistoryChanged:
+                self.known.drop_all()
                 self._reader.forget()  # read under another history; it is delivered again where it still exists
                 await self._clock.sleep_ms(STANDBY_MS)
                 return
@@ -160,8 +167,16 @@ class Gateway:
                     await self._quarantine(Unusable(entry=item.entry, reason=reason, raw=one.raw))
                 case Halted():
                     self.halted += 1
-                case Busy() | Done():
+                case Done():
                     self.duplicates += 1
+                    self.known.put(one.raw, one)
+                case Busy():
+                    self.duplicates += 1
+
+    def _known(self, entry: Entry) -> Prepared | None:
+        """Recognise an intent that a claim has found to need nothing; the claim still decides and acknowledges."""
+        known = self.known.get(entry.fields.get(b"data", b""))
+        return None if known is None else Prepared(msgspec.structs.replace(known.item, entry=entry.id), known.raw)
 
     def _token(self, entry: str) -> str:
         """Draw the token of a claim; the same one again while the claim's answer is not known."""

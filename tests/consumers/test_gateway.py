@@ -326,3 +326,35 @@ async def _delivered(pipeline: Pipeline) -> bool:
 
 async def _queued_again(pipeline: Pipeline, name: str) -> bool:
     return any(isinstance(one, events.Queued) and one.client_order_id == name for one in await pipeline.journal())
+
+
+async def test_a_known_intent_is_recognised_locally_and_still_acknowledged_by_the_claim(pipeline: Pipeline) -> None:
+    """Its bytes are not read again; the script alone decides, and forgets nothing that the server kept."""
+    data = publish_item(pipeline.terms(), pipeline.info).data
+    gateway = await pipeline.gateway(start=False)
+    for _ in range(2):  # the second copy finds the first one's order, and is remembered
+        await pipeline.redis.xadd(pipeline.keys.intents, {"data": data})
+    await gateway.run(burst=True)
+    later = await pipeline.gateway(start=False)
+    later.known = gateway.known
+    await pipeline.redis.xadd(pipeline.keys.intents, {"data": data})
+    await later.run(burst=True)
+    assert later.known.counters.hits == 1
+    assert (later.claimed, later.duplicates) == (0, 1)
+    assert await pipeline.pending(pipeline.keys.intents, GATEWAYS) == 0
+
+
+async def test_what_is_known_locally_and_lost_by_the_server_is_claimed_again(pipeline: Pipeline) -> None:
+    """Local memory cannot keep an order from being made that the server does not have (R4)."""
+    data = publish_item(pipeline.terms(), pipeline.info).data
+    gateway = await pipeline.gateway(start=False)
+    for _ in range(2):
+        await pipeline.redis.xadd(pipeline.keys.intents, {"data": data})
+    await gateway.run(burst=True)
+    [key] = [key async for key in pipeline.redis.scan_iter(match=f"{pipeline.keys.order('')}*")]
+    await pipeline.redis.delete(key)
+    later = await pipeline.gateway(start=False)
+    later.known = gateway.known
+    await pipeline.redis.xadd(pipeline.keys.intents, {"data": data})
+    await later.run(burst=True)
+    assert (later.known.counters.hits, later.claimed) == (1, 1)
