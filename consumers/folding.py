@@ -12,7 +12,7 @@ from msgspec import Struct
 from consumers.interpret import Item
 from streams import codec, events
 from streams.keys import AccountKeys
-from streams.lifecycle import Resubmission, fold, missing
+from streams.lifecycle import DOUBLE, Resubmission, fold, missing
 from streams.money import text
 from streams.plans import CommitPlan, EntryPlan, OrderPlan, ParkPlan, PositionPlan
 from streams.plans import Mapping as VenueMapping
@@ -61,11 +61,19 @@ class Rules(Struct, frozen=True):
 
 
 class Folded(Struct, frozen=True, kw_only=True):
-    """What is to be done with a batch; `orders` names the order of each plan, in its order."""
+    """What is to be done with a batch.
+
+    Attributes:
+        commit: what is written.
+        parks: what waits beside it.
+        orders: name of the order of each plan, in its order.
+        doubles: orders of which a second one has come to light at the venue.
+    """
 
     commit: CommitPlan
     parks: Sequence[ParkPlan]
     orders: Sequence[str]
+    doubles: Sequence[str]
 
 
 def owner(item: Item, snapshot: Snapshot) -> str | None:
@@ -113,6 +121,11 @@ class _Progress:
         self.mappings: list[VenueMapping] = []
         self.commands: list[Command] = []
 
+    @property
+    def doubled(self) -> bool:
+        """Whether this batch showed a second order under its client order id."""
+        return DOUBLE in self.order.state.anomalies and DOUBLE not in self.was.state.anomalies
+
 
 class _Batch:
     """The fold of one batch; lives for one call of `fold_batch`."""
@@ -154,7 +167,8 @@ class _Batch:
             keys=list(self.numbers), orders=commit.orders, positions=commit.positions, entries=commit.entries,
             passed=commit.passed,
         )  # fmt: skip
-        return Folded(commit=commit, parks=self.parks, orders=list(self.progress))
+        doubles = [name for name, one in self.progress.items() if one.doubled]
+        return Folded(commit=commit, parks=self.parks, orders=list(self.progress), doubles=doubles)
 
     def _apply(self, item: Item, known: Known) -> None:
         name = known.order.client_order_id

@@ -197,6 +197,9 @@ class Ledger:
         self.stale += len(stale)
         plans = zip(folded.commit.orders, done.verdicts, strict=True)
         self.applied += sum(len(plan.executions) for plan, verdict in plans if verdict == 1)
+        for name in folded.doubles:
+            log.error("two orders at the venue under %s: trading halts", name)
+            await self._scripts.halt("halt", f"two orders at the venue under {name}", self._settings.holder)
         await self._contradictions(folded, done.verdicts, items)
         names = dict(enumerate(folded.orders, start=1))
         good = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict in (1, 2)}

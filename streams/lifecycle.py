@@ -42,6 +42,8 @@ MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
     "expired": frozenset(),
 }
 
+# A second order under one client order id, and no amend explains it: trading halts.
+DOUBLE = "double"
 _BEFORE_THE_VENUE = ("created", "submitting", "unknown")
 _ENDED_SHORT = ("cancelled", "rejected", "expired")
 
@@ -187,7 +189,7 @@ def _name(order: Order, venue_order_id: str) -> Order:
         return order
     state = replace(order.state, venue_order_ids=(*ids, venue_order_id))
     if ids:
-        state = _flag(state, "double")  # a second order under one client order id, and no amend explains it
+        state = _flag(state, DOUBLE)
     return replace(order, state=state)
 
 

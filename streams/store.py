@@ -57,6 +57,10 @@ class Store:
         rows: Any = await self._redis.zrangebyscore(self._keys.live, "-inf", now_ms, start=0, num=count)
         return [row.decode() for row in rows]
 
+    async def count(self) -> int:
+        """Count the orders that have a record."""
+        return int(await self._redis.zcard(self._keys.live)) + int(await self._redis.zcard(self._keys.ended))
+
     async def ended(self, until_ms: int, count: int) -> list[str]:
         """Name orders whose last commit was before a moment of the server's clock, oldest first."""
         rows: Any = await self._redis.zrangebyscore(self._keys.ended, "-inf", until_ms, start=0, num=count)

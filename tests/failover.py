@@ -116,8 +116,8 @@ class Pair:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.primary = EmbeddedServer(folder / "primary", fsync="everysec", extra=PROMPT)
-        self.replica = EmbeddedServer(folder / "replica", fsync="everysec", extra=PROMPT)
+        self.primary = EmbeddedServer(folder / "primary", extra=PROMPT)
+        self.replica = EmbeddedServer(folder / "replica", extra=PROMPT)
         self.address, self.link = Way(self.primary), Way(self.primary)
         self.before, self.after = Redis.from_url(self.primary.url), Redis.from_url(self.replica.url)
 

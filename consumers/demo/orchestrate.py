@@ -262,7 +262,7 @@ class _Demo:
             Progress(
                 phase=phase,
                 seconds=time.monotonic() - self.began,
-                orders=sum(beat.get("claimed", 0) for name, beat in beats.items() if name.startswith("gateway.")),
+                orders=await self.store.count(),
                 fills=beats.get("ledger.0", {}).get("applied", 0),
                 duplicates_refused=_sum(beats, "duplicates"),
                 lag=sum(row["lag"] for row in backlog.values()),

@@ -381,3 +381,15 @@ async def test_a_refusal_says_nothing_once_the_venue_has_shown_the_order(desk: D
     await desk.say(outcome=Refused("-2010", "no funds"), order=claim.order)
     await desk.settle_everything()
     assert (await desk.order(claim.order.client_order_id)).status == "open"
+
+
+async def test_a_second_venue_order_under_one_client_order_id_is_counted_and_halts_trading(desk: Desk) -> None:
+    """What must not happen is not refused when the venue says it did: both count, and nothing more is claimed."""
+    name = (await _claimed(desk)).order.client_order_id
+    for order_id, trade_id in ((11, 1), (12, 2)):
+        await desk.say(execution(order_id, trade_id, name), form=STREAM_FORMAT)
+    await desk.settle_everything()
+    order = await desk.order(name)
+    assert order.state.anomalies == ("double",)
+    assert order.state.filled == Decimal("0.8")
+    assert b"two orders" in (await desk.redis.hget(desk.keys.control, "halt") or b"")

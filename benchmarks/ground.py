@@ -1,0 +1,73 @@
+"""The ground every benchmark stands on: an embedded server in a temporary directory, and an account with an open gate."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from adapters.binance.facts import FACTS
+from streams.connection import connect
+from streams.instrument import Instrument, tabulate
+from streams.keys import AccountKeys
+from streams.schemas import AccountInfo, Place
+from streams.scripts import Scripts
+from streams.server import EmbeddedServer
+from streams.server_config import Fsync
+from streams.store import register
+
+ACCOUNT = "binance.bench"
+INFO = AccountInfo(venue="binance", id_rule=FACTS.id_rule)
+VALID_FOR = timedelta(days=30)
+
+_TABLE = tabulate(
+    [
+        Instrument(
+            symbol="BTC/USDT", venue_symbol="BTCUSDT", base="BTC", quote="USDT", tick=Decimal("0.01"),
+            lot=Decimal("0.00001"), quantity_min=Decimal("0.00001"), notional_min=Decimal(5),
+        )
+    ]
+)  # fmt: skip
+
+
+@asynccontextmanager
+async def served(fsync: Fsync = "always") -> AsyncIterator[EmbeddedServer]:
+    """Run a server for one benchmark and remove what it wrote."""
+    with tempfile.TemporaryDirectory(prefix="fillonce-bench-") as folder:
+        async with EmbeddedServer(Path(folder), fsync=fsync) as server:
+            yield server
+
+
+@asynccontextmanager
+async def client(url: str, name: str) -> AsyncIterator[Redis]:
+    """Open one connection, as a producer has it."""
+    redis = connect(url, name=name)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+async def open_account(redis: Redis, account: str = ACCOUNT) -> None:
+    """Register an account and declare it reconciled with this server's history."""
+    await register(redis, account, INFO, list(_TABLE.by_symbol.values()), _TABLE.version)
+    await open_gate(redis, account)
+
+
+async def open_gate(redis: Redis, account: str = ACCOUNT) -> None:
+    """Declare an account reconciled with this server's history."""
+    scripts = Scripts(redis, AccountKeys(account))
+    _, history, _ = await scripts.gate()
+    await scripts.gate(history)
+
+
+def place(number: int, account: str = ACCOUNT) -> Place:
+    """Make the intent of one number: a limit order for 1 BTC at 50,000."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Place(
+        account=account, strategy="bench", signal_id=f"s{number}", signal_time=now, valid_until=now + VALID_FOR,
+        symbol="BTC/USDT", side="buy", type="limit", quantity=Decimal(1), price=Decimal(50_000),
+    )  # fmt: skip

@@ -1,0 +1,543 @@
+"""Another server under the same address: a promoted replica or an older copy that lost writes, and a plain restart.
+
+Every trace is played at the real servers, the simulated venue and the roles themselves. Afterwards there is one order
+at the venue per intent, every execution was counted once, the position is the venue's, and the journal folds to the
+state that is stored.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.simulated.faults import OFF
+from adapters.simulated.process import SimulatedVenue
+from consumers.resolver import Resolver
+from streams.clock import SystemClock
+from streams.errors import HistoryChanged
+from streams.plans import Claimed, CommitPlan, Halted
+from streams.producer import IntentProducer
+from streams.schemas import Cancel, Place
+from streams.scripts import Scripts
+from streams.server import EmbeddedServer
+from streams.verify import verify
+from tests import pipeline as parts
+from tests.failover import Pair, Way, replicated
+from tests.flow import Bench, execution, place
+from tests.pipeline import Pipeline, Proxy, identities, venue_process
+
+__all__ = ["venue_process"]
+
+pytestmark = pytest.mark.slow
+WINDOW_MS = 300
+HALF = Decimal("0.5")
+
+
+class Impatient(SystemClock):
+    """A clock that remembers how long it was to wait, and does not."""
+
+    def __init__(self) -> None:
+        self.waits_ms: list[float] = []
+
+    async def sleep_ms(self, duration_ms: float) -> None:
+        """Take a note."""
+        self.waits_ms.append(duration_ms)
+
+
+class Setup:
+    """A pipeline whose server can be replaced by its replica."""
+
+    def __init__(self, pair: Pair, pipeline: Pipeline) -> None:
+        self.pair, self.pipeline = pair, pipeline
+
+    async def fail_over(self) -> None:
+        """Promote the replica and lead everybody there; the gate is shut."""
+        await self.promote()
+        await refused(self.pipeline)
+
+    async def promote(self) -> None:
+        """Promote the replica and lead everybody there."""
+        await self.pair.promote()
+        await hang_up(self.pipeline)
+
+    async def trade_again(self) -> Resolver:
+        """Start the resolver, whose reconciler opens the gate."""
+        resolver = await self.pipeline.resolver(window_ms=WINDOW_MS)
+        await self.pipeline.until(lambda: is_open(self.pipeline))
+        return resolver
+
+
+@pytest.fixture
+async def setup(tmp_path: Path, venue_process: SimulatedVenue) -> AsyncIterator[Setup]:  # noqa: F811 - the fixture by its name
+    """An account on a primary with a replica, its gate open."""
+    async with replicated(tmp_path) as pair, opened(pair.address.url, venue_process) as pipeline:
+        yield Setup(pair, pipeline)
+
+
+@asynccontextmanager
+async def opened(url: str, process: SimulatedVenue) -> AsyncIterator[Pipeline]:
+    """An account with an open gate on the server behind `url`."""
+    async with process.control() as control:
+        await control.set_faults(OFF)
+        async with Pipeline(url, process, control, next(parts._numbers)) as pipeline:
+            await pipeline.register()
+            await pipeline.open_gate()
+            yield pipeline
+
+
+async def hang_up(pipeline: Pipeline) -> None:
+    """Close the test's own idle connections, which lead to the server that was."""
+    await pipeline.redis.connection_pool.disconnect()
+
+
+async def refused(pipeline: Pipeline) -> None:
+    """R5: publish, claim and commit are refused until the reconciler has opened the gate, and nothing is written."""
+    bench = Bench(pipeline.redis, pipeline.account)
+    before = await bench.redis.xinfo_stream(bench.keys.events)
+    item = bench.claim_item("1-1", pipeline.terms())
+    with pytest.raises(HistoryChanged):
+        await bench.publish(pipeline.terms())
+    with pytest.raises(HistoryChanged):
+        await bench.scripts.claim([item], "gateway.9", WINDOW_MS, 1_000)
+    with pytest.raises(HistoryChanged):
+        await bench.scripts.commit(CommitPlan(keys=(), orders=(), positions=(), entries=()), 1, 1_000)
+    assert await bench.redis.xinfo_stream(bench.keys.events) == before
+
+
+async def is_open(pipeline: Pipeline) -> bool:
+    """Whether the gate is."""
+    return (await pipeline.scripts.gate())[0]
+
+
+async def filled(pipeline: Pipeline, name: str) -> None:
+    """Wait for an order's end."""
+    await pipeline.status(name, "filled")
+
+
+async def consistent(pipeline: Pipeline, *names: str) -> None:
+    """One venue order per intent, executions once, the venue's position, a journal that folds to what is stored."""
+    await pipeline.agreed()
+    assert sorted(identities(await pipeline.venue_orders())) == sorted(names)
+    applied = [(name, fact.execution_id) for name, fact in await pipeline.applied()]
+    assert len(applied) == len(set(applied))
+    checked = await verify(pipeline.redis, pipeline.keys)
+    assert checked.good, checked.differences
+
+
+async def test_a_claim_that_was_lost_after_its_order_was_filled_is_not_sent_again(setup: Setup) -> None:
+    """The promoted replica has the order as created, its entry unread; the roles that sent it live through it all."""
+    pipeline = setup.pipeline
+    await pipeline.house("SELL", 1)
+    [name] = await pipeline.place(pipeline.terms())
+    await setup.pair.cut()
+    gateway = await pipeline.gateway(window_ms=WINDOW_MS)
+    await pipeline.ledger()
+    await pipeline.listener()
+    await filled(pipeline, name)
+    await setup.fail_over()
+    assert (await pipeline.order(name)).status == "created"
+    await setup.trade_again()
+    await filled(pipeline, name)
+    await consistent(pipeline, name)
+    assert gateway.claimed == 1
+    assert len(await pipeline.applied()) == 1
+
+
+@pytest.mark.parametrize("same_producer", [True, False])
+async def test_an_intent_that_was_lost_with_its_order_is_published_again_and_not_sent_again(
+    setup: Setup, same_producer: bool
+) -> None:
+    """The import gives it a record; the producer that remembers and one that does not are told of it."""
+    pipeline = setup.pipeline
+    gateway = await pipeline.gateway(window_ms=WINDOW_MS)
+    await pipeline.ledger()
+    await pipeline.listener()
+    await setup.pair.cut()
+    terms = pipeline.terms()
+    [name] = await pipeline.place(terms)
+    await pipeline.status(name, "open")
+    await pipeline.house("SELL", HALF)
+    await pipeline.status(name, "partially_filled")
+    await setup.fail_over()
+    assert await pipeline.store.orders([name]) == [None]
+    await setup.trade_again()
+    producer = pipeline.producer if same_producer else IntentProducer(pipeline.redis, timeout_ms=5_000)
+    await pipeline.until(lambda: producer.remembered(terms) is None)
+    receipt = await producer.place(terms)
+    assert receipt.duplicate
+    assert receipt.client_order_id == name
+    await pipeline.house("SELL", HALF)
+    await filled(pipeline, name)
+    await consistent(pipeline, name)
+    assert gateway.claimed == 1
+    assert (await pipeline.order(name)).state.filled == 1
+
+
+async def test_an_intent_that_was_lost_before_it_was_sent_is_sent_when_it_is_published_again(setup: Setup) -> None:
+    """The producer's memory of it ends within its bound, so it cannot stay lost."""
+    pipeline = setup.pipeline
+    await setup.pair.cut()
+    terms = pipeline.terms()
+    [name] = await pipeline.place(terms)
+    await setup.fail_over()
+    await setup.trade_again()
+    await pipeline.gateway(window_ms=WINDOW_MS)
+    await pipeline.ledger()
+    await pipeline.listener()
+    await pipeline.until(lambda: pipeline.producer.remembered(terms) is None)
+    assert not (await pipeline.producer.place(terms)).duplicate
+    await pipeline.status(name, "open")
+    await consistent(pipeline, name)
+
+
+async def test_a_lost_settle_leaves_a_claim_that_the_venue_is_asked_about(setup: Setup) -> None:
+    """The claim survived, its answer did not: the order is looked up, not sent again."""
+    pipeline = setup.pipeline
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        proxy.hold.clear()
+        venue = await pipeline.venue(rest_url=proxy.url)
+        gateway = await pipeline.gateway(venue=venue, window_ms=5_000)
+        await pipeline.ledger()
+        await pipeline.listener()
+        [name] = await pipeline.place(pipeline.terms())
+        await pipeline.until(lambda: proxy.held == 1)
+        await setup.pair.cut()
+        proxy.hold.set()
+        await pipeline.status(name, "open")
+        await setup.fail_over()
+        assert (await pipeline.order(name)).status == "submitting"
+        await setup.trade_again()
+        await pipeline.status(name, "open")
+        await consistent(pipeline, name)
+        assert gateway.claimed == 1
+        assert len(proxy.orders()) == 1
+
+
+async def test_an_answer_that_comes_after_the_failover_is_evidence_on_the_new_server(setup: Setup) -> None:
+    """The request is on its way while the server is replaced; its claim was lost, its order is found by the import."""
+    pipeline = setup.pipeline
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        proxy.hold.clear()
+        await pipeline.house("SELL", 1)
+        [name] = await pipeline.place(pipeline.terms())
+        await setup.pair.cut()
+        gateway = await pipeline.gateway(venue=await pipeline.venue(rest_url=proxy.url), window_ms=5_000)
+        await pipeline.ledger()
+        await pipeline.until(lambda: proxy.held == 1)
+        await setup.fail_over()
+        proxy.hold.set()
+        await pipeline.until(lambda: gateway.in_flight == 0)
+        assert await pipeline.redis.xlen(pipeline.keys.evidence) == 1
+        await setup.trade_again()
+        await filled(pipeline, name)
+        await consistent(pipeline, name)
+        assert len(proxy.orders()) == 1
+
+
+async def test_lost_commits_and_fills_are_applied_once_from_what_the_venue_tells(setup: Setup) -> None:
+    """The order survived open; its executions, heard and counted before, are asked for again and counted again."""
+    pipeline = setup.pipeline
+    await pipeline.gateway(window_ms=WINDOW_MS)
+    ledger = await pipeline.ledger()
+    await pipeline.listener()
+    [name] = await pipeline.place(pipeline.terms())
+    await pipeline.status(name, "open")
+    await setup.pair.cut()
+    for _ in range(2):
+        await pipeline.house("SELL", HALF)
+    await filled(pipeline, name)
+    applied = ledger.applied
+    await setup.fail_over()
+    assert (await pipeline.order(name)).state.filled == 0
+    await setup.trade_again()
+    await filled(pipeline, name)
+    await consistent(pipeline, name)
+    assert ledger.applied == 2 * applied == 4
+    [position] = (await pipeline.store.positions()).values()
+    assert position.quantity == 1
+
+
+async def test_a_ledger_that_slept_through_the_failover_does_not_trust_its_memory(setup: Setup) -> None:
+    """R4: it never heard of the change and remembers the payload; the record does not have it, so it is applied."""
+    bench = await Bench(setup.pipeline.redis, setup.pipeline.account + "s").open()
+    ledger, terms = ledger_of(setup.pipeline, bench, "sleeper"), place(bench.account)
+    entry, claim = await bench.claimed(terms)
+    name = claim.order.client_order_id
+    await bench.say(execution(7, 1, name))
+    assert await ledger._take_lease()
+    batch = [one async for page in ledger._reader.batches(burst=True) for one in page]
+    await setup.pair.cut()
+    await ledger.handle(batch)
+    assert (await bench.order(name)).state.filled == Decimal("0.4")
+    assert len(ledger.memory.cache) == 1
+    await setup.promote()
+    await bench.open()
+    assert (await bench.order(name)).state.filled == 0
+    await ledger.handle(batch)
+    assert (await bench.order(name)).state.filled == Decimal("0.4")
+    await ledger.handle(batch)
+    assert (await bench.order(name)).state.filled == Decimal("0.4")
+    assert len([one for one in await bench.journal() if one.id and "Updated" in type(one).__name__]) == 1
+    assert await bench.pending(bench.keys.evidence, "ledgers") == 0
+    assert (await verify(bench.redis, bench.keys)).good
+    assert entry.id
+
+
+async def test_a_lease_epoch_that_repeats_lets_no_stale_commit_through(setup: Setup) -> None:
+    """R9: two ledgers hold the same epoch; what one folded from the lost state is refused by the digest."""
+    bench = await Bench(setup.pipeline.redis, setup.pipeline.account + "e").open()
+    _, claim = await bench.claimed(place(bench.account))
+    name = claim.order.client_order_id
+    await setup.pair.cut()
+    old = ledger_of(setup.pipeline, bench, "old")
+    plans = spied(old)
+    assert await old._take_lease()
+    await bench.say(execution(7, 1, name))
+    await old.handle([one async for page in old._reader.batches(burst=True) for one in page])
+    await bench.say(execution(7, 2, name, z="0.8"))
+    await old.handle([one async for page in old._reader.batches(burst=True) for one in page])
+    assert (await bench.order(name)).state.filled == Decimal("0.8")
+    await setup.promote()
+    await bench.open()
+    new = ledger_of(setup.pipeline, bench, "new")
+    assert await new._take_lease()
+    assert new._epoch == old._epoch
+    await bench.say(execution(7, 3, name))
+    await new.handle([one async for page in new._reader.batches(burst=True) for one in page])
+    digest = (await bench.order(name)).digest
+    for plan in plans:
+        done = await bench.scripts.commit(plan, old._epoch, 3_000)
+        assert list(done.verdicts) == [0]
+        assert done.acknowledged == 0
+    order = await bench.order(name)
+    assert (order.digest, order.state.filled) == (digest, Decimal("0.4"))
+    assert (await verify(bench.redis, bench.keys)).good
+
+
+async def test_an_entry_id_that_repeats_is_another_entry(setup: Setup) -> None:
+    """The gateway still waits for the answer of an entry whose id another intent gets on the new server."""
+    pipeline = setup.pipeline
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        proxy.hold.clear()
+        await setup.pair.cut()
+        gateway = await pipeline.gateway(venue=await pipeline.venue(rest_url=proxy.url), window_ms=5_000)
+        await pipeline.ledger()
+        first = pipeline.terms()
+        [one] = await pipeline.place(first)
+        await pipeline.until(lambda: proxy.held == 1)
+        entry = (await pipeline.order(one)).entry
+        await setup.fail_over()
+        await setup.trade_again()
+        second = Bench(pipeline.redis, pipeline.account).claim_item("-", pipeline.terms())
+        await pipeline.redis.xadd(pipeline.keys.intents, {"data": second.terms}, id=entry)
+        await pipeline.until(lambda: gateway._reader.reconnects > 0)
+        proxy.hold.set()
+        await pipeline.status(second.client_order_id, "open", timeout_s=5)
+        await pipeline.producer.place(first)
+        await pipeline.status(one, "open", "rejected")
+        await consistent(pipeline, one, second.client_order_id)
+
+
+async def test_a_halt_that_a_worker_has_seen_survives_the_server_that_lost_it(setup: Setup) -> None:
+    """R6: it is asserted again before the gate opens; nothing is sent until a person resumes."""
+    pipeline = setup.pipeline
+    resolver = await pipeline.resolver(window_ms=WINDOW_MS)
+    gateway = await pipeline.gateway(window_ms=WINDOW_MS)
+    await pipeline.ledger()
+    await setup.pair.cut()
+    await pipeline.scripts.halt("halt", "by hand", "test")
+    [before] = await pipeline.place(pipeline.terms())
+    await pipeline.until(lambda: gateway.halted)
+    asked = asyncio.Event()
+    check = resolver._reconciler.ensure_open
+
+    async def seen() -> bool:
+        asked.set()
+        return await check()
+
+    resolver._reconciler.ensure_open = seen  # type: ignore[method-assign]  # the next look at the gate, seen from here
+    await asked.wait()
+    await setup.promote()
+    await pipeline.until(lambda: is_open(pipeline))
+    bench = Bench(pipeline.redis, pipeline.account)
+    verdict = await bench.scripts.claim([bench.claim_item("1-1", pipeline.terms())], "gateway.9", WINDOW_MS, 1_000)
+    assert verdict == [Halted()]
+    assert before not in identities(await pipeline.venue_orders())
+
+
+async def test_a_cancel_that_was_lost_is_cancelled_at_the_venue_and_here(setup: Setup) -> None:
+    """The order survived open, the venue's word that it is cancelled did not."""
+    pipeline = setup.pipeline
+    await pipeline.gateway(window_ms=WINDOW_MS)
+    await pipeline.ledger()
+    await pipeline.listener()
+    terms = pipeline.terms()
+    [name] = await pipeline.place(terms)
+    await pipeline.status(name, "open")
+    await setup.pair.cut()
+    await pipeline.publish(cancel_of(terms))
+    await pipeline.status(name, "cancelled")
+    await setup.fail_over()
+    assert (await pipeline.order(name)).status == "open"
+    await setup.trade_again()
+    await pipeline.status(name, "cancelled")
+    await consistent(pipeline, name)
+
+
+async def test_an_older_append_only_file_that_was_restored_trades_after_the_import(
+    tmp_path: Path, venue_process: SimulatedVenue  # noqa: F811 - the fixture by its name
+) -> None:
+    """A copy of the data directory from before the order was sent and filled takes the server's place."""
+    server = EmbeddedServer(tmp_path / "data")
+    await server.start()
+    async with Way(server) as address, opened(address.url, venue_process) as pipeline:
+        [name] = await pipeline.place(pipeline.terms())
+        shutil.copytree(server.data_dir / "appendonlydir", tmp_path / "old" / "appendonlydir")
+        gateway = await pipeline.gateway(window_ms=WINDOW_MS)
+        await pipeline.ledger()
+        await pipeline.listener()
+        await pipeline.house("SELL", 1)
+        await filled(pipeline, name)
+        await server.stop()
+        async with EmbeddedServer(tmp_path / "old") as restored:
+            address.move(restored)
+            await hang_up(pipeline)
+            await refused(pipeline)
+            assert (await pipeline.order(name)).status == "created"
+            await pipeline.resolver(window_ms=WINDOW_MS)
+            await filled(pipeline, name)
+            await consistent(pipeline, name)
+            assert gateway.claimed == 1
+            for role in list(pipeline._tasks):
+                await pipeline.kill(role)
+
+
+async def test_a_copy_that_had_been_up_for_long_waits_for_the_windows_of_the_server_it_replaces(
+    tmp_path: Path, venue_process: SimulatedVenue  # noqa: F811 - the fixture by its name
+) -> None:
+    """Its own start says nothing about claims that the other server granted until a moment ago."""
+    async with EmbeddedServer(tmp_path / "data") as server, Way(server) as address:
+        async with opened(address.url, venue_process) as pipeline:
+            reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=1)
+            shutil.copytree(server.data_dir / "appendonlydir", tmp_path / "old" / "appendonlydir")
+            async with EmbeddedServer(tmp_path / "old") as standby:
+                await pipeline.until(lambda: _uptime_s(standby) >= 1)
+                assert await reconciler.ensure_open()
+                reconciler._clock = clock = Impatient()
+                address.move(standby)
+                await hang_up(pipeline)
+                assert await reconciler.ensure_open()
+                # request lifetime, look-up lag and clock bound of the tests' venue: 251 ms, less than its uptime
+                assert sum(clock.waits_ms) > 0
+
+
+async def test_a_server_that_serves_again_after_another_one_did_is_reconciled(setup: Setup) -> None:
+    """The address flaps back: the first server never noticed, and what it lacks must not be sent again."""
+    pipeline, pair = setup.pipeline, setup.pair
+    reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=1)
+    assert await reconciler.ensure_open()
+    await pair.cut()
+    await pair.after.execute_command("REPLICAOF", "NO", "ONE")
+    pair.address.move(pair.replica)
+    await hang_up(pipeline)
+    reconciler._clock = Impatient()
+    assert await reconciler.ensure_open()
+    gateway = await pipeline.gateway()
+    await pipeline.ledger()
+    terms = pipeline.terms()
+    [name] = await pipeline.place(terms)
+    await pipeline.status(name, "open")
+    pair.address.move(pair.primary)
+    await hang_up(pipeline)
+    assert await pipeline.store.orders([name]) == [None]
+    assert await reconciler.ensure_open()
+    await pipeline.until(lambda: pipeline.producer.remembered(terms) is None)
+    assert (await pipeline.producer.place(terms)).duplicate
+    assert gateway.claimed == 1
+
+
+async def test_a_restart_where_nothing_was_lost_passes_the_gate(
+    tmp_path: Path, venue_process: SimulatedVenue  # noqa: F811 - the fixture by its name
+) -> None:
+    """Another run id, the same data: known orders go on, positions stand, nothing is sent again."""
+    server = EmbeddedServer(tmp_path / "data")
+    async with server, Way(server) as address, opened(address.url, venue_process) as pipeline:
+        await pipeline.gateway(window_ms=WINDOW_MS)
+        await pipeline.ledger()
+        await pipeline.listener()
+        await pipeline.house("SELL", HALF)
+        [name] = await pipeline.place(pipeline.terms())
+        await pipeline.status(name, "partially_filled")
+        before = await pipeline.journal()
+        server.kill()
+        await server.wait()
+        await server.start()
+        await hang_up(pipeline)
+        await refused(pipeline)
+        await pipeline.resolver(window_ms=WINDOW_MS)
+        await pipeline.until(lambda: is_open(pipeline))
+        await consistent(pipeline, name)
+        assert (await pipeline.journal())[: len(before)] == before
+        assert len(await pipeline.applied()) == 1
+        for role in list(pipeline._tasks):
+            await pipeline.kill(role)
+
+
+async def test_a_restart_where_nothing_was_lost_passes_the_gate_within_a_second(
+    tmp_path: Path, venue_process: SimulatedVenue  # noqa: F811 - the fixture by its name
+) -> None:
+    """R6: with the longest window of a real account; the clock only takes notes."""
+    server = EmbeddedServer(tmp_path / "data")
+    async with server, opened(server.url, venue_process) as pipeline:
+        await pipeline.place(pipeline.terms())
+        reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=5_000)
+        assert await reconciler.ensure_open()
+        await server.stop()
+        await server.start()
+        reconciler._clock = clock = Impatient()
+        await hang_up(pipeline)
+        assert await reconciler.ensure_open()
+        assert sum(clock.waits_ms) < 1_000
+
+
+def cancel_of(terms: Place) -> Cancel:
+    """A cancel of a place."""
+    return Cancel(account=terms.account, strategy=terms.strategy, signal_id=terms.signal_id)
+
+
+def ledger_of(pipeline: Pipeline, bench: Bench, holder: str) -> Any:
+    """A ledger of another account than the pipeline's, driven by hand."""
+    from adapters.binance.decode import decode
+    from consumers.folding import Rules
+    from consumers.ledger import Ledger, LedgerSettings
+
+    settings = LedgerSettings(holder=holder, lease_ms=3_000, rules=Rules(resubmission_allowed=True, calm_ms=1_000))
+    return Ledger(
+        redis=pipeline.redis, reader=bench.ledger_reader(), keys=bench.keys, decode=decode, settings=settings,
+        clock=bench.clock,
+    )  # fmt: skip
+
+
+def spied(ledger: Any) -> list[CommitPlan]:
+    """Every plan that the ledger commits from now on."""
+    plans: list[CommitPlan] = []
+
+    class Spy(Scripts):
+        async def commit(self, plan: CommitPlan, epoch: int, lease_ms: int) -> Any:
+            plans.append(plan)
+            return await super().commit(plan, epoch, lease_ms)
+
+    ledger._scripts = Spy(ledger._redis, ledger._keys)
+    return plans
+
+
+async def _uptime_s(server: EmbeddedServer) -> int:
+    from redis.asyncio import Redis
+
+    async with Redis.from_url(server.url) as redis:
+        return int((await redis.info("server"))["uptime_in_seconds"])
