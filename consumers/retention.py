@@ -1,4 +1,4 @@
-"""Retention: orders that ended long ago leave, by a journaled script; their spent identities stay."""
+"""Retention: what ended long ago, and what waited too long for its order, leaves by a journaled script."""
 
 import logging
 
@@ -13,21 +13,35 @@ from streams.store import Store
 log = logging.getLogger("fillonce.retention")
 
 PAGE = 100
+DAY_MS = 86_400_000
 PAGES_MAX = 100  # of one round; an account with more ended orders a minute catches up in the next
 
 
 class Retention:
-    """Forgets what is old enough.
+    """Lets go of what is old enough.
 
     Attributes:
         forgotten: records removed since the start.
+        lapsed: parked executions that went to quarantine since the start.
     """
 
-    def __init__(self, redis: Redis, keys: AccountKeys, retention_ms: int) -> None:
-        """Bind it; `retention_ms` counts from the last commit that touched an order."""
-        self.forgotten = 0
-        self._redis, self._keys, self._retention_ms = redis, keys, retention_ms
+    def __init__(self, redis: Redis, keys: AccountKeys, retention_ms: int, parked_max_ms: int = DAY_MS) -> None:
+        """Bind it; `retention_ms` counts from an order's last commit, `parked_max_ms` from the parking."""
+        self.forgotten = self.lapsed = 0
+        self._retention_ms, self._parked_max_ms = retention_ms, parked_max_ms
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
+
+    async def round(self) -> None:
+        """Let go of everything that is due."""
+        await self.lapse_parked()
+        await self.forget_old()
+
+    async def lapse_parked(self) -> None:
+        """Move executions that waited too long for their order to quarantine, where they are shown."""
+        now_ms = await self._store.now_ms()
+        for venue_order, _, since_ms in await self._store.parked():
+            if now_ms - since_ms >= self._parked_max_ms:
+                self.lapsed += await self._scripts.lapse(venue_order, self._parked_max_ms)
 
     async def forget_old(self) -> None:
         """Forget every order that is due."""

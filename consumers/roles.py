@@ -45,7 +45,7 @@ STANDBY_MS = 200
 REFRESH_EVERY_MS = 3_600_000
 WATCH_EVERY_MS = 5_000
 FORGET_EVERY_MS = 60_000
-DAY_MS = 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 log = logging.getLogger("fillonce.roles")
 
@@ -262,8 +262,11 @@ async def _resolver(shop: Workshop) -> Role:
     )
     await _register(shop, redis, venue)
     shop.background.append(shop.every(REFRESH_EVERY_MS, lambda: _register(shop, redis, venue)))
-    retention = Retention(redis, shop.keys, int(shop.settings.retention_days * DAY_MS))
-    shop.background.append(shop.every(FORGET_EVERY_MS, retention.forget_old))
+    settings = shop.settings
+    retention = Retention(
+        redis, shop.keys, int(settings.retention_days * DAY_MS), int(settings.parked_max_hours * HOUR_MS)
+    )
+    shop.background.append(shop.every(FORGET_EVERY_MS, retention.round))
     return resolver
 
 

@@ -117,6 +117,18 @@ class Parked(Change, frozen=True, kw_only=True, omit_defaults=True, tag="parked"
     evidence: str
 
 
+class Lapsed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="lapsed"):
+    """A parked execution waited too long for its order and went to quarantine.
+
+    Attributes:
+        venue_order: venue symbol and venue order id, with a colon between.
+        execution_id: of the execution.
+    """
+
+    venue_order: str
+    execution_id: str
+
+
 class Passed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="passed"):
     """Evidence that says nothing about an order, and why."""
 
@@ -164,6 +176,7 @@ AnyChange = (
     | Queued
     | Updated
     | Parked
+    | Lapsed
     | Passed
     | Quarantined
     | Forgotten

@@ -96,6 +96,8 @@ class Rebuilt:
             case events.Parked(execution=one):
                 key = self._keys.parked(one.venue_symbol, one.venue_order_id)
                 self.hashes.setdefault(key, {})[one.execution_id] = codec.encode_text(one)
+            case events.Lapsed():
+                self._lapse(change)
             case events.Forgotten():
                 self._forget(change.client_order_id)
             case events.Passed() | events.Quarantined() | events.Switched() | events.Opened():
@@ -104,6 +106,13 @@ class Rebuilt:
                 key = self._keys.order(change.client_order_id)
                 self.hashes.setdefault(key, {}).update(_fields(change))
                 self._last[key] = entry_id
+
+    def _lapse(self, change: events.Lapsed) -> None:
+        key = self._keys.parked(*change.venue_order.split(":", 1))
+        waiting = self.hashes.get(key, {})
+        waiting.pop(change.execution_id, None)
+        if not waiting:
+            self.hashes.pop(key, None)
 
     def _forget(self, client_order_id: str) -> None:
         key = self._keys.order(client_order_id)
@@ -191,6 +200,7 @@ def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911 - one line
         case (
             events.Updated()
             | events.Parked()
+            | events.Lapsed()
             | events.Passed()
             | events.Quarantined()
             | events.Forgotten()

@@ -28,6 +28,7 @@ NAMES = (
     "import",
     "forget",
     "halt",
+    "lapse",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)

@@ -113,6 +113,13 @@ class Scripts:
         answer: bytes = await call(self._redis, "park", keys, args)
         return answer.decode()  # type: ignore[return-value]  # the three words of the contract
 
+    async def lapse(self, venue_order: str, age_ms: int) -> int:
+        """Let executions lapse that waited too long for an order (`BTCUSDT:123`); how many left."""
+        k = self._keys
+        parked_key = k.parked(*venue_order.split(":", 1))
+        keys = [k.quarantine, k.events, k.control, k.parked_index, parked_key]
+        return int(await call(self._redis, "lapse", keys, [_json(venue_order), age_ms, BATCH_MAX]))
+
     async def quarantine(
         self, *, stream: str, group: str, entry: str, reason: bytes, raw: bytes, change: bytes, epoch: int | None = None
     ) -> bool:

@@ -73,6 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         lookup_retry_min_ms: shortest time between two look-ups of an unknown order.
         lookup_retry_max_ms: longest.
         retention_days: how long an ended order is kept; afterwards only its spent identity is.
+        parked_max_hours: how long an execution waits for its order before it goes to quarantine.
         batch_max: entries of one batch.
         log_level: of the JSON logs on standard error.
     """
@@ -87,6 +88,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calm_ms: Ms = 30_000
     lookup_retry_min_ms: Ms = 100
     lookup_retry_max_ms: Ms = 5_000
+    parked_max_hours: Annotated[float, Meta(gt=0, le=8_760)] = 24
     retention_days: Annotated[float, Meta(gt=0, le=3_650)] = 30
     batch_max: Annotated[int, Meta(ge=1, le=200)] = 128
     log_level: Literal["debug", "info", "warning", "error"] = "info"

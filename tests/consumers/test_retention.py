@@ -91,3 +91,19 @@ async def test_the_journal_without_the_record_is_still_the_state(bench: Bench) -
     await _filled(bench)
     await Retention(bench.redis, bench.keys, retention_ms=0).forget_old()
     assert (await verify(bench.redis, bench.keys)).good
+
+
+async def test_an_execution_that_waited_too_long_for_its_order_goes_to_quarantine(bench: Bench) -> None:
+    """It is shown there with its bytes and the reason, once; the journal still gives the state."""
+    await bench.say(execution(77, 1, "of-another-system"), form=STREAM_FORMAT)
+    await _fold(bench)
+    patient = Retention(bench.redis, bench.keys, retention_ms=1, parked_max_ms=3_600_000)
+    await patient.round()
+    assert patient.lapsed == 0
+    strict = Retention(bench.redis, bench.keys, retention_ms=1, parked_max_ms=0)
+    await strict.round()
+    await strict.round()
+    assert strict.lapsed == 1
+    assert await bench.store.parked() == []
+    assert await bench.redis.xlen(bench.keys.quarantine) == 1
+    assert (await verify(bench.redis, bench.keys)).good

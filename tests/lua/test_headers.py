@@ -56,7 +56,7 @@ FORMS = (
 # Fields of records and of control that hold times and counters; nothing else is ever made a number.
 NUMBERS = {"send_by", "valid_until", "cancel_by", "ledger_epoch", "ledger_until"}
 # The two halves of a stream id and of TIME.
-PARTS = {"time", "sequence", "time[1]", "time[2]", "due"}
+PARTS = {"time", "sequence", "time[1]", "time[2]", "due", "since"}
 
 
 class Script(Struct, frozen=True):
@@ -453,6 +453,7 @@ CALLS: dict[str, tuple[Call, list[str]]] = {
     "lease": (lambda s: s.lease("take", "me", 1), []),
     "gate": (lambda s: s.gate(), []),
     "halt": (lambda s: s.halt("halt", "why", "me"), []),
+    "lapse": (lambda s: s.lapse("BTCUSDT:1", 1), []),
     "import": (lambda s: s.import_orders([IMPORT, IMPORT], "h"), [K.order("fo-1")] * 2),
     "forget": (lambda s: s.forget("fo-1", ENDED, "BTCUSDT", 1, "2026-11"),
                [K.venue_order("BTCUSDT", "1"), K.venue_order("BTCUSDT", "2")]),
