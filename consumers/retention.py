@@ -39,9 +39,9 @@ class Retention:
     async def lapse_parked(self) -> None:
         """Move executions that waited too long for their order to quarantine, where they are shown."""
         now_ms = await self._store.now_ms()
-        for venue_order, _, since_ms in await self._store.parked():
+        for venue_order, waiting, since_ms in await self._store.parked():
             if now_ms - since_ms >= self._parked_max_ms:
-                self.lapsed += await self._scripts.lapse(venue_order, self._parked_max_ms)
+                self.lapsed += waiting - await self._scripts.lapse(venue_order, self._parked_max_ms)
 
     async def forget_old(self) -> None:
         """Forget every order that is due."""

@@ -11,7 +11,7 @@ ARGV[1]  venue symbol and venue order id, JSON string
 ARGV[2]  age in ms that is too long
 ARGV[3]  most executions of one call; the rest waits for the next
 
-Returns how many left
+Returns how many still wait
 Errors  HISTORY_CHANGED
 ]]
 --@include server
@@ -23,7 +23,7 @@ if history_changed(control) then return refuse_history() end
 
 local now = now_ms()
 local since = redis.call('ZSCORE', index, parked)
-if not since or now - tonumber(since) < age_ms then return 0 end
+if not since or now - tonumber(since) < age_ms then return redis.call('HLEN', parked) end
 
 local changes = {}
 local names = redis.call('HKEYS', parked)
@@ -38,4 +38,4 @@ for number = 1, math.min(#names, most) do
 end
 if #names <= most then redis.call('ZREM', index, parked) end
 journal(events, 'lapse', now, changes)
-return #changes
+return #names - #changes

@@ -101,8 +101,7 @@ local function sweep_open(key, id, cancel, cancel_by)
 end
 
 local function sweep(key, id)
-  local due = redis.call('ZSCORE', live, id)
-  if not due or tonumber(due) > now then return {'kept'} end -- it ended, or was looked at, after it was listed
+  if not redis.call('ZSCORE', live, id) then return {'kept'} end -- it ended after it was listed
   local known = redis.call('HMGET', key, 'status', 'entry', 'token', 'send_by', 'valid_until', 'cancel', 'cancel_by')
   local status, send_by = known[1], tonumber(known[4] or '0')
   if not status then

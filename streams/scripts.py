@@ -114,7 +114,7 @@ class Scripts:
         return answer.decode()  # type: ignore[return-value]  # the three words of the contract
 
     async def lapse(self, venue_order: str, age_ms: int) -> int:
-        """Let executions lapse that waited too long for an order (`BTCUSDT:123`); how many left."""
+        """Let executions lapse that waited too long for an order (`BTCUSDT:123`); how many still wait."""
         k = self._keys
         parked_key = k.parked(*venue_order.split(":", 1))
         keys = [k.quarantine, k.events, k.control, k.parked_index, parked_key]

@@ -266,6 +266,12 @@ async def _forget(bench: Bench) -> Call:
     return lambda scripts: scripts.forget(order.client_order_id, order, "BTCUSDT", 0, "2026-11")
 
 
+async def _lapse(bench: Bench) -> Call:
+    await (await _park(bench))(bench.scripts)
+    [(name, _, _)] = await bench.store.parked()
+    return lambda scripts: scripts.lapse(name, 0)
+
+
 def _switch(action: Literal["halt", "resume"]) -> Callable[[Bench], Awaitable[Call]]:
     async def prepare(bench: Bench) -> Call:
         if action == "resume":
@@ -348,6 +354,7 @@ CASES = {
     "release the lease": Case("lease", _release),
     "import": Case("import", _import, known_now),
     "forget": Case("forget", _forget),
+    "lapse": Case("lapse", _lapse),
     "halt": Case("halt", _switch("halt"), before_the_time),
     "resume": Case("halt", _switch("resume"), before_the_time),
     "open the gate": Case("gate", _gate),
