@@ -122,7 +122,7 @@ async def _closed(redis: Redis, intents: Sequence[Place], effort: Effort) -> lis
         _in_us("empty script p99", bare_p99),
         _in_us("duplicate p50", p50),
         _in_us("duplicate p99", p99),
-        Row(name="duplicate p50 / empty p50", unit="×", spread=spread(ratios(p50, bare_p50)), limit=RATIO_MAX),
+        Row(name="duplicate p50 / empty p50", unit="times", spread=spread(ratios(p50, bare_p50)), limit=RATIO_MAX),
         Row(name="duplicate, server time a call", unit="µs", spread=spread(server_us[1:])),
     ]
 

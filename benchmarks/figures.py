@@ -23,7 +23,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: what was measured.
-        unit: `ns`, `µs`, `/s`, `×`.
+        unit: `ns`, `µs`, `/s`, or `times` for a ratio.
         spread: over the rounds.
         limit: the goal, an upper bound in the same unit; None where a figure is only reported.
     """

@@ -1,4 +1,4 @@
-"""The ground every benchmark stands on: an embedded server in a temporary directory, and an account with an open gate."""
+"""The ground of every benchmark: an embedded server in a temporary directory, an account with an open gate."""
 
 import tempfile
 from collections.abc import AsyncIterator

@@ -17,8 +17,8 @@ from tests.support import wait_until_async
 
 LOOPBACK: Final = "127.0.0.1"
 CHUNK_BYTES: Final = 65_536
-PROMPT: Final = {"repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1"}
-"""A replica is served at once; by default the primary waits five seconds for a second one."""
+PROMPT: Final = {"repl-diskless-sync-delay": "0", "repl-diskless-load": "swapdb", "hz": "100"}
+"""A replica follows within milliseconds; with the defaults the primary waits for a second one."""
 
 
 class Way:

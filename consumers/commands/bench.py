@@ -12,7 +12,9 @@ def bench(
     ctx: typer.Context,  # noqa: ARG001 - every command has it
     *,
     only: Annotated[str, typer.Option(metavar="NAME,…", help="Only these benchmarks; default all.")] = "",
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter rounds: a look, no figure to quote.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer and shorter rounds: a look, no figure to quote.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> int:
     """Measure on a server of its own, rounds interleaved; medians with the lowest and the highest round.

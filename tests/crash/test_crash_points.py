@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.asyncio(lo
 SEED = 7
 KILLS = 12
 # Producers and people call them, no role does.
-NOT_OF_A_ROLE = {"publish", "halt", "forget"}
+NOT_OF_A_ROLE = {"publish", "halt", "forget", "lapse"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

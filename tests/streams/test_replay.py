@@ -1,4 +1,4 @@
-"""Stored entries delivered again to a gateway and a ledger that run: the known changes nothing, the missed is applied."""
+"""Entries delivered again to a gateway and a ledger that run: the known changes nothing, the missed is applied."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,7 +30,7 @@ async def again(pipeline: Pipeline, *streams: StreamName, start: str = "-", end:
     return await replay(pipeline.redis, pipeline.keys, streams or BOTH, start, end, SystemClock(), **more)
 
 
-async def lose(redis: Redis, stream: str, group: str, fields: dict[str, Any]) -> str:
+async def lose(redis: Redis, stream: str, group: str, fields: Any) -> str:
     """Append an entry that nobody handles: read in the group and acknowledged by hand in the same transaction."""
     [last] = [row["last-generated-id"] for row in [await redis.xinfo_stream(stream)]]
     entry = f"{int(last.split(b'-')[0]) + 1}-0"

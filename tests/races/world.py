@@ -1,0 +1,288 @@
+"""What the state machine drives: an account on the real server, and the truth about it in plain Python."""
+
+import secrets
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from adapters.binance.decode import ORDER_FORMAT, decode
+from adapters.binance.facts import FACTS
+from consumers.folding import Rules
+from consumers.ledger import Ledger, LedgerSettings
+from consumers.prepare import Prepared, prepare
+from streams import codec
+from streams.keys import GATEWAYS, LEDGERS
+from streams.plans import Claimed, ClaimItem
+from streams.producer import publish_item
+from streams.reader import Entry
+from streams.schemas import (
+    TERMINAL,
+    Absent,
+    Accepted,
+    Cancel,
+    Command,
+    Evidence,
+    NotSent,
+    Outcome,
+    Refused,
+    Throttled,
+    Unknown,
+)
+from tests.flow import INFO, INSTRUMENTS, LEASE_MS, LOOK_MS, WINDOW_MS, Bench, place
+from tests.races.truth import PIECE, Token, Truth, order_row, say_execution, say_report
+
+ORDERS_MAX = 3
+ROUNDS_MAX = 40
+# A window that closed before its claim returned: a gateway that stood still, without the wait.
+CLOSED_MS = -1
+QUEUED_MS = 1
+
+
+@dataclass
+class Held:
+    """A claim whose outcome is not settled yet, in some gateway's memory."""
+
+    truth: Truth
+    item: ClaimItem
+
+
+class World:
+    """One account: what is done to it, and what must be true of it."""
+
+    def __init__(self, redis: Any, account: str) -> None:
+        self.bench = Bench(redis, account)
+        self.truths: list[Truth] = []
+        for number in range(ORDERS_MAX):
+            terms = place(account, f"s{number}")
+            self.truths.append(Truth(number, terms, publish_item(terms, INFO).client_order_id))
+        self.entries: list[Entry] = []
+        self.held: list[Held] = []
+        self.ledger: Ledger | None = None
+
+    async def open(self) -> None:
+        """Open the account's gate."""
+        await self.bench.open()
+
+    async def publish(self, number: int) -> None:
+        """Publish a place."""
+        truth = self.truths[number]
+        truth.wanted = True
+        await self.bench.publish(truth.terms)
+
+    async def add_bare(self, number: int) -> None:
+        """Add a place by XADD."""
+        truth = self.truths[number]
+        truth.wanted = True
+        await self.bench.redis.xadd(self.bench.keys.intents, {"data": publish_item(truth.terms, INFO).data})
+
+    async def cancel(self, number: int) -> None:
+        """Publish a cancel."""
+        intent = Cancel(account=self.bench.account, client_order_id=self.truths[number].name)
+        await self.bench.scripts.publish([publish_item(intent, INFO)], f"c{number}", LOOK_MS)
+
+    async def read(self, consumer: str) -> None:
+        """Read what is new and take over what is pending, as a gateway does."""
+        found = [entry async for batch in self.bench.gateway_reader(consumer).batches(burst=True) for entry in batch]
+        _, rows, _ = await self.bench.redis.xautoclaim(self.bench.keys.intents, GATEWAYS, consumer, 0, count=100)
+        found += [Entry(row[0].decode(), row[1], redelivered=True) for row in rows]
+        held = {one.id: one for one in [*self.entries, *found]}
+        self.entries = list(held.values())
+
+    async def claim(self, number: int, *, closed: bool = False) -> None:
+        """Claim one entry that is held; with `closed` its window is over at once."""
+        if not self.entries:
+            return
+        entry = self.entries.pop(number % len(self.entries))
+        made = prepare(entry, self.bench.account, INFO, FACTS, INSTRUMENTS)
+        assert isinstance(made, Prepared)
+        item = replace(made.item, token=secrets.token_urlsafe(12))
+        [verdict] = await self.bench.scripts.claim(
+            [item], f"gateway.{number % 2}", CLOSED_MS if closed else WINDOW_MS, LOOK_MS
+        )
+        if not isinstance(verdict, Claimed):
+            return
+        truth = next(one for one in self.truths if one.name == item.client_order_id)
+        if item.command == "place":
+            already = [one for one in truth.tokens.values() if one.open or one.reached]
+            assert not already, "claimed for sending although an earlier request may arrive or has arrived"
+            truth.tokens[item.token] = Token(closed_window=closed)
+        self.held.append(Held(truth, item))
+
+    async def settle(self, number: int, outcome: int, *, reached: bool = False, twice: bool = False) -> None:
+        """Settle one claim that is held, with an outcome that is true."""
+        if not self.held:
+            return
+        held = self.held.pop(number % len(self.held))
+        if held.item.command == "place":
+            said, raw = self._placed(held, outcome, reached=reached)
+        else:
+            said, raw = self._cancelled(held, outcome, reached=reached)
+        command = Command(
+            client_order_id=held.truth.name, token=held.item.token, outcome=said, kind=held.item.command
+        )  # fmt: skip
+        evidence = Evidence(source="answer", format=ORDER_FORMAT if raw else "", received_at_ns=1, command=command)
+        for _ in range(2 if twice else 1):
+            await self.bench.scripts.settle(
+                client_order_id=held.truth.name, entry=held.item.entry, token=held.item.token,
+                command=held.item.command, evidence=codec.encode(evidence), raw=raw,
+            )  # fmt: skip
+
+    def fill(self, number: int, count: int) -> None:
+        """Execute some of an order that is at the venue."""
+        truth = self.truths[number % ORDERS_MAX]
+        if truth.at_venue and not truth.ended:
+            truth.executed = min(truth.executed + count, 10)
+            truth.ended = truth.executed == 10
+
+    async def say(self, number: int, how: str, times: int) -> None:
+        """Tell something that happened at the venue."""
+        truth = self.truths[number % ORDERS_MAX]
+        if not truth.at_venue:
+            return
+        for _ in range(times):
+            if how == "report" or not truth.executed:
+                await say_report(self.bench, truth)
+            else:
+                await say_execution(self.bench, truth, number % truth.executed + 1, bare=how == "trade")
+
+    async def commit(self) -> None:
+        """Let the ledger fold everything, and compare."""
+        if self.ledger is None:
+            self.ledger = self._ledger()
+        await self.ledger.run(burst=True)
+        await self.assert_counted()
+
+    async def sweep(self, number: int) -> None:
+        """Sweep an order as if it were due, and answer the question that comes of it as the venue would."""
+        truth = self.truths[number]
+        [order] = await self.bench.store.orders([truth.name])
+        if order is None or await self.bench.redis.zscore(self.bench.keys.live, truth.name) is None:
+            return
+        for look in await self.bench.sweep(truth.name):
+            if truth.at_venue:
+                await say_report(self.bench, truth)
+                for trade_id in range(1, truth.executed + 1):
+                    await say_execution(self.bench, truth, trade_id, bare=True)
+            elif look.order.status == "unknown" and truth.tokens[look.order.token].closed_window:
+                # Not there, and its request can no longer arrive: R2 holds.
+                truth.tokens[look.order.token].open = False
+                await self.bench.say(order=look.order, outcome=Absent(1))
+
+    def crash(self) -> None:
+        """Lose all memory: a request of a gateway that is gone never arrives, which nobody knows yet."""
+        self.entries, self.held, self.ledger = [], [], None
+
+    def assert_one_each(self) -> None:
+        """At most one request that may arrive or has arrived, of each order."""
+        for truth in self.truths:
+            assert sum(one.open or one.reached for one in truth.tokens.values()) <= 1
+            assert sum(one.reached for one in truth.tokens.values()) <= 1
+
+    async def assert_counted(self) -> None:
+        """Everything that was said of a known order is counted once; the rest is parked."""
+        total = Decimal(0)
+        for truth in self.truths:
+            [order] = await self.bench.store.orders([truth.name])
+            expected = PIECE * len(truth.said) if truth.named else Decimal(0)
+            found = order.state.filled if order is not None else Decimal(0)
+            assert found == expected, f"{truth.name} has {found}, said {expected}"
+            total += expected
+            if order is not None:
+                assert not {one for one in order.state.anomalies if one != "late_fill"}, order.state.anomalies
+        positions = await self.bench.store.positions()
+        held = positions["BTC/USDT"].quantity if positions else Decimal(0)
+        assert held == total
+        parked = sum(count for _, count, _ in await self.bench.store.parked())
+        assert parked == sum(len(one.said) for one in self.truths if not one.named)
+        assert await self.bench.pending(self.bench.keys.evidence, LEDGERS) == 0
+
+    async def come_to_rest(self) -> None:
+        """Work as living processes do, until nothing is left to be done."""
+        for _ in range(ROUNDS_MAX):
+            await self.commit()
+            for number in range(ORDERS_MAX):
+                await self.sweep(number)
+            await self.commit()
+            await self.read("gateway.2")
+            while self.entries:
+                await self.claim(0)
+            while self.held:
+                await self.settle(0, 0, reached=True)
+            for truth in self.truths:  # who never came back has closed its window by now
+                await self._let_windows_pass(truth)
+            if await self._rests():
+                break
+
+    async def assert_at_rest(self) -> None:
+        """Nothing is lost: every intent became an order that ended or stands at its venue, and it is acknowledged."""
+        await self.commit()
+        for truth in self.truths:
+            [order] = await self.bench.store.orders([truth.name])
+            if truth.wanted:
+                assert order is not None
+            if order is not None:
+                assert order.status in TERMINAL or truth.at_venue, f"{order.status} for ever"
+                if truth.at_venue and order.terms is not None:
+                    assert order.status not in ("created", "submitting", "unknown", "rejected")
+        if await self.bench.redis.exists(self.bench.keys.intents):
+            assert await self.bench.pending(self.bench.keys.intents, GATEWAYS) == 0
+
+    async def _rests(self) -> bool:
+        for truth in self.truths:
+            [order] = await self.bench.store.orders([truth.name])
+            if truth.wanted and (order is None or order.status in ("created", "submitting", "unknown")):
+                return False
+        if not await self.bench.redis.exists(self.bench.keys.intents):
+            return True
+        return not await self.bench.pending(self.bench.keys.intents, GATEWAYS)
+
+    async def _let_windows_pass(self, truth: Truth) -> None:
+        """A claim nobody holds any more: its sender died. A second claim of its entry finds the window over."""
+        [order] = await self.bench.store.orders([truth.name])
+        if order is None or order.status not in ("submitting", "unknown") or not order.token:
+            return
+        token = truth.tokens[order.token]
+        if not token.closed_window:
+            token.closed_window = True
+            if order.status == "submitting":
+                # The window is a time: what waits for it is told here, by the word the sweep would write.
+                await self._doubt(truth, order.token)
+
+    async def _doubt(self, truth: Truth, token: str) -> None:
+        await self.bench.say(order=await self.bench.order(truth.name), token=token, outcome=Unknown("no answer"))
+
+    def _placed(self, held: Held, outcome: int, *, reached: bool) -> tuple[Outcome, bytes]:
+        """What came of a place; `reached` is believed only while its window is open and it may arrive."""
+        token = held.truth.tokens[held.item.token]
+        if reached and token.open and not token.closed_window:
+            token.open, token.reached = False, True
+            if outcome % 3 == 2:
+                return Unknown("no answer"), b""
+            held.truth.named = True
+            return Accepted(), order_row(held.truth)
+        no: list[Outcome] = [NotSent("late"), Throttled(QUEUED_MS), Refused("-2010", "no funds"), Unknown("cut")]
+        said = no[outcome % len(no)]
+        if isinstance(said, Unknown):
+            token.closed_window = True  # it was lost on its way
+        else:
+            token.open = False
+        return said, b""
+
+    def _cancelled(self, held: Held, outcome: int, *, reached: bool) -> tuple[Outcome, bytes]:
+        truth = held.truth
+        if reached and not truth.ended:
+            truth.ended = True
+            if outcome % 2:
+                return Unknown("no answer"), b""
+            truth.named = True
+            return Accepted(), order_row(truth)
+        return Refused("-2011", "Unknown order sent."), b""
+
+    def _ledger(self) -> Ledger:
+        chosen = LedgerSettings(holder="model", lease_ms=LEASE_MS, rules=Rules(True, 30_000))
+        return Ledger(
+            redis=self.bench.redis, reader=self.bench.ledger_reader(), keys=self.bench.keys, decode=decode,
+            settings=chosen, clock=self.bench.clock,
+        )  # fmt: skip
