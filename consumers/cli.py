@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.commands.bench import bench
 from consumers.commands.check import check
 from consumers.commands.halt import halt, resume
 from consumers.commands.ingest import ingest
@@ -53,7 +54,7 @@ def _globals(
     ctx.obj = settings
 
 
-for _command in (demo, run, publish, orders, positions, status, check, halt, resume, ingest, verify, replay):
+for _command in (demo, run, publish, orders, positions, status, check, halt, resume, ingest, verify, replay, bench):
     app.command(_command.__name__)(guarded(_command))
 
 

@@ -6,7 +6,7 @@ WAIT and WAITAOF count the writes of their own connection only, so the claim and
 from typing import Literal, Self
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from streams.errors import UsageError
 
@@ -18,11 +18,13 @@ class Durability:
     """One level, on the connection that claims.
 
     Attributes:
+        confirm_ms: longest wait for a confirmation; it is a part of the send window.
         reason: what it means when `confirm` says no.
     """
 
     def __init__(self, redis: Redis, level: Level, replicas_min: int, *, asks_for_fsync: bool) -> None:
         """Bind it; `open` finds out what the server needs."""
+        self.confirm_ms = CONFIRM_MS
         self._redis, self._level, self._replicas_min, self._asks = redis, level, replicas_min, asks_for_fsync
         self.reason = (
             f"fewer than {replicas_min} replicas confirmed a claim within {CONFIRM_MS} ms"
@@ -39,14 +41,21 @@ class Durability:
         """
         if level != "disk":
             return cls(redis, level, replicas_min, asks_for_fsync=False)
-        config = {_text(name): _text(value) for name, value in (await redis.config_get("append*")).items()}
+        try:
+            config = {_text(name): _text(value) for name, value in (await redis.config_get("append*")).items()}
+        except ResponseError:
+            raise UsageError(
+                "Durability disk needs to see appendonly and appendfsync, and the server hides its configuration; "
+                "allow CONFIG GET, or set durability memory or replica."
+            ) from None
         if config.get("appendonly") != "yes":
             raise UsageError("Durability disk needs appendonly yes on the server; set it, or durability memory.")
         if config.get("appendfsync") == "always":
             return cls(redis, level, replicas_min, asks_for_fsync=False)
-        if not await _knows_waitaof(redis):
+        if config.get("appendfsync") == "no" or not await _knows_waitaof(redis):
             raise UsageError(
-                "Durability disk needs appendfsync always, or a server with WAITAOF (Redis 7.2, any Valkey)."
+                "Durability disk needs appendfsync always, or everysec on a server with WAITAOF "
+                "(Redis 7.2, any Valkey); set it, or durability memory."
             )
         return cls(redis, level, replicas_min, asks_for_fsync=True)
 
@@ -54,9 +63,9 @@ class Durability:
         """Say whether everything this connection wrote so far is kept as the level promises."""
         try:
             if self._level == "replica":
-                return int(await self._redis.wait(self._replicas_min, CONFIRM_MS)) >= self._replicas_min
+                return int(await self._redis.wait(self._replicas_min, self.confirm_ms)) >= self._replicas_min
             if self._asks:
-                local, _ = await self._redis.waitaof(1, 0, CONFIRM_MS)
+                local, _ = await self._redis.waitaof(1, 0, self.confirm_ms)
                 return int(local) >= 1
         except (RedisError, OSError):
             return False
@@ -65,10 +74,11 @@ class Durability:
 
 async def _knows_waitaof(redis: Redis) -> bool:
     try:
-        known = await redis.execute_command("COMMAND", "INFO", "WAITAOF")  # type: ignore[no-untyped-call]  # redis-py leaves it open
+        # Not COMMAND INFO: redis-py cannot read what it answers about a command that the server does not know.
+        known = await redis.execute_command("COMMAND LIST", "FILTERBY", "PATTERN", "waitaof")  # type: ignore[no-untyped-call]  # redis-py leaves it open
     except RedisError:
         return False
-    return bool(known) and known != [None]
+    return bool(known)
 
 
 def _text(value: object) -> str:

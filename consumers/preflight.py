@@ -23,6 +23,8 @@ PACKAGES: Final = ("streams", "adapters", "consumers", "lua")
 VERSION_MIN: Final = (7, 0)
 # Send windows are times of the server's clock and are measured, so skew does no harm; more means a broken clock.
 SKEW_WARN_MS: Final = 1_000
+SKEW_MAX_MS: Final = 30_000
+PENDING_MAX: Final = 10_000
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -158,9 +160,16 @@ def judge_server(info: Mapping[str, Any], config: Mapping[str, str]) -> list[Ver
     return [_version(info), _role(info), _eviction(info), *_durability(info, config)]
 
 
-def judge_skew(server_ms: int, here_ms: int, way_ms: int) -> Verdict:
+def judge_skew(server_ms: int, here_ms: int, way_ms: int, max_ms: int = SKEW_MAX_MS) -> Verdict:
     """Judge the server's clock against this machine's; an answer took `way_ms` there and back."""
     skew_ms = abs(server_ms - here_ms)
+    if skew_ms > max_ms + way_ms:
+        return Verdict(
+            "clock",
+            "fail",
+            f"The server's clock and this machine's differ by {skew_ms} ms, more than clock_skew_max_ms ({max_ms}); "
+            "let both follow NTP.",
+        )
     if skew_ms > SKEW_WARN_MS + way_ms:
         return Verdict(
             "clock", "warn", f"The server's clock and this machine's differ by {skew_ms} ms; let both follow NTP."
@@ -170,7 +179,34 @@ def judge_skew(server_ms: int, here_ms: int, way_ms: int) -> Verdict:
     )
 
 
-async def server(redis: Any) -> list[Verdict]:
+async def streams(redis: Any, accounts: Iterable[str]) -> list[Verdict]:
+    """Look whether entries that somebody still has to deal with were trimmed away."""
+    from redis.exceptions import ResponseError
+
+    from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+
+    found: list[Verdict] = []
+    for account in accounts:
+        keys, lost = AccountKeys(account), ""
+        for stream, group in ((keys.intents, GATEWAYS), (keys.evidence, LEDGERS)):
+            first = await redis.xrange(stream, count=1)
+            last = f"({first[0][0].decode()}" if first else "+"
+            try:
+                gone = await redis.xpending_range(stream, group, min="-", max=last, count=PENDING_MAX)
+            except ResponseError:
+                continue  # no group yet, or no stream: nothing is pending
+            if gone:
+                lost = (
+                    f"{stream} was trimmed under {len(gone)} pending entries of {group}; stop what trims it, compare "
+                    f"the orders with the venue, then drop them with XACK {stream} {group}."
+                )
+                found.append(Verdict(f"streams {account}", "fail", lost))
+        if not lost:
+            found.append(Verdict(f"streams {account}", "ok", "Every pending entry can be read."))
+    return found
+
+
+async def server(redis: Any, accounts: Iterable[str] = (), skew_max_ms: int = SKEW_MAX_MS) -> list[Verdict]:
     """Ask a server that answers; the client is a `redis.asyncio.Redis`."""
     import time
 
@@ -186,8 +222,8 @@ async def server(redis: Any) -> list[Verdict]:
     before = time.time_ns()
     seconds, micros = await redis.time()
     way_ms = (time.time_ns() - before) // 1_000_000
-    skew = judge_skew(int(seconds) * 1000 + int(micros) // 1000, before // 1_000_000 + way_ms // 2, way_ms)
-    return [*judge_server(info, config), skew, await _scripts(redis)]
+    skew = judge_skew(int(seconds) * 1000 + int(micros) // 1000, before // 1_000_000 + way_ms // 2, way_ms, skew_max_ms)
+    return [*judge_server(info, config), skew, *await streams(redis, accounts), await _scripts(redis)]
 
 
 async def _scripts(redis: Any) -> Verdict:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -37,9 +38,10 @@ IMPORTED = "imported"  # the strategy of an order whose intent is lost
 
 
 class Shut(Struct, frozen=True):
-    """Why the gate stays shut."""
+    """Why the gate stays shut, and whether it is the venue that does not answer."""
 
     reason: str
+    by_venue: bool
 
 
 class Reconciler:
@@ -61,6 +63,8 @@ class Reconciler:
         self._symbols, self._window_ms, self._clock = symbols, window_ms, clock
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
         self._seen: tuple[str, int] = ("", 0)  # the history that was found, and when on the monotonic clock
+        self._open_at_ms: int | None = None  # when the gate was last seen open, under whatever history
+        self._halt: str | None = None  # the reason of a halt that was seen then
 
     async def ensure_open(self) -> bool:
         """Open the gate if the account may trade under the server's present history; whether it is open."""
@@ -70,14 +74,29 @@ class Reconciler:
                 if history != self._seen[0]:
                     self._seen = (history, self._clock.monotonic_ms())
                 await self._reconcile(history, fresh=not known)
+                await self._halt_again()
                 is_open, _, _ = await self._scripts.gate(history)
                 log.info("the gate is %s", "open" if is_open else "shut")
             self.shut = None
+            if is_open:
+                await self._remember()
         except (CouldNotAsk, StoreUnreachable, HistoryChanged, RedisError, OSError) as error:
-            self.shut = Shut(f"{error}" if isinstance(error, FillonceError) else type(error).__name__)
+            reason = f"{error}" if isinstance(error, FillonceError) else type(error).__name__
+            self.shut = Shut(reason, by_venue=isinstance(error, CouldNotAsk))
             log.warning("the gate stays shut: %s", self.shut.reason)
             return False
         return is_open
+
+    async def _remember(self) -> None:
+        """Keep what a server that loses its last writes would not tell any more."""
+        reason: Any = await self._redis.hget(self._keys.control, "halt")
+        self._halt = msgspec.json.decode(reason, type=str) if reason else None
+        self._open_at_ms = self._clock.monotonic_ms()
+
+    async def _halt_again(self) -> None:
+        """Assert a halt that was seen and is lost; one that was resumed meanwhile waits for a person once more."""
+        if self._halt is not None and not await self._redis.hexists(self._keys.control, "halt"):
+            await self._scripts.halt("halt", self._halt, "reconciler")
 
     async def _reconcile(self, history: str, *, fresh: bool) -> None:
         last: Any = await self._redis.xrevrange(self._keys.events, count=1)
@@ -140,8 +159,11 @@ class Reconciler:
         facts = self._venue.facts
         server, replication = await self._redis.info("server"), await self._redis.info("replication")
         past_ms = self._clock.monotonic_ms() - self._seen[1]
-        if set(str(replication.get("master_replid2", ""))) == {"0"}:
-            past_ms = max(past_ms, int(server["uptime_in_seconds"]) * 1000)
+        up_ms = int(server["uptime_in_seconds"]) * 1000
+        # A server that ran while the gate was still seen open elsewhere took the place of another one.
+        open_ago_ms = None if self._open_at_ms is None else self._clock.monotonic_ms() - self._open_at_ms
+        if set(str(replication.get("master_replid2", ""))) == {"0"} and (open_ago_ms is None or up_ms <= open_ago_ms):
+            past_ms = max(past_ms, up_ms)
         wait_ms = self._window_ms + facts.request_lifetime_ms + facts.lookup_lag_ms + facts.clock_bound_ms - past_ms
         if wait_ms > 0:
             log.info("waits %d ms until no lost send window is open", wait_ms)

@@ -71,8 +71,9 @@ class Resolver:
                 if self._clock.monotonic_ms() >= gate_at_ms:
                     if not await self._reconciler.ensure_open():
                         # A venue that does not answer is asked ever less often; a ban only grows with asking.
+                        shut = self._reconciler.shut
+                        standby_ms = min(standby_ms * 2, STANDBY_MAX_MS) if shut and shut.by_venue else STANDBY_MS
                         await self._clock.sleep_ms(standby_ms)
-                        standby_ms = min(standby_ms * 2, STANDBY_MAX_MS)
                         continue
                     standby_ms = STANDBY_MS
                     gate_at_ms = self._clock.monotonic_ms() + GATE_EVERY_MS

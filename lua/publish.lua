@@ -32,7 +32,7 @@ local months = count_months(ARGV[4])
 if history_changed(control) then return refuse_history() end
 if spent_changed(control, ARGV[4]) then return refuse_spent() end
 
-local now, changes, answers = now_ms(), {}, {}
+local now, changes, answers = nil, {}, {}
 
 -- A cancel has no record that could remember the call. One that was just queued stands near the end of the stream,
 -- and the same wish a second time would do nothing.
@@ -55,6 +55,7 @@ local function publish(item)
     return record
   end
   if is_spent(item.client_order_id, KEYS, 5, months) then return {'spent'} end
+  now = now or now_ms() -- duplicates need no clock
   local entry = redis.call('XADD', intents, '*', 'data', item.data)
   changes[#changes + 1] = create_record(key, item, entry)
   redis.call('HSET', key, 'call', call)

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from streams import events
 from streams.clock import Clock
+from streams.errors import StoreUnreachable
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 
 StreamName = Literal["intents", "evidence"]
@@ -20,6 +21,8 @@ PAGE = 500
 # Copies that may wait to be read: enough to keep every worker busy, and no second backlog.
 WAITING_MAX = 20_000
 LOOK_MS = 50
+# Nothing handled for so long: longer than a restarted worker or server needs.
+STALLED_MS = 60_000
 
 
 class Replayed(Struct, frozen=True, kw_only=True):
@@ -99,13 +102,29 @@ async def _copy(  # noqa: PLR0917 - as above
 
 
 async def _until_read(redis: Redis, stream: str, group: str, waiting_max: int, clock: Clock) -> None:
+    last, moved_at_ms = -1, clock.monotonic_ms()
     while True:
         groups: Any = await redis.xinfo_groups(stream)
         row = next((one for one in groups if one["name"] == group.encode()), None)
-        waiting = int(await redis.xlen(stream)) if row is None else int(row["lag"] or 0) + int(row["pending"])
+        waiting = int(await redis.xlen(stream)) if row is None else await _behind(redis, stream, row)
         if waiting <= waiting_max:
             return
+        if waiting != last:
+            last, moved_at_ms = waiting, clock.monotonic_ms()
+        elif clock.monotonic_ms() - moved_at_ms >= STALLED_MS:
+            raise StoreUnreachable(
+                f"{waiting} entries of {stream} wait and nobody handles them; does the pipeline run, and is "
+                "the account not halted? What was delivered again is handled when it goes on."
+            )
         await clock.sleep_ms(LOOK_MS)
+
+
+async def _behind(redis: Redis, stream: str, row: Any) -> int:
+    """Count what a group has not dealt with; the server gives no lag where entries were deleted."""
+    if row["lag"] is not None:
+        return int(row["lag"]) + int(row["pending"])
+    unread: Any = await redis.xrange(stream, min=f"({row['last-delivered-id'].decode()}", count=WAITING_MAX + 1)
+    return len(unread) + int(row["pending"])
 
 
 async def _changes(redis: Redis, keys: AccountKeys, since: str, copies: set[str]) -> list[tuple[str, str]]:

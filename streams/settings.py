@@ -69,6 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         gateways: gateway processes per account under `fillonce run`.
         claim_idle_ms: an entry pending longer belonged to a worker that died; above every send window.
         lease_ms: a ledger silent for longer is replaced.
+        clock_skew_max_ms: a server's clock that differs by more from this machine's is refused at start.
         calm_ms: how often an order in good standing is looked at.
         lookup_retry_min_ms: shortest time between two look-ups of an unknown order.
         lookup_retry_max_ms: longest.
@@ -86,6 +87,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     claim_idle_ms: Ms = 15_000
     lease_ms: Annotated[int, Meta(ge=500, le=60_000)] = 3_000
     calm_ms: Ms = 30_000
+    clock_skew_max_ms: Ms = 30_000
     lookup_retry_min_ms: Ms = 100
     lookup_retry_max_ms: Ms = 5_000
     parked_max_hours: Annotated[float, Meta(gt=0, le=8_760)] = 24

@@ -357,7 +357,6 @@ async def test_an_entry_id_that_repeats_is_another_entry(setup: Setup) -> None:
         await consistent(pipeline, one, second.client_order_id)
 
 
-@pytest.mark.xfail(strict=True, reason="the reconciler opens the gate without the halts that were seen")
 async def test_a_halt_that_a_worker_has_seen_survives_the_server_that_lost_it(setup: Setup) -> None:
     """R6: it is asserted again before the gate opens; nothing is sent until a person resumes."""
     pipeline = setup.pipeline
@@ -434,7 +433,6 @@ async def test_an_older_append_only_file_that_was_restored_trades_after_the_impo
                 await pipeline.kill(role)
 
 
-@pytest.mark.xfail(strict=True, reason="the wait is taken from the start of the new server alone")
 async def test_a_copy_that_had_been_up_for_long_waits_for_the_windows_of_the_server_it_replaces(
     tmp_path: Path,
     venue_process: SimulatedVenue,

@@ -93,7 +93,6 @@ async def test_a_server_before_7_0_is_refused_at_start(redis_url: str) -> None:
     assert "fillonce needs Redis or Valkey 7.0 or later." in said[0]
 
 
-@pytest.mark.xfail(strict=True, reason="skew warns at most, and no setting bounds it")
 async def test_a_clock_that_differs_beyond_the_setting_is_refused_at_start() -> None:
     """Deadlines would mean something else to the server than to the venue."""
     verdict = preflight.judge_skew(1_000_000, 1_000_000 + 60_000, 1)
@@ -101,7 +100,6 @@ async def test_a_clock_that_differs_beyond_the_setting_is_refused_at_start() -> 
     assert "NTP" in verdict.sentence
 
 
-@pytest.mark.xfail(strict=True, reason="preflight does not look at the streams")
 async def test_a_stream_that_was_trimmed_under_its_pending_entries_is_refused_at_start(
     redis: Redis, account: str
 ) -> None:
@@ -112,7 +110,7 @@ async def test_a_stream_that_was_trimmed_under_its_pending_entries_is_refused_at
         await redis.xadd(keys.intents, {"data": "{}"})
     assert [entry async for batch in reader.batches(burst=True) for entry in batch]
     await redis.xtrim(keys.intents, maxlen=1, approximate=False)
-    verdicts: list[Any] = await preflight.streams(redis, [account])  # type: ignore[attr-defined]  # it does not exist yet
+    verdicts: list[Any] = await preflight.streams(redis, [account])
     [said] = [one.sentence for one in preflight.failed(verdicts)]
     assert "2 pending entries" in said
     assert keys.intents in said
@@ -161,7 +159,6 @@ async def test_redis_7_0_is_fit_to_start_on(tmp_path: Path, old_server: Path) ->
         assert await refusals(server.url) == []
 
 
-@pytest.mark.xfail(strict=True, reason="redis-py fails on the answer to COMMAND INFO of an unknown command")
 async def test_redis_7_0_without_waitaof_is_asked_for_fsync_always(tmp_path: Path, old_server: Path) -> None:
     """Durability `disk` is kept with fsync always, and refused in one sentence without."""
     async with EmbeddedServer(tmp_path, binary=old_server) as server:

@@ -48,7 +48,8 @@ async def _server(settings: Settings) -> list[Verdict]:
         redis = client(settings)
         try:
             await ping(redis, settings)
-            return [Verdict("server", "ok", "The server answers."), *await server(redis)]
+            found = await server(redis, settings.accounts, settings.clock_skew_max_ms)
+            return [Verdict("server", "ok", "The server answers."), *found]
         finally:
             await redis.aclose()
     except ServerError as error:

@@ -103,7 +103,7 @@ class Pipeline:
             log.info("uses the server at %s", shown(self._url))
         self._redis = connect(self._url, name=NAME, timeout_ms=self._settings.redis_timeout_ms)
         await ping(self._redis, self._settings)
-        wrong = failed(await server(self._redis))
+        wrong = failed(await server(self._redis, self._settings.accounts, self._settings.clock_skew_max_ms))
         for one in wrong:
             output.say(one.sentence)
         if wrong:

@@ -8,7 +8,7 @@ import typer
 from msgspec.structs import asdict
 
 from consumers.commands import output
-from consumers.commands.connecting import connected, only_account, settings_of
+from consumers.commands.connecting import chosen_accounts, connected, only_account, settings_of
 from consumers.commands.verify import entry_at
 from streams.errors import UsageError
 from streams.settings import Settings
@@ -57,6 +57,7 @@ async def _replay(settings: Settings, account: str, names: list[str], span: tupl
         output.say(f"replayed {done:,} of at most {total:,}, {rate:,.0f}/s, {max(total - done, 0) / rate:,.0f} s to go")
 
     async with connected(settings) as redis:
+        [account] = await chosen_accounts(redis, settings, account)
         found = await deliver(
             redis, AccountKeys(account), names, *span, SystemClock(), show  # type: ignore[arg-type]  # checked above
         )  # fmt: skip

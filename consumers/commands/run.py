@@ -69,7 +69,7 @@ def _run_role(role: str, account: str, index: int, settings: Settings) -> int:
 
     async def main() -> int:
         async with connected(settings) as redis:
-            wrong = failed(await server(redis))
+            wrong = failed(await server(redis, settings.accounts, settings.clock_skew_max_ms))
         if wrong:
             output.say(wrong[0].sentence)
             return output.WRONG

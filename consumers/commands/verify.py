@@ -1,6 +1,7 @@
 """`fillonce verify`: fold the journal and compare it with what is stored, or show the state as it was."""
 
 import asyncio
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -13,6 +14,7 @@ from streams.settings import Settings
 
 # A journal that grows while it is folded is folded again; a busy account is verified when it rests.
 TRIES: Final = 5
+ENTRY_ID: Final = re.compile(r"[0-9]{1,19}(-[0-9]{1,19})?")
 
 
 def verify(
@@ -62,7 +64,7 @@ def entry_at(words: str) -> str:
     """
     from streams.schemas import epoch_ms
 
-    if words.replace("-", "", 1).isdigit():
+    if ENTRY_ID.fullmatch(words):
         return words
     try:
         moment = datetime.fromisoformat(words)

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from streams.events import AnyChange, Created, Updated
+from streams.events import AnyChange, Created, Imported, Updated
 from streams.money import text
 from streams.schemas import Execution, Order, Position
 
@@ -143,7 +143,7 @@ def _crowded(books: Books, local: Local) -> list[str]:
     """Intents with more than one order at the venue, and orders at the venue that no intent explains."""
     intents: dict[str, tuple[str, ...]] = {}
     for change in local.changes:
-        if isinstance(change, Created):
+        if isinstance(change, Created | Imported):
             terms = change.terms
             intents[change.client_order_id] = (terms.strategy, terms.signal_id, terms.leg)
     counts = Counter(intents.get(name, (name,)) for _, _, name, _ in books.orders)

@@ -157,11 +157,9 @@ def shell(tmp_path, redis_url, account):
         (["--to", "2026-11-21T10:00:00"], "needs a time zone, for example 2026-11-21T10:00:00Z."),
         pytest.param(
             ["--from", "5-"], "'5-' is neither an entry id nor a time",
-            marks=pytest.mark.xfail(strict=True, reason="half an entry id reaches the server, which refuses it"),
         ),
         pytest.param(
             ["--account", "binance.nobody"], "No account binance.nobody; there are: ",
-            marks=pytest.mark.xfail(strict=True, reason="an unknown account ends in a Redis error"),
         ),
     ],
 )  # fmt: skip

@@ -22,6 +22,9 @@ from tests.pipeline import Pipeline, identities
 pytestmark = pytest.mark.slow
 WINDOW_MS = 300
 
+# A replica on a busy machine may take its time; only whether it answers is looked at.
+PATIENT_MS = 5_000
+
 
 async def gateway_of(pipeline: Pipeline, level: Level, replicas_min: int = 1) -> Gateway:
     """A running gateway whose claims have this durability."""
@@ -98,12 +101,14 @@ async def test_a_replica_that_follows_is_enough_and_one_that_is_cut_off_is_not(
         async with Pipeline(pair.primary.url, venue_process, control, next(parts._numbers)) as pipeline:
             await pipeline.register()
             await pipeline.open_gate()
-            await gateway_of(pipeline, "replica")
+            gateway = await gateway_of(pipeline, "replica")
+            gateway._durability.confirm_ms = PATIENT_MS
             await pipeline.ledger()
             [first] = await pipeline.place(pipeline.terms())
             await pipeline.status(first, "open")
             assert not await halt_reason(pipeline)
             await pair.cut()
+            gateway._durability.confirm_ms = 100
             [second] = await pipeline.place(pipeline.terms())
             await pipeline.until(lambda: halt_reason(pipeline))
             await pipeline.status(second, "created")
@@ -116,6 +121,7 @@ async def test_a_connection_that_is_new_confirms_nothing_for_the_one_that_claime
         redis = connect(pair.primary.url, name="claims")
         try:
             durability = await Durability.open(redis, "replica", 1)
+            durability.confirm_ms = PATIENT_MS
             await redis.set("claim", "1")
             assert await durability.confirm()
             own = await redis.client_id()
@@ -155,7 +161,6 @@ async def test_disk_without_an_append_only_file_is_refused_in_one_sentence(tmp_p
             await redis.aclose()
 
 
-@pytest.mark.xfail(strict=True, reason="it starts, and halts at the first claim")
 async def test_disk_on_a_server_that_leaves_fsync_to_the_system_is_refused(tmp_path: Path) -> None:
     """WAITAOF is never answered there: every claim would time out and halt the account."""
     async with EmbeddedServer(tmp_path, extra={"appendfsync": "no"}) as server:
@@ -167,7 +172,6 @@ async def test_disk_on_a_server_that_leaves_fsync_to_the_system_is_refused(tmp_p
             await redis.aclose()
 
 
-@pytest.mark.xfail(strict=True, reason="redis-py's error comes through as it is")
 async def test_disk_on_a_server_that_hides_its_configuration_is_refused_in_one_sentence(redis_url: str) -> None:
     """A managed server without CONFIG ends in a sentence, not in a trace."""
     admin = connect(redis_url, name="admin")

@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -33,6 +33,11 @@ class Protocol(RuleBasedStateMachine):
         self.redis: Redis = Redis.from_url(self.redis_url, decode_responses=False, retry=Retry(NoBackoff(), 0))
         self.world = World(self.redis, f"sim.m{secrets.token_hex(6)}")
         self._do(self.world.open())
+
+    @initialize(depths=st.tuples(*[st.integers(0, 4)] * ORDERS_MAX))
+    def begin(self, depths: tuple[int, ...]) -> None:
+        """Some orders have a past already: published, claimed, at their venue, executed in part."""
+        self._do(self.world.begin(depths))
 
     @rule(order=_orders)
     def publish(self, order: int) -> None:
@@ -88,6 +93,11 @@ class Protocol(RuleBasedStateMachine):
     def read(self, consumer: str) -> None:
         """A gateway reads; what others left is taken over by it."""
         self._do(self.world.read(consumer))
+
+    @rule()
+    def redeliver(self) -> None:
+        """The group is set back: every intent is delivered once more, acknowledged or not."""
+        self._do(self.world.redeliver())
 
     @rule()
     def flush_scripts(self) -> None:

@@ -1,6 +1,7 @@
 """What the state machine drives: an account on the real server, and the truth about it in plain Python."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -65,6 +66,20 @@ class World:
         """Open the account's gate."""
         await self.bench.open()
 
+    async def begin(self, depths: Sequence[int]) -> None:
+        """Bring each order as far as its depth says: published, claimed, settled, executed and told."""
+        for number, depth in enumerate(depths):
+            if depth > 0:
+                await self.publish(number)
+                await self.read("gateway.0")
+            if depth > 1:
+                await self.claim(len(self.entries) - 1)
+            if depth > 2:
+                await self.settle(len(self.held) - 1, number * 2, reached=True)
+            if depth > 3:
+                self.fill(number, 2)
+                await self.say(number, ("frame", "trade", "report")[number], 1)
+
     async def publish(self, number: int) -> None:
         """Publish a place."""
         truth = self.truths[number]
@@ -90,8 +105,15 @@ class World:
         held = {one.id: one for one in [*self.entries, *found]}
         self.entries = list(held.values())
 
+    async def redeliver(self) -> None:
+        """Set the gateways' group back to the first entry there is."""
+        await self.read("gateway.0")
+        await self.bench.redis.xgroup_setid(self.bench.keys.intents, GATEWAYS, "0")
+
     async def claim(self, number: int, *, closed: bool = False) -> None:
         """Claim one entry that is held; with `closed` its window is over at once."""
+        if not self.entries:
+            await self.read(f"gateway.{number % 2}")
         if not self.entries:
             return
         entry = self.entries.pop(number % len(self.entries))
