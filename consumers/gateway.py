@@ -117,6 +117,8 @@ class Gateway:
                 await self._quarantine(made)
             else:
                 prepared.append(made)
+        # Cancels first: what is no longer wanted is not sent; one whose place comes after it leaves a tombstone.
+        prepared.sort(key=lambda one: one.item.command != "cancel")
         while prepared:
             # No more claims than can be sent at once: a claim that waits here eats up its own window.
             room = await self._wait_for_room()

@@ -132,6 +132,13 @@ def venue(account: str, settings: AccountSettings) -> list[Verdict]:
 def judge_identity(account: str, rule: IdRule) -> Verdict:
     """Judge how many bits of an identity a venue's client order ids leave room for."""
     bits, subject = strength_bits(rule), f"identity {account}"
+    if bits <= 0:
+        return Verdict(
+            subject,
+            "fail",
+            f"The venue of {account} takes no client order ids, so a lost order cannot be told from one that was never "
+            "sent; trade at a venue that takes them.",
+        )
     if bits < STRENGTH_BITS_MIN:
         return Verdict(
             subject,

@@ -108,6 +108,7 @@ local function place(key, item)
     return done(item, 'rejected')
   end
   if halted then return {'halted'} end
+  if known[4] == item.token then return {'busy'} end -- repeated after that claim was closed: a token is used once
   local send_by = math.min(now + window_ms, valid_until)
   redis.call('HSET', key, 'status', 'submitting', 'token', item.token, 'send_by', digits(send_by), 'sent', item.sent)
   redis.call('ZADD', live, send_by + 1, item.client_order_id)

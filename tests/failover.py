@@ -158,6 +158,9 @@ async def replicated(folder: Path) -> AsyncIterator[Pair]:
         await asyncio.gather(pair.primary.start(), pair.replica.start())
         async with pair.address, pair.link:
             await pair.follow()
+            # The first acknowledgement after a full copy takes the replica's own second; later ones come at once.
+            await pair.before.set("followed", "1")
+            await pair.before.execute_command("WAIT", 1, 5_000)
             yield pair
     finally:
         await pair.before.aclose()

@@ -101,14 +101,12 @@ async def test_a_replica_that_follows_is_enough_and_one_that_is_cut_off_is_not(
         async with Pipeline(pair.primary.url, venue_process, control, next(parts._numbers)) as pipeline:
             await pipeline.register()
             await pipeline.open_gate()
-            gateway = await gateway_of(pipeline, "replica")
-            gateway._durability.confirm_ms = PATIENT_MS
+            await gateway_of(pipeline, "replica")
             await pipeline.ledger()
             [first] = await pipeline.place(pipeline.terms())
             await pipeline.status(first, "open")
             assert not await halt_reason(pipeline)
             await pair.cut()
-            gateway._durability.confirm_ms = 100
             [second] = await pipeline.place(pipeline.terms())
             await pipeline.until(lambda: halt_reason(pipeline))
             await pipeline.status(second, "created")

@@ -226,7 +226,6 @@ async def test_an_intent_added_twice_is_claimed_once_across_a_takeover(bench: Be
     assert len(claims) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a claim repeated after it was closed opens its token a second time")
 async def test_a_claim_repeated_after_it_was_closed_does_not_use_its_token_again(bench: Bench) -> None:
     """R3: its answer was lost, it was given up, and the gateway asks again: a no to the second must still be heard."""
     terms = place(bench.account)
