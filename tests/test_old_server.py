@@ -86,9 +86,11 @@ async def test_a_server_before_7_0_is_refused_at_start(redis_url: str) -> None:
     """A real server's answers, on whose way the version becomes an older one of the same length."""
     if not redis_url.startswith("unix://"):
         pytest.skip("The version is rewritten on the way to the embedded server only.")
-    async with await asyncio.start_server(_aged(redis_url), LOOPBACK, 0) as listener:
+    served: list[asyncio.Task[None]] = []
+    async with await asyncio.start_server(_aged(redis_url, served), LOOPBACK, 0) as listener:
         port = listener.sockets[0].getsockname()[1]
         said = await refusals(f"redis://{LOOPBACK}:{port}/0")
+        await asyncio.gather(*served)
     assert len(said) == 1
     assert "fillonce needs Redis or Valkey 7.0 or later." in said[0]
 
@@ -226,14 +228,17 @@ def pytest_on(url: str, *tests: str) -> Iterator["subprocess.Popen[str]"]:
             session.communicate()
 
 
-def _aged(url: str) -> Any:
-    """Serve a server's own answers with `redis_version:6.2.…` in them."""
+def _aged(url: str, served: list[asyncio.Task[None]]) -> Any:
+    """Serve a server's own answers with `redis_version:6.2.…` in them; every connection leaves its task in `served`."""
 
     async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while data := await source.read(65_536):
             target.write(data.replace(b"redis_version:7.", b"redis_version:6."))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        served.append(task)
         answers, requests = await asyncio.open_unix_connection(url.removeprefix("unix://").partition("?")[0])
         back = asyncio.create_task(copy(answers, writer))
         try:
@@ -242,5 +247,6 @@ def _aged(url: str) -> Any:
             requests.close()
             await asyncio.gather(back, return_exceptions=True)
             writer.close()
+            await asyncio.gather(requests.wait_closed(), writer.wait_closed(), return_exceptions=True)
 
     return serve
