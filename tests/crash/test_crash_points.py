@@ -12,7 +12,7 @@ from tests.crash.points import Passes, plan, sample
 # The first test waits for the recording, which takes half a minute when other processes want the cores too.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 SEED = 7
-KILLS = 12
+KILLS, TURNS = 12, 3
 # Producers and people call them, no role does.
 NOT_OF_A_ROLE = {"publish", "halt", "forget", "lapse"}
 
@@ -45,7 +45,10 @@ async def test_a_death_at_a_crash_point_leaves_the_venues_books_and_the_journal_
     """A seeded point, side and victim: after the restart every fill counts once and `verify` finds one hash."""
     # A new account for every death would take too long here; `make crash` has them.
     targets = [target for target in plan(passes, SEED) if target.profile != "start"]
-    target = sample(targets, KILLS, SEED)[number]
-    outcome = await lane.strike(target)
-    assert not outcome.trouble, f"{target}: {outcome.trouble}"
-    assert outcome.fired, f"{target} was never reached"
+    # A rare point (a proof of absence, say) may not come by again; another one takes its turn.
+    for target in sample(targets, KILLS * TURNS, SEED)[number::KILLS]:
+        outcome = await lane.strike(target)
+        assert not outcome.trouble, f"{target}: {outcome.trouble}"
+        if outcome.fired:
+            return
+    pytest.fail("none of the chosen points was reached")
