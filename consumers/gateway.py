@@ -16,12 +16,13 @@ from redis.exceptions import RedisError
 from adapters.venue import Answer, Venue, Window
 from consumers.durability import Durability
 from consumers.prepare import Prepared, Unusable, prepare
-from streams import codec, events
+from consumers.quarantine import quarantine
+from streams import codec
 from streams.cache import Cache
 from streams.clock import Clock
 from streams.errors import HistoryChanged, StoreUnreachable
 from streams.instrument import Instruments
-from streams.keys import GATEWAYS, AccountKeys
+from streams.keys import AccountKeys
 from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Halted
 from streams.reader import Entry, Reader
 from streams.schemas import AccountInfo, Command, Evidence, NotSent, Unknown
@@ -244,14 +245,4 @@ class Gateway:
                 return
 
     async def _quarantine(self, bad: Unusable) -> None:
-        change = events.Quarantined(
-            id=f"quarantined:intents:{bad.entry}", stream="intents", entry=bad.entry, reason=bad.reason
-        )
-        self.quarantined += await self._scripts.quarantine(
-            stream=self._keys.intents,
-            group=GATEWAYS,
-            entry=bad.entry,
-            reason=codec.encode({"stream": "intents", "entry": bad.entry, "reason": bad.reason}),
-            raw=bad.raw,
-            change=codec.encode(change),
-        )
+        self.quarantined += await quarantine(self._scripts, self._keys, "intents", bad.entry, bad.reason, bad.raw)

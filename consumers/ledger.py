@@ -15,11 +15,11 @@ from adapters.venue import Decoder
 from consumers.folding import Folded, Rules, fold_batch
 from consumers.interpret import Bad, Item, interpret
 from consumers.memory import Memory, reference_plan
+from consumers.quarantine import quarantine
 from consumers.snapshot import read_snapshot
-from streams import codec, events
 from streams.clock import Clock
 from streams.errors import HistoryChanged, LeaseLost, StoreUnreachable
-from streams.keys import LEDGERS, AccountKeys
+from streams.keys import AccountKeys
 from streams.plans import Lease, ParkPlan
 from streams.reader import Entry, Reader
 from streams.scripts import Scripts
@@ -228,17 +228,8 @@ class Ledger:
         return []
 
     async def _quarantine(self, bad: Bad) -> None:
-        change = events.Quarantined(
-            id=f"quarantined:evidence:{bad.entry}", stream="evidence", entry=bad.entry, reason=bad.reason
-        )
-        self.quarantined += await self._scripts.quarantine(
-            stream=self._keys.evidence,
-            group=LEDGERS,
-            entry=bad.entry,
-            reason=codec.encode({"stream": "evidence", "entry": bad.entry, "reason": bad.reason}),
-            raw=bad.raw,
-            change=codec.encode(change),
-            epoch=self._epoch,
+        self.quarantined += await quarantine(
+            self._scripts, self._keys, "evidence", bad.entry, bad.reason, bad.raw, self._epoch
         )
 
     async def _try(self, call: Awaitable[Lease]) -> Lease | None:

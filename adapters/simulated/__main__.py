@@ -7,7 +7,6 @@ When it listens it prints one line, `{"port": ...}`. It stops on SIGTERM and doe
 
 import argparse
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -21,8 +20,8 @@ from adapters.simulated import settings
 from adapters.simulated.faults import DEFAULT, OFF, Faults
 from adapters.simulated.server import LOOPBACK, Server
 from adapters.simulated.venue import Venue
+from streams.parent import end_with_parent
 
-_PR_SET_PDEATHSIG = 1
 _PARENT_LOOK_S = 1.0
 
 
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a venue until it is told to stop. Returns 0, or 2 when its arguments or settings are wrong."""
     parent = os.getppid()
     options = _options(arguments)
-    _die_with_parent()
+    end_with_parent()
     try:
         chosen = settings.decode(_document(options.keys_from_env))
         faults = _faults(options.faults)
@@ -90,11 +89,6 @@ def _faults(name: str) -> Faults:
         return msgspec.json.decode(Path(name).read_bytes(), type=Faults)
     except msgspec.MsgspecError as error:
         raise ValueError(f"correct the fault rates in {name}: {error}") from None
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 if __name__ == "__main__":
