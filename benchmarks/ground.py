@@ -60,8 +60,7 @@ async def open_account(redis: Redis, account: str = ACCOUNT) -> None:
 async def open_gate(redis: Redis, account: str = ACCOUNT) -> None:
     """Declare an account reconciled with this server's history."""
     scripts = Scripts(redis, AccountKeys(account))
-    _, history, _ = await scripts.gate()
-    await scripts.gate(history)
+    await scripts.open_gate((await scripts.gate()).history)
 
 
 def place(number: int, account: str = ACCOUNT) -> Place:

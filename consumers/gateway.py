@@ -69,6 +69,7 @@ class Gateway:
         self._settings, self._clock = settings, clock
         self._running = True
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry id
+        self._passed_over: set[str] = set()  # delivered again while their answers were out
         self.known: Cache[bytes, Prepared] = Cache(settings.remembers_max)
         self._tokens: dict[str, str] = {}  # by entry id, from the first try of a claim to its answer
 
@@ -82,6 +83,7 @@ class Gateway:
         try:
             async for batch in self._reader.batches(burst=burst):
                 # An entry whose answer is still out may be delivered again after a reconnect; it has its owner here.
+                self._passed_over.update(entry.id for entry in batch if entry.id in self._tasks)
                 await self._handle_or_wait([entry for entry in batch if entry.id not in self._tasks])
         finally:
             # Whatever ends this loop, an answer that comes is settled: it saves a doubt.
@@ -161,7 +163,7 @@ class Gateway:
                     self.claimed += 1
                     task = asyncio.create_task(self._send(item, verdict) if kept else self._hold_back(item))
                     self._tasks[item.entry] = task
-                    task.add_done_callback(lambda _, entry=item.entry: self._tasks.pop(entry, None))  # type: ignore[misc]  # the default binds the loop's value
+                    task.add_done_callback(lambda _, entry=item.entry: self._answered(entry))  # type: ignore[misc]  # the default binds the loop's value
                 case Conflict(stored):
                     reason = (
                         f"identity {item.client_order_id} was used for another order "
@@ -199,6 +201,13 @@ class Gateway:
         except (StoreUnreachable, RedisError, OSError) as error:
             log.error("the account could not be halted: %s", error)  # noqa: TRY400 - the next claim tries again
         return False
+
+    def _answered(self, entry: str) -> None:
+        """Let go of an entry; one that came again meanwhile may be another server's, whose settle was refused."""
+        self._tasks.pop(entry, None)
+        if entry in self._passed_over:
+            self._passed_over.discard(entry)
+            self._reader.forget()
 
     async def _hold_back(self, item: ClaimItem) -> None:
         await self._answer(item, Answer(NotSent(self._durability.reason)))

@@ -2,11 +2,12 @@
 
 A fresh account agrees at once. Otherwise no claim that was lost may still go out, every order the venue lists
 under our prefix, closed ones too, becomes a record that cannot be claimed as new, and what the venue says of
-them goes into `evidence`. The last step alone sets the history (R5, R6).
+them goes into `evidence`. The last step alone sets the history (R5, R6). A server that came back with everything
+it had has lost no claim, so nothing is waited for.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters.venue import CouldNotAsk, Described, Rows, Undescribed, Venue
+from consumers.durability import Level
 from streams import codec, events
 from streams.clock import Clock
 from streams.errors import BadIntent, BadPayload, FillonceError, HistoryChanged, StoreUnreachable
@@ -44,6 +46,20 @@ class Shut(Struct, frozen=True):
     by_venue: bool
 
 
+class Seen(Struct, frozen=True):
+    """The account as it was when the gate was last seen open: what a server that lost its last writes cannot show.
+
+    Attributes:
+        at_ms: when, on the monotonic clock.
+        halt: reason of a halt, if there was one.
+        tip: the newest journal entry, id and data.
+    """
+
+    at_ms: int
+    halt: str | None
+    tip: tuple[bytes, bytes] | None
+
+
 class Reconciler:
     """Opens the gate of one account when local and venue agree.
 
@@ -54,49 +70,71 @@ class Reconciler:
 
     def __init__(
         self, *, redis: Redis, keys: AccountKeys, venue: Venue, describe: Callable[[str, bytes], Described],
-        symbols: tuple[str, ...], window_ms: int, clock: Clock,
+        symbols: tuple[str, ...], window_ms: int, durability: Level, clock: Clock,
     ) -> None:  # fmt: skip
-        """Bind it; a claim that was lost may still go out for `window_ms`, the account's longest send window."""
+        """Bind it.
+
+        Args:
+            redis: a pool.
+            keys: of the account.
+            venue: what is asked.
+            describe: makes a record of what it lists.
+            symbols: those the account trades.
+            window_ms: the account's longest send window; a claim that was lost may still go out for that long.
+            durability: with `disk`, every claim was on the server's disk before anything of it was sent.
+            clock: whose monotonic time is used.
+        """
         self.imported = 0
         self.shut: Shut | None = None
         self._redis, self._keys, self._venue, self._describe = redis, keys, venue, describe
-        self._symbols, self._window_ms, self._clock = symbols, window_ms, clock
+        self._symbols, self._window_ms, self._durability, self._clock = symbols, window_ms, durability, clock
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
-        self._seen: tuple[str, int] = ("", 0)  # the history that was found, and when on the monotonic clock
-        self._open_at_ms: int | None = None  # when the gate was last seen open, under whatever history
-        self._halt: str | None = None  # the reason of a halt that was seen then
+        self._found: tuple[str, int] = ("", 0)  # the history that was found, and when on the monotonic clock
+        self._seen: Seen | None = None
 
     async def ensure_open(self) -> bool:
         """Open the gate if the account may trade under the server's present history; whether it is open."""
         try:
-            is_open, history, known = await self._scripts.gate()
-            if not is_open:
-                if history != self._seen[0]:
-                    self._seen = (history, self._clock.monotonic_ms())
-                await self._reconcile(history, fresh=not known)
+            gate = await self._scripts.gate()
+            if gate.is_open and self._scripts.passage.enter(gate.opening) == "left":
+                log.warning("a server that was replaced answers again")
+                gate = await self._scripts.shut_gate(gate.opening)
+            if not gate.is_open:
+                if gate.history != self._found[0]:
+                    self._found = (gate.history, self._clock.monotonic_ms())
+                await self._reconcile(gate.history, fresh=not gate.reconciled)
                 await self._halt_again()
-                is_open, _, _ = await self._scripts.gate(history)
-                log.info("the gate is %s", "open" if is_open else "shut")
+                gate = await self._scripts.open_gate(gate.history)
+                self._scripts.passage.enter(gate.opening)
+                log.info("the gate is %s", "open" if gate.is_open else "shut")
             self.shut = None
-            if is_open:
+            if gate.is_open:
                 await self._remember()
         except (CouldNotAsk, StoreUnreachable, HistoryChanged, RedisError, OSError) as error:
             reason = f"{error}" if isinstance(error, FillonceError) else type(error).__name__
             self.shut = Shut(reason, by_venue=isinstance(error, CouldNotAsk))
             log.warning("the gate stays shut: %s", self.shut.reason)
             return False
-        return is_open
+        return gate.is_open
 
     async def _remember(self) -> None:
         """Keep what a server that loses its last writes would not tell any more."""
-        reason: Any = await self._redis.hget(self._keys.control, "halt")
-        self._halt = msgspec.json.decode(reason, type=str) if reason else None
-        self._open_at_ms = self._clock.monotonic_ms()
+        at_ms = self._clock.monotonic_ms()
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hget(self._keys.control, "halt")
+        pipe.xrevrange(self._keys.events, count=1)
+        reason, newest = await pipe.execute()
+        self._seen = Seen(
+            at_ms=at_ms,
+            halt=msgspec.json.decode(reason, type=str) if reason else None,
+            tip=(newest[0][0], newest[0][1][b"data"]) if newest else None,
+        )
 
     async def _halt_again(self) -> None:
         """Assert a halt that was seen and is lost; one that was resumed meanwhile waits for a person once more."""
-        if self._halt is not None and not await self._redis.hexists(self._keys.control, "halt"):
-            await self._scripts.halt("halt", self._halt, "reconciler")
+        halt = self._seen.halt if self._seen else None
+        if halt is not None and not await self._redis.hexists(self._keys.control, "halt"):
+            await self._scripts.halt("halt", halt, "reconciler")
 
     async def _reconcile(self, history: str, *, fresh: bool) -> None:
         last: Any = await self._redis.xrevrange(self._keys.events, count=1)
@@ -107,16 +145,28 @@ class Reconciler:
         listed = await self._list(last_ms - OVERLAP_MS)
         if first and not any(items for _, items in listed):
             return  # a new account, and the venue knows of nothing of ours either
-        await self._wait_for_windows()
-        listed = await self._list(last_ms - OVERLAP_MS)
-        for _, items in listed:
-            # Records before the gate opens, so that a republished intent meets its record.
-            for start in range(0, len(items), BATCH_MAX):
-                answers = await self._scripts.import_orders(items[start : start + BATCH_MAX], history)
-                self.imported += answers.count("imported")
+        waited = not await self._kept_everything()
+        if waited:
+            await self._wait_for_windows()
+            listed = await self._list(last_ms - OVERLAP_MS)
+        if await self._import(listed, history) and not waited:
+            log.warning("the venue lists orders whose claims are lost")
+            await self._wait_for_windows()
+            listed = await self._list(last_ms - OVERLAP_MS)
+            await self._import(listed, history)
         for rows, _ in listed:
             said = Evidence(source="backfill", format=rows.format, received_at_ns=self._clock.now_ns())
             await append(self._redis, self._keys, [(said, row) for row in rows.rows])
+
+    async def _import(self, listed: Sequence[tuple[Rows, list[ImportItem]]], history: str) -> int:
+        """Make records before the gate opens, so that a republished intent meets its own; how many claims were lost."""
+        lost = 0
+        for _, items in listed:
+            for start in range(0, len(items), BATCH_MAX):
+                answers = await self._scripts.import_orders(items[start : start + BATCH_MAX], history)
+                self.imported += answers.count("imported")
+                lost += answers.count("imported") + answers.count("lost")
+        return lost
 
     async def _list(self, since_ms: int) -> list[tuple[Rows, list[ImportItem]]]:
         """Ask for everything first, so that a venue that stops answering half-way leaves nothing behind.
@@ -150,20 +200,37 @@ class Reconciler:
             # Perhaps it is ours: with the gate open, its intent could be sent again.
             raise CouldNotAsk(f"A listed order cannot be read: {error}.") from None
 
+    async def _kept_everything(self) -> bool:
+        """Whether this is the server that was seen last, started again on the disk that every claim was written to.
+
+        Its journal has the entry that it was seen to end with; an older copy of the disk does not.
+        """
+        seen = self._seen
+        if self._durability != "disk" or seen is None or seen.tip is None or not await self._restarted():
+            return False
+        name, data = seen.tip
+        there: Any = await self._redis.xrange(self._keys.events, name, name)
+        return bool(there and there[0][1][b"data"] == data)
+
+    async def _restarted(self) -> bool:
+        """Whether this server was started after the gate was last seen open, and was nobody's replica since."""
+        server, replication = await self._redis.info("server"), await self._redis.info("replication")
+        if set(str(replication.get("master_replid2", ""))) != {"0"}:
+            return False
+        up_ms = int(server["uptime_in_seconds"]) * 1000
+        return self._seen is None or up_ms <= self._clock.monotonic_ms() - self._seen.at_ms
+
     async def _wait_for_windows(self) -> None:
         """Wait until no claim that was lost can still be sent.
 
-        Such claims are older than this server's start; on a promoted replica, whose start says nothing, they are
-        older than the moment its history was first seen.
+        Such claims are older than this server's start; on a promoted replica, whose start says nothing, or one that
+        ran while the gate was still seen open elsewhere, they are older than the moment its history was first seen.
         """
         facts = self._venue.facts
-        server, replication = await self._redis.info("server"), await self._redis.info("replication")
-        past_ms = self._clock.monotonic_ms() - self._seen[1]
-        up_ms = int(server["uptime_in_seconds"]) * 1000
-        # A server that ran while the gate was still seen open elsewhere took the place of another one.
-        open_ago_ms = None if self._open_at_ms is None else self._clock.monotonic_ms() - self._open_at_ms
-        if set(str(replication.get("master_replid2", ""))) == {"0"} and (open_ago_ms is None or up_ms <= open_ago_ms):
-            past_ms = max(past_ms, up_ms)
+        past_ms = self._clock.monotonic_ms() - self._found[1]
+        if await self._restarted():
+            server = await self._redis.info("server")
+            past_ms = max(past_ms, int(server["uptime_in_seconds"]) * 1000)
         wait_ms = self._window_ms + facts.request_lifetime_ms + facts.lookup_lag_ms + facts.clock_bound_ms - past_ms
         if wait_ms > 0:
             log.info("waits %d ms until no lost send window is open", wait_ms)

@@ -245,7 +245,8 @@ async def _resolver(shop: Workshop) -> Role:
     decode = registry.decoder(shop.venue_name)
     reconciler = Reconciler(
         redis=redis, keys=shop.keys, venue=venue, describe=registry.plug(shop.venue_name).describe,
-        symbols=shop.account.symbols, window_ms=shop.account.send_window_ms, clock=shop.clock,
+        symbols=shop.account.symbols, window_ms=shop.account.send_window_ms, durability=shop.account.durability,
+        clock=shop.clock,
     )  # fmt: skip
     resolver = Resolver(
         redis=redis,

@@ -16,6 +16,7 @@ ARGV[3]  gateway
 ARGV[4]  send window in ms
 ARGV[5]  first look in ms after now, for a record made here
 ARGV[6]  months of spent identities, comma separated, as the control hash has them
+ARGV[7]  name of the gate's opening that the caller has passed
 
 Returns {now in ms, verdict …}, one verdict per item
   {'claimed', send_by in ms, record …}  send it; the entry is acknowledged by settle
@@ -23,7 +24,7 @@ Returns {now in ms, verdict …}, one verdict per item
   {'halted'}                            the account is halted; the entry stays pending
   {'conflict', fingerprint}             other content under the same identity; the caller quarantines the entry
   {'done', status}                      nothing is to be sent; the entry is acknowledged
-Errors  HISTORY_CHANGED, SPENT_CHANGED
+Errors  HISTORY_CHANGED, GATE_MOVED, SPENT_CHANGED
 ]]
 --@include server
 --@include journal
@@ -35,6 +36,7 @@ local window_ms, look_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 local months = count_months(ARGV[6])
 
 if history_changed(control) then return refuse_history() end
+if gate_moved(control, ARGV[7]) then return refuse_gate(control) end
 if spent_changed(control, ARGV[6]) then return refuse_spent() end
 
 local now, changes, finished = now_ms(), {}, {}

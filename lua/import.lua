@@ -10,7 +10,8 @@ ARGV[2]  the server's history that is being reconciled; the gate is still shut
 
 Returns a list, one per item
   'imported'  had no record, or only a tombstone; it is `unknown` now, and evidence will say more
-  'doubted'   had a record that says it was never sent; it is `unknown` now
+  'lost'      had a record that says it was never sent, so its claim is lost; it is `unknown` now
+  'doubted'   had a record whose claim is open; it is `unknown` now
   'known'     has a record that evidence can move
 Errors  HISTORY_CHANGED
 ]]
@@ -33,7 +34,7 @@ local function import(key, item)
     local token = known[3] or ''
     changes[#changes + 1] = '{"kind":"doubted","id":"import:' .. id .. '","client_order_id":"' .. id ..
       '","token":"' .. token .. '"}'
-    return 'doubted'
+    return known[1] == 'created' and 'lost' or 'doubted'
   end
   -- Its fingerprint is lost with its intent; an empty one takes the intent for the same when it comes again.
   redis.call('HSET', key, 'terms', item.terms, 'state', item.state, 'digest', item.digest, 'fingerprint', '',

@@ -12,6 +12,7 @@ ARGV[1]  plan, msgpack: list of maps {key, client_order_id, fingerprint, valid_u
 ARGV[2]  call id: a repeated call is answered as the first one was
 ARGV[3]  first look in ms after now
 ARGV[4]  months of spent identities, comma separated, as the control hash has them
+ARGV[5]  name of the gate's opening that the caller has passed
 
 Returns a list, one per intent
   {'created', entry id}              an order now
@@ -19,7 +20,7 @@ Returns a list, one per intent
   {'conflict', fingerprint}          was one already, with other content
   {'spent'}                          was one so long ago that its record is forgotten
   {'queued', entry id}               a cancel, for the gateways to decide
-Errors  HISTORY_CHANGED, SPENT_CHANGED
+Errors  HISTORY_CHANGED, GATE_MOVED, SPENT_CHANGED
 ]]
 --@include server
 --@include journal
@@ -30,6 +31,7 @@ local plan, call, look_ms = cmsgpack.unpack(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local months = count_months(ARGV[4])
 
 if history_changed(control) then return refuse_history() end
+if gate_moved(control, ARGV[5]) then return refuse_gate(control) end
 if spent_changed(control, ARGV[4]) then return refuse_spent() end
 
 local now, changes, answers = nil, {}, {}

@@ -10,6 +10,7 @@ FillonceError
 └── StoreError
     ├── StoreUnreachable  Redis did not answer in time: nothing is known to be written, try again
     ├── HistoryChanged    the server restarted or was replaced: drop what was read, wait for the gate
+    ├── GateMoved         the gate was opened anew, or is one that was left: pass it or shut it, call again
     ├── SpentChanged      the months of spent identities are others now: read them, call again
     ├── LeaseLost         another ledger leads this account: stop and stand by
     └── ContractError     a script answered outside its contract: a bug, stop
@@ -73,6 +74,19 @@ class StoreUnreachable(StoreError):  # noqa: N818 - says the state, as Python's 
 
 class HistoryChanged(StoreError):  # noqa: N818 - the name of the reply
     """The server's history is not the one this account was reconciled for."""
+
+
+class GateMoved(StoreError):  # noqa: N818 - the name of the reply
+    """The gate's opening is not the one that the caller has passed.
+
+    Attributes:
+        token: name of the opening that the server has.
+    """
+
+    def __init__(self, token: str) -> None:
+        """Keep the name of the opening."""
+        super().__init__("The gate was opened anew; what was read before is dropped.")
+        self.token = token
 
 
 class SpentChanged(StoreError):  # noqa: N818 - the name of the reply

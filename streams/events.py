@@ -165,6 +165,12 @@ class Opened(Change, frozen=True, kw_only=True, omit_defaults=True, tag="opened"
     history: str
 
 
+class Shut(Change, frozen=True, kw_only=True, omit_defaults=True, tag="shut"):
+    """Another server served in between: what it did is not known here, so nothing is sent until it was asked for."""
+
+    history: str
+
+
 AnyChange = (
     Created
     | Imported
@@ -182,6 +188,7 @@ AnyChange = (
     | Forgotten
     | Switched
     | Opened
+    | Shut
 )
 
 

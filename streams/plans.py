@@ -177,6 +177,22 @@ class ImportItem(Struct, frozen=True, kw_only=True):
     valid_until_ms: int
 
 
+class GateState(Struct, frozen=True):
+    """Whether the account may trade.
+
+    Attributes:
+        is_open: it was reconciled for the server's present history.
+        history: the server's.
+        reconciled: the history the account was reconciled for last; empty for none.
+        opening: name of the present opening.
+    """
+
+    is_open: bool
+    history: str
+    reconciled: str
+    opening: str
+
+
 class Lease(Struct, frozen=True):
     """Who leads the account, since which epoch, for how long."""
 

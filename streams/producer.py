@@ -67,6 +67,7 @@ class IntentProducer:
         self.answers: Cache[_Identity, _Answer] = Cache(remembers_max)
         self._confirmed_ms: dict[str, float] = {}  # account -> when a reply last confirmed the server's history
         self._redis, self._timeout_ms = redis, timeout_ms
+        self._scripts: dict[str, Scripts] = {}  # by account; each remembers which gates it has left
         self._infos: dict[str, AccountInfo] = {}
         self._symbols: dict[str, frozenset[str]] = {}
 
@@ -146,7 +147,8 @@ class IntentProducer:
         self, account: str, info: AccountInfo, intents: Sequence[Intent], refusals: list[StoreError]
     ) -> list[Answer]:
         items = [publish_item(one, info) for one in intents]
-        scripts, call_id = Scripts(self._redis, AccountKeys(account)), secrets.token_urlsafe(6)
+        scripts = self._scripts.setdefault(account, Scripts(self._redis, AccountKeys(account)))
+        call_id = secrets.token_urlsafe(6)
         give_up_ms = _now_ms() + self._timeout_ms
         while True:
             try:

@@ -100,7 +100,7 @@ class Rebuilt:
                 self._lapse(change)
             case events.Forgotten():
                 self._forget(change.client_order_id)
-            case events.Passed() | events.Quarantined() | events.Switched() | events.Opened():
+            case events.Passed() | events.Quarantined() | events.Switched() | events.Opened() | events.Shut():
                 pass  # nothing of an order
             case _:
                 key = self._keys.order(change.client_order_id)
@@ -206,6 +206,7 @@ def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911 - one line
             | events.Forgotten()
             | events.Switched()
             | events.Opened()
+            | events.Shut()
         ):
             return {}
         case _:

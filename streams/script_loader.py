@@ -13,7 +13,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from streams.errors import ContractError, HistoryChanged, LeaseLost, SpentChanged, StoreError, StoreUnreachable
+from streams.errors import (
+    ContractError,
+    GateMoved,
+    HistoryChanged,
+    LeaseLost,
+    SpentChanged,
+    StoreError,
+    StoreUnreachable,
+)
 
 NAMES = (
     "publish",
@@ -69,7 +77,7 @@ async def call(redis: Redis, name: str, keys: Sequence[str], args: Sequence[byte
     whether the same call finds its stored result.
 
     Raises:
-        HistoryChanged, LeaseLost, SpentChanged: the script refused; it wrote nothing.
+        HistoryChanged, GateMoved, LeaseLost, SpentChanged: the script refused; it wrote nothing.
         StoreUnreachable: no answer, or the server refuses writes. It may have run.
         ContractError: the script failed.
     """
@@ -91,6 +99,8 @@ async def call(redis: Redis, name: str, keys: Sequence[str], args: Sequence[byte
 
 def _explained(name: str, error: ResponseError) -> Exception:
     text = str(error)
+    if text.startswith("GATE_MOVED"):
+        return GateMoved(text.partition(" ")[2])
     if text.partition(" ")[0] in _REFUSALS:
         kind, sentence = _REFUSALS[text.partition(" ")[0]]
         return kind(sentence)

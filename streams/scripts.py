@@ -3,14 +3,16 @@
 Each method is one script and one round trip. Plans are msgpack; the Lua header of each file is the contract.
 """
 
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
 from redis.asyncio import Redis
 
-from streams.errors import ContractError, SpentChanged
+from streams.errors import ContractError, GateMoved, HistoryChanged, SpentChanged
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+from streams.passage import Passage
 from streams.plans import (
     Busy,
     Claimed,
@@ -20,6 +22,7 @@ from streams.plans import (
     Committed,
     Conflict,
     Done,
+    GateState,
     Halted,
     ImportItem,
     Known,
@@ -36,7 +39,7 @@ from streams.schemas import Order
 from streams.script_loader import call
 
 BATCH_MAX = 256  # entries of one call; it keeps a call under a few ms, so that nobody else waits long
-SPENT_TRIES = 3  # the months change once a month
+TRIES = 4  # the months change once a month, the gate's opening once a restart
 PARKED_MAX = 500  # executions that may wait for one order; an iceberg in small pieces stays below it
 
 
@@ -46,11 +49,16 @@ Args = Sequence[bytes | str | int]
 
 
 class Scripts:
-    """The scripts of one account on one connection."""
+    """The scripts of one account on one connection.
+
+    Attributes:
+        passage: the gate's openings it has seen; `publish` and `claim` pass one and never go back to one it left.
+    """
 
     def __init__(self, redis: Redis, keys: AccountKeys) -> None:
         """Bind them; nothing is sent yet."""
         self._redis, self._keys = redis, keys
+        self.passage = Passage()
         self._months = ""  # of spent identities; the scripts say when they are others
 
     async def publish(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> list[PublishVerdict]:
@@ -62,10 +70,10 @@ class Scripts:
                 orders.append(self._keys.order(item.client_order_id))
             plan.append({**msgspec.structs.asdict(item), "key": len(orders) if item.terms else 0})
         packed = _pack(plan)
-        answers = await self._knowing_spent(
+        answers = await self._passing(
             lambda: call(
                 self._redis, "publish", [*self._four(), *self._spent(), *orders],
-                [packed, call_id, look_ms, self._months],
+                [packed, call_id, look_ms, self._months, self.passage.current],
             )
         )  # fmt: skip
         return [_publish_verdict(item.client_order_id, answer) for item, answer in zip(items, answers, strict=True)]
@@ -74,10 +82,10 @@ class Scripts:
         """Claim entries. Repeating the call with the same tokens gives the same claims."""
         orders = [self._keys.order(item.client_order_id) for item in items]
         packed = _pack(items)
-        now, *answers = await self._knowing_spent(
+        now, *answers = await self._passing(
             lambda: call(
                 self._redis, "claim", [*self._four(), self._keys.ended, *self._spent(), *orders],
-                [packed, GATEWAYS, gateway, window_ms, look_ms, self._months],
+                [packed, GATEWAYS, gateway, window_ms, look_ms, self._months, self.passage.current],
             )
         )  # fmt: skip
         return [_claim_verdict(item, int(now), answer) for item, answer in zip(items, answers, strict=True)]
@@ -145,7 +153,7 @@ class Scripts:
         return int(now), looks
 
     async def import_orders(self, items: Sequence[ImportItem], history: str) -> list[str]:
-        """Import orders while the gate is shut; per item `imported`, `doubted` or `known`."""
+        """Import orders while the gate is shut; per item `imported`, `lost`, `doubted` or `known`."""
         k = self._keys
         keys = [k.events, k.live, *(k.order(item.client_order_id) for item in items)]
         answers: list[bytes] = await call(self._redis, "import", keys, [_pack(items), history])
@@ -162,10 +170,22 @@ class Scripts:
         _, now = await call(self._redis, "halt", [self._keys.control, self._keys.events], args)
         return int(now)
 
-    async def gate(self, history: str = "") -> tuple[bool, str, str]:
-        """Open the gate for `history`, or only ask: whether it is open, the server's history, the account's."""
-        verdict, ours, known = await call(self._redis, "gate", [self._keys.control, self._keys.events], [history])
-        return verdict == b"open", ours.decode(), known.decode()
+    async def gate(self) -> GateState:
+        """Ask whether the gate is open."""
+        return await self._gate("ask", "", "")
+
+    async def open_gate(self, history: str) -> GateState:
+        """Open the gate for the history that was reconciled; it stays shut if the server has another one now."""
+        return await self._gate("open", history, secrets.token_urlsafe(12))
+
+    async def shut_gate(self, opening: str) -> GateState:
+        """Shut the gate if its opening is the one named."""
+        return await self._gate("shut", "", opening)
+
+    async def _gate(self, action: Literal["ask", "open", "shut"], history: str, opening: str) -> GateState:
+        keys = [self._keys.control, self._keys.events]
+        verdict, ours, reconciled, name = await call(self._redis, "gate", keys, [action, history, opening])
+        return GateState(verdict == b"open", ours.decode(), reconciled.decode(), name.decode())
 
     async def forget(
         self, client_order_id: str, order: Order | None, venue_symbol: str, retention_ms: int, month: str
@@ -177,15 +197,34 @@ class Scripts:
         args: Args = [client_order_id, order.digest if order else "", retention_ms, month]
         return bool(await call(self._redis, "forget", keys, args) == b"forgotten")
 
-    async def _knowing_spent(self, step: Callable[[], Awaitable[Any]]) -> Any:
-        """Call a script that must be told the months of spent identities; read them when they have changed."""
-        for _ in range(SPENT_TRIES):
+    async def _passing(self, step: Callable[[], Awaitable[Any]]) -> Any:
+        """Call a script that must be told the gate's opening and the months of spent identities, as it has them."""
+        if not self.passage.current:
+            self.passage.enter((await self.gate()).opening)
+        for _ in range(TRIES):
             try:
                 return await step()
             except SpentChanged:
                 stored: Any = await self._redis.hget(self._keys.control, "spent")
                 self._months = stored.decode() if stored else ""
+            except GateMoved as moved:
+                await self._pass(moved.token)
         return await step()
+
+    async def _pass(self, opening: str) -> None:
+        """Go through the gate's present opening, or shut one that was left before.
+
+        Raises:
+            HistoryChanged: what was read under another opening is to be dropped first.
+        """
+        match self.passage.enter(opening):
+            case "same":
+                return
+            case "left":
+                await self.shut_gate(opening)
+                raise HistoryChanged("A server that was replaced answers again; trading waits until it is reconciled.")
+            case "next":
+                raise HistoryChanged("The gate was opened anew; what was read before is dropped.")
 
     def _spent(self) -> list[str]:
         return [self._keys.spent(month) for month in self._months.split(",") if month]

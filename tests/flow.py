@@ -58,8 +58,7 @@ class Bench:
     async def open(self) -> "Bench":
         """Register the account and open its gate."""
         await register(self.redis, self.account, INFO, list(INSTRUMENTS.by_symbol.values()), INSTRUMENTS.version)
-        _, history, _ = await self.scripts.gate()
-        await self.scripts.gate(history)
+        await self.scripts.open_gate((await self.scripts.gate()).history)
         return self
 
     async def publish(self, *intents: Place) -> list[Any]:
@@ -134,7 +133,7 @@ class Bench:
         """Every change since the gate opened, in order."""
         rows: Any = await self.redis.xrange(self.keys.events)
         changes = [change for _, fields in rows for change in events.decode(fields[b"data"]).changes]
-        return [change for change in changes if not isinstance(change, events.Opened)]
+        return [change for change in changes if not isinstance(change, events.Opened | events.Shut)]
 
     async def pending(self, stream: str, group: str) -> int:
         """How many entries are delivered and not acknowledged."""

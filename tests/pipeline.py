@@ -31,7 +31,7 @@ from adapters.simulated.process import SimulatedVenue
 from adapters.simulated.symbols import Symbol
 from adapters.venue import Venue
 from consumers.demo.audit import Audit, Local, audit, read_books
-from consumers.durability import Durability
+from consumers.durability import Durability, Level
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
 from consumers.ledger import Ledger, LedgerSettings
@@ -140,8 +140,7 @@ class Pipeline:
 
     async def open_gate(self) -> None:
         """Declare the account reconciled; the tests of the gate do it properly."""
-        _, history, _ = await self.scripts.gate()
-        await self.scripts.gate(history)
+        await self.scripts.open_gate((await self.scripts.gate()).history)
 
     async def venue(
         self, *, rest_url: str = "", request_ms: int = REQUEST_MS, lag_ms: int = LAG_MS, secret: str = ""
@@ -212,11 +211,13 @@ class Pipeline:
             await wait_until_async(lambda: listener.current)
         return listener
 
-    def reconciler(self, venue: Venue, *, window_ms: int = WINDOW_MS, redis: Redis | None = None) -> Reconciler:
+    def reconciler(
+        self, venue: Venue, *, window_ms: int = WINDOW_MS, redis: Redis | None = None, durability: Level = "disk"
+    ) -> Reconciler:
         """The gate's keeper."""
         return Reconciler(
             redis=redis or self.redis, keys=self.keys, venue=venue, describe=describe, symbols=(self.symbol,),
-            window_ms=window_ms, clock=self.clock,
+            window_ms=window_ms, durability=durability, clock=self.clock,
         )  # fmt: skip
 
     async def resolver(self, *, venue: Venue | None = None, window_ms: int = WINDOW_MS, start: bool = True) -> Resolver:

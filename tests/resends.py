@@ -239,13 +239,18 @@ async def _release(bench: Bench) -> Call:
 
 async def _gate(bench: Bench) -> Call:
     await bench.redis.hdel(bench.keys.control, "history")
-    _, history, _ = await bench.scripts.gate()
-    return lambda scripts: scripts.gate(history)
+    history = (await bench.scripts.gate()).history
+    return lambda scripts: scripts.open_gate(history)
+
+
+async def _shut(bench: Bench) -> Call:
+    opening = (await bench.scripts.gate()).opening
+    return lambda scripts: scripts.shut_gate(opening)
 
 
 async def _import(bench: Bench) -> Call:
     await bench.redis.hdel(bench.keys.control, "history")
-    _, history, _ = await bench.scripts.gate()
+    history = (await bench.scripts.gate()).history
     item, terms = publish_item(place(bench.account), INFO), place(bench.account)
     listed = ImportItem(
         client_order_id=item.client_order_id, terms=item.terms, state=item.state, digest=item.digest,
@@ -358,4 +363,5 @@ CASES = {
     "halt": Case("halt", _switch("halt"), before_the_time),
     "resume": Case("halt", _switch("resume"), before_the_time),
     "open the gate": Case("gate", _gate),
+    "shut the gate": Case("gate", _shut),
 }

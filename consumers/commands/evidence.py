@@ -66,8 +66,7 @@ async def through_private_server(venue: str, account: str, payloads: Sequence[Ro
             reading = connect(server.url, name=f"{NAME}-reader", timeout_ms=COMMAND_TIMEOUT_MS)
             try:
                 scripts = Scripts(redis, keys)
-                _, history, _ = await scripts.gate()
-                await scripts.gate(history)
+                await scripts.open_gate((await scripts.gate()).history)
                 judge = Judge(redis, keys)
                 await judge.begin()
                 await append(redis, keys, payloads)

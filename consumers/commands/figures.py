@@ -60,14 +60,14 @@ def _reason(stored: bytes | None) -> str | None:
 
 async def _gate(redis: Redis, keys: AccountKeys, roles: list[dict[str, Any]]) -> dict[str, Any]:
     try:
-        is_open, server, known = await Scripts(redis, keys).gate()
+        gate = await Scripts(redis, keys).gate()
     except StoreError as error:
         return {"open": False, "reason": str(error), "history": "", "server_history": ""}
     return {
-        "open": is_open,
-        "reason": "" if is_open else _shut_reason(known, roles),
-        "history": known,
-        "server_history": server,
+        "open": gate.is_open,
+        "reason": "" if gate.is_open else _shut_reason(gate.reconciled, roles),
+        "history": gate.reconciled,
+        "server_history": gate.history,
     }
 
 

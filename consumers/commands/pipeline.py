@@ -177,7 +177,7 @@ class Pipeline:
             told = beats.get(one.task.name.encode())
             if told and one.pid and msgspec.json.decode(told, type=dict[str, Any]).get("pid") == one.pid:
                 self._note(f"{keys.account} {one.task.name}", "up", one.pid, "works")
-        is_open, _, _ = await Scripts(redis, keys).gate()
+        is_open = (await Scripts(redis, keys).gate()).is_open
         self._note(keys.account, "gate", is_open, "the gate is open" if is_open else "the gate is shut")
 
     def _say_children(self) -> None:

@@ -11,6 +11,16 @@ local function history_changed(control)
   return redis.call('HGET', control, 'history') ~= server_history()
 end
 
+-- The gate may have been opened before another server served this address: an opening is named by a token of its own,
+-- and whoever sends says which one it has passed.
+local function gate_moved(control, gate)
+  return (redis.call('HGET', control, 'gate') or '') ~= gate
+end
+
+local function refuse_gate(control)
+  return redis.error_reply('GATE_MOVED ' .. (redis.call('HGET', control, 'gate') or ''))
+end
+
 local function refuse_history()
   return redis.error_reply('HISTORY_CHANGED the account was not reconciled for this history of the server')
 end

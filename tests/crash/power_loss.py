@@ -172,7 +172,7 @@ async def _uncounted(store: Store, changes: Iterable[events.AnyChange]) -> list[
 async def _trades(redis: Any, keys: AccountKeys, loss: Loss) -> list[str]:
     """Try to trade; the account must be shut, because this run of the server was never reconciled."""
     scripts = Scripts(redis, keys)
-    if (await scripts.gate())[0]:
+    if (await scripts.gate()).is_open:
         return ["the gate is open"]
     info: AccountInfo = (await accounts(redis))[loss.account]
     try:

@@ -205,6 +205,7 @@ def test_the_errors_of_the_contract_are_those_of_the_body(name: str) -> None:
     told = set(found[1].split(", ")) if found else set()
     words = {
         "refuse_history(": "HISTORY_CHANGED", "refuse_lease(": "LEASE_LOST", "refuse_spent(": "SPENT_CHANGED",
+        "refuse_gate(": "GATE_MOVED",
     }  # fmt: skip
     assert told == {word for call, word in words.items() if call in script(name).own}
 
@@ -473,6 +474,7 @@ async def test_python_gives_each_script_the_keys_and_arguments_of_its_contract(
     make, own = CALLS[name]
     scripts = Scripts(None, K)  # type: ignore[arg-type]  # nothing is sent
     scripts._months = "2026-10,2026-11"
+    scripts.passage.enter("opening")
     with pytest.raises(Called) as caught:
         await make(scripts)
     call = caught.value

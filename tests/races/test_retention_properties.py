@@ -135,8 +135,7 @@ class Life:
         """All processes begin anew, and the server has another history."""
         await self.bench.redis.hset(self.bench.keys.control, "history", "of another run")
         again = Bench(self.bench.redis, self.bench.account)
-        history = (await again.scripts.gate())[1]
-        await again.scripts.gate(history)
+        await again.scripts.open_gate((await again.scripts.gate()).history)
         self.bench, self.producer = again, IntentProducer(again.redis)
 
     async def check(self) -> None:
