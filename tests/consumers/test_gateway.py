@@ -259,6 +259,28 @@ async def test_while_the_gate_is_shut_nothing_is_claimed_and_afterwards_it_goes_
     assert len(await pipeline.venue_orders()) == 1
 
 
+async def test_an_entry_that_came_again_while_its_answer_was_out_is_dealt_with_when_the_answer_is_there(
+    pipeline: Pipeline,
+) -> None:
+    """Its settle was refused under another history, so nobody has acknowledged it; it does not wait for a takeover."""
+    gate = Gate(await pipeline.venue())
+    gateway = await pipeline.gateway(venue=gate, window_ms=5_000)
+    await pipeline.ledger()
+    await pipeline.place(pipeline.terms())
+    await pipeline.until(lambda: gate.waiting == 1)
+    gateway._reader.forget()
+    await pipeline.until(lambda: gateway._passed_over)
+    history = await pipeline.redis.hget(pipeline.keys.control, "history")
+    assert history is not None
+    await pipeline.redis.hset(pipeline.keys.control, "history", "another")
+    gate.open.set()
+    await pipeline.until(lambda: gateway.in_flight == 0)
+    await pipeline.redis.hset(pipeline.keys.control, "history", history)
+    await pipeline.until(lambda: _acknowledged(pipeline))
+    assert gateway.claimed == 1
+    assert len(await pipeline.venue_orders()) == 1
+
+
 async def test_an_adapter_that_fails_leaves_an_unknown_order_that_is_looked_up(pipeline: Pipeline) -> None:
     """A defect before the send is not taken for a refusal: the order is proven absent and sent again."""
     gate = Gate(await pipeline.venue())
