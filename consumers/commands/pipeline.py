@@ -177,8 +177,10 @@ class Pipeline:
             told = beats.get(one.task.name.encode())
             if told and one.pid and msgspec.json.decode(told, type=dict[str, Any]).get("pid") == one.pid:
                 self._note(f"{keys.account} {one.task.name}", "up", one.pid, "works")
-        is_open = (await Scripts(redis, keys).gate()).is_open
-        self._note(keys.account, "gate", is_open, "the gate is open" if is_open else "the gate is shut")
+        gate = await Scripts(redis, keys).gate()
+        # By its opening: after a restart it may be open again before anybody has seen it shut.
+        said = "the gate is open" if gate.is_open else "the gate is shut"
+        self._note(keys.account, "gate", gate.opening if gate.is_open else "", said)
 
     def _say_children(self) -> None:
         for one in self._supervisor.children:
