@@ -12,10 +12,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from tests.crash.campaign import Tally, record, run
 from tests.crash.lane import Lane
-from tests.crash.points import Target, plan, sample
+from tests.crash.points import Strike, Target, plan, sample
 from tests.crash.power_loss import cuts, offsets, prepare
 
 # The power cuts come after them, so that a whole run stays within half an hour.
@@ -34,7 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         for point in sorted(passes):
             _say(f"{point}  {dict(passes[point])}")
-    targets = [one for one in plan(passes, options.seed) if options.only in ("", one.point.role)]
+    targets = [
+        one
+        for one in plan(passes, options.seed)
+        if options.only in ("", one.point.role) and options.strike in ("", one.strike)
+    ]
     # Mixed, so that the time that is left is told from all kinds, and a run that ends early tried all kinds.
     targets = sample(targets, options.points or len(targets), options.seed)
     tally = asyncio.run(
@@ -67,6 +72,7 @@ async def _power(folder: Path, seed: int) -> list[str]:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--only", default="", choices=("", "gateway", "ledger", "listener", "resolver"))
+    parser.add_argument("--strike", default="", choices=("", *get_args(Strike)))
     parser.add_argument("--seed", type=int, default=1, help="of later occurrences and of the venue's faults")
     parser.add_argument("--points", type=int, default=0, help="so many deaths, chosen by the seed; 0 is all")
     parser.add_argument("--lanes", type=int, default=4, help="deployments side by side; two to a core")
@@ -95,7 +101,8 @@ def _report(tally: Tally, targets: Sequence[Target], seconds: float) -> bool:
         _say(f"violated: {one.target}")
     _say(
         f"{len(points)} points x {kills.total() / max(1, len(points)):.1f} deaths = {kills.total()} "
-        f"({kills['role']} kills of a role, {kills['server']} of the server, {kills['cut']} lost answers), "
+        f"({kills['role']} kills of a role, {kills['server']} of the server, {kills['history']} failovers, "
+        f"{kills['cut']} lost answers), "
         f"{len(tally.violations)} violations, {len(tally.missed)} missed, {tally.left} of {len(targets)} not tried, "
         f"{seconds:.0f} s"
     )

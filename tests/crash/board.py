@@ -5,6 +5,7 @@ The page outlives whoever dies: a kill -9 loses nothing that was written to it.
 
 import mmap
 import struct
+import time
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +14,10 @@ import msgspec
 from tests.crash.points import PROFILES, Profile, Target
 
 _SIZE: Final = 4096
-_GENERATION, _COUNT, _FIRED, _PROFILE, _SERVER, _TEXT_LENGTH = range(0, 48, 8)
+_GENERATION, _COUNT, _FIRED, _PROFILE, _SERVER, _TEXT_LENGTH, _CUT = range(0, 56, 8)
 _TEXT: Final = 64
+_WHOLE, _TO_CUT, _WAS_CUT = range(3)
+_LOOK_S: Final = 0.001
 _target = msgspec.json.Decoder(Target)
 
 
@@ -67,6 +70,7 @@ class Board:
         text = msgspec.json.encode(target) if target else b""
         self._write(_FIRED, 0)
         self._write(_COUNT, 0)
+        self._write(_CUT, _WHOLE)
         self._page[_TEXT : _TEXT + len(text)] = text
         self._write(_TEXT_LENGTH, len(text))
         self._write(_GENERATION, self._read(_GENERATION) + 1)
@@ -80,10 +84,26 @@ class Board:
             self._generation = generation
         return None if self.fired else self._armed
 
+    @property
+    def to_cut(self) -> bool:
+        """Whether a role waits for the replica to be cut off."""
+        return self._read(_CUT) == _TO_CUT
+
+    def cut_done(self) -> None:
+        """Let that role go on."""
+        self._write(_CUT, _WAS_CUT)
+
     def take(self, target: Target) -> bool:
-        """Count one passage of the armed point; True for the one that is to be struck."""
+        """Count one passage of the armed point; True for the one that is to be struck.
+
+        Waits where the replica is to be cut off first, so that what follows is what gets lost.
+        """
         count = self._read(_COUNT) + 1
         self._write(_COUNT, count)
+        if target.strike == "history" and count == target.kept:
+            self._write(_CUT, _TO_CUT)
+            while self.to_cut:
+                time.sleep(_LOOK_S)
         if count != target.nth:
             return False
         self._write(_FIRED, 1)

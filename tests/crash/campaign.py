@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from tests.crash.deployment import ROOT
 from tests.crash.lane import Lane, Outcome
+from tests.crash.nursery import ROOT
 from tests.crash.points import Passes, Target
 
 _outcome = msgspec.json.Decoder(Outcome)

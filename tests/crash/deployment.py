@@ -1,13 +1,14 @@
 """One deployment: a server, a simulated venue and the role processes of one account, with crash points in them.
 
-Only what was killed starts again, by the product's own supervisor and by `EmbeddedServer`.
+Only what was killed starts again, by the product's own supervisor and by `EmbeddedServer`; or a replica is promoted.
 """
 
 import asyncio
+import math
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -18,18 +19,17 @@ from redis.exceptions import RedisError
 
 from adapters.simulated.process import SimulatedVenue, local_settings
 from consumers.keyring import variables
-from consumers.supervise import Child, Supervisor
+from consumers.supervise import Child, environment, tasks
 from streams.clock import SystemClock
 from streams.connection import connect
-from streams.server import EmbeddedServer
 from streams.settings import AccountSettings, Settings
 from tests.crash.board import Board
+from tests.crash.nursery import Nursery, Nursling
 from tests.crash.points import sent_bytes
 from tests.crash.scenario import OTHER, PATIENCE_S, SYMBOL, Desk
-from tests.crash.striker import FOLDER, RECORD
+from tests.crash.servers import Servers
 from tests.support import wait_until_async
 
-ROOT = Path(__file__).parents[2]
 ACCOUNTS_MAX = 200
 BALANCES = {"BTC": Decimal(1_000), "ETH": Decimal(10_000), "USDT": Decimal(100_000_000)}
 
@@ -52,26 +52,28 @@ class Deployment:
         desk: who trades on that account.
     """
 
-    children: list[Child]
+    children: Sequence[Child]
     desk: Desk
 
     def __init__(self, folder: Path, *, seed: int, record: bool = False) -> None:
         """Bind it; nothing is started yet. With `record` every process writes down the points it passes."""
-        self.folder, self._record = folder, record
+        self.folder = folder
         self.board = Board.create(folder / "board")
-        self.server = EmbeddedServer(folder / "server")
+        self._nursery = Nursery(folder, record=record)
+        self.servers = Servers(folder)
         names = [f"binance.c{number}" for number in range(ACCOUNTS_MAX)]
         self.venue = SimulatedVenue(local_settings(names, BALANCES), seed=seed)
         self._accounts = iter(names)
         self._stack, self._roles = AsyncExitStack(), AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self.server)
-        self.board.server_pid = self.server.pid
+        await self._stack.enter_async_context(self._nursery)
+        await self._stack.enter_async_context(self.servers)
+        self.board.server_pid = self.servers.primary.pid
         await self._stack.enter_async_context(self._revived())
         await self._stack.enter_async_context(self.venue)
         self.control = await self._stack.enter_async_context(self.venue.control())
-        self.redis = connect(self.server.url, name="runner", single=False, timeout_ms=5_000)
+        self.redis = connect(self.servers.url, name="runner", single=False, timeout_ms=5_000)
         self._stack.push_async_callback(self.redis.aclose)
         await self.move()
         return self
@@ -86,16 +88,12 @@ class Deployment:
         account = next(self._accounts)
         told = next(one for one in self.venue.settings.accounts if one.name == account)
         key, secret = variables(account)
-        environment = {
-            **os.environ, key: told.api_key, secret: told.secret, FOLDER: str(self.folder),
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests" / "crash" / "instrument"))),
-            **({RECORD: "1"} if self._record else {}),
-        }  # fmt: skip
-        supervisor = Supervisor(self._settings(account), self.server.url, environment, QuickClock())
+        settings = self._settings(account)
+        env = environment(settings, self.servers.url, {**os.environ, key: told.api_key, secret: told.secret})
         self.board.profile = "start"
-        await supervisor.start()
-        self.children = supervisor.children
-        self._roles.push_async_callback(self._stop, supervisor)
+        self.children = [Nursling(task, env, QuickClock(), self._nursery) for task in tasks(settings)]
+        self._roles.push_async_callback(self._stop, self.children)
+        await asyncio.gather(*(child.start() for child in self.children))
         self.desk = Desk(self.redis, account, self.control)
         await wait_until_async(self.all_up, PATIENCE_S)
         await wait_until_async(self._leads, PATIENCE_S)
@@ -163,9 +161,9 @@ class Deployment:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
 
-    async def _stop(self, supervisor: Supervisor) -> None:
+    async def _stop(self, children: Sequence[Child]) -> None:
         """Stop all roles at once; the supervisor's order matters to those who go on trading."""
-        await asyncio.gather(*(child.stop() for child in supervisor.children))
+        await asyncio.gather(*(child.stop() for child in children))
 
     def _settings(self, account: str) -> Settings:
         """Windows and deadlines as short as two busy cores allow."""
@@ -179,14 +177,42 @@ class Deployment:
         )  # fmt: skip
 
     @asynccontextmanager
-    async def _revived(self) -> AsyncIterator[None]:
-        """Start the server again whenever it was killed."""
+    async def replicated(self) -> AsyncIterator[None]:
+        """Have a replica that is cut off when the board says so, until it took the server's place or nobody struck."""
 
         async def watch() -> None:
             while True:
-                await self.server.wait()
-                await self.server.start()
-                self.board.server_pid = self.server.pid
+                await wait_until_async(lambda: self.board.to_cut, timeout_s=math.inf)
+                await self.servers.cut()
+                self.board.cut_done()
+
+        await self.servers.follow()
+        task = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self.board.cut_done()
+            with suppress(AssertionError):  # whoever was to kill the server may have died before
+                if self.board.fired:
+                    await wait_until_async(lambda: self.servers.replica is None)
+            await self.servers.drop()
+
+    @asynccontextmanager
+    async def _revived(self) -> AsyncIterator[None]:
+        """Start the server again whenever it was killed; one that is to be gone for ever gives way to its replica."""
+
+        async def watch() -> None:
+            while True:
+                server = self.servers.primary
+                await server.wait()
+                if self.servers.replica is not None and self.board.fired:
+                    await self.servers.promote()
+                    self.desk.histories += 1
+                else:
+                    await server.start()
+                self.board.server_pid = self.servers.primary.pid
 
         task = asyncio.create_task(watch())
         try:

@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,9 @@ class Lane(Deployment):
             await self.move()
         self._strikes += 1
         began, trouble = time.monotonic(), []
-        self.board.arm(target)
         try:
-            for _ in range(WAVES_MAX):
-                await self.wave(target.profile, target.point)
-                if await self._struck():
-                    break
-            fired = self.board.fired
+            async with self.replicated() if target.strike == "history" else nullcontext():
+                fired = await self._trade_until_struck(target)
             self.board.arm(None)
             await self.settle()
             trouble = await self.trouble()
@@ -76,6 +72,17 @@ class Lane(Deployment):
         if trouble:
             self._strikes = STRIKES_PER_ACCOUNT  # the next one finds an account without a past
         return Outcome(target=target, fired=fired, seconds=round(time.monotonic() - began, 2), trouble=tuple(trouble))
+
+    async def _trade_until_struck(self, target: Target) -> bool:
+        self.desk.begin()
+        self.board.arm(target)
+        if target.strike == "history" and target.kept == 0:
+            await self.servers.cut()
+        for _ in range(WAVES_MAX):
+            await self.wave(target.profile, target.point)
+            if await self._struck():
+                break
+        return self.board.fired
 
     async def wave(self, profile: Profile, point: Point | None = None) -> None:
         """Run one scenario, for one point or for all.
@@ -104,7 +111,7 @@ class Lane(Deployment):
                 await self.desk.trade()
             case "outage":
                 await self.desk.trade()
-                self.server.kill()
+                self.servers.primary.kill()
                 await self.desk.trade()
         await self.desk.rest()
 

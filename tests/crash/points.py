@@ -3,6 +3,9 @@
 A point is one kind of call out of our process (a script, a Redis command, a venue endpoint, a websocket step) as one
 role makes it at one place of our code. `before`: nothing of the call has left. `after`: the reply is here, the caller
 has not seen it. `lost`: the call was delivered, its reply never reaches the caller.
+
+Who dies at a point is the role, the server, or the server for ever: then its replica, which was cut off some time
+before, takes its place with an older history.
 """
 
 import random
@@ -13,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 Phase = Literal["before", "after", "lost"]
-Strike = Literal["role", "server", "cut"]
+Strike = Literal["role", "server", "history", "cut"]
 Profile = Literal["plain", "park", "restart", "faults", "outage", "start"]
 PHASES: Sequence[Phase] = get_args(Phase)
 PROFILES: Sequence[Profile] = get_args(Profile)  # the surest and cheapest first
@@ -51,9 +54,10 @@ class Target(Struct, frozen=True, kw_only=True):
     Attributes:
         point: where.
         phase: on which side of the call.
-        strike: who dies: the role, the server, or only the connection (`cut`).
+        strike: who dies: the role, the server, the server for ever (`history`), or only the connection (`cut`).
         nth: at which occurrence since it was armed, from 1.
         profile: the scenario that passes the point.
+        kept: the occurrence before which a replica was told the last of what it has; 0 is before the scenario.
     """
 
     point: Point
@@ -61,9 +65,11 @@ class Target(Struct, frozen=True, kw_only=True):
     strike: Strike
     nth: int
     profile: Profile
+    kept: int = 0
 
     def __str__(self) -> str:
-        return f"{self.point}, {self.phase}, {self.strike}, occurrence {self.nth}, {self.profile}"
+        kept = f" (kept until {self.kept})" if self.strike == "history" else ""
+        return f"{self.point}, {self.phase}, {self.strike}{kept}, occurrence {self.nth}, {self.profile}"
 
 
 Passes = Mapping[Point, Mapping[Profile, int]]
@@ -72,8 +78,9 @@ Passes = Mapping[Point, Mapping[Profile, int]]
 def plan(passes: Passes, seed: int) -> list[Target]:
     """Every death of a run.
 
-    Each point gets kill -9 of the role and of the server on every side of it, at its first occurrence and, where one
-    scenario passes it more than once, at a seeded later one; and once a lost answer that nobody dies of.
+    Each point gets kill -9 of the role, of the server, and of a server whose replica takes its place, on every side of
+    it, at its first occurrence and, where one scenario passes it more than once, at a seeded later one; and once a lost
+    answer that nobody dies of.
     """
     found: list[Target] = []
     for point in sorted(passes):
@@ -84,14 +91,17 @@ def plan(passes: Passes, seed: int) -> list[Target]:
         steady = (first, *(REOPENING[:2] if connects else COMMON))
         repeated = [one for one in PROFILES if one in steady and counts.get(one, 0) // WAVES[one] > 1]
         found.append(Target(point=point, phase="lost", strike="cut", nth=1, profile=first))
-        strikes: tuple[Strike, ...] = ("role", "server")
+        strikes: tuple[Strike, ...] = ("role", "server", "history")
         for strike in strikes:
             for phase in PHASES:
-                found.append(Target(point=point, phase=phase, strike=strike, nth=1, profile=first))
+                occurrences = [(1, first)]
                 if repeated:
                     profile = dice.choice(repeated)
-                    nth = dice.randint(2, min(counts[profile] // WAVES[profile], LATER_MAX))
-                    found.append(Target(point=point, phase=phase, strike=strike, nth=nth, profile=profile))
+                    occurrences.append((dice.randint(2, min(counts[profile] // WAVES[profile], LATER_MAX)), profile))
+                for nth, profile in occurrences:
+                    # What a call that is yet to come would write cannot be lost.
+                    kept = dice.randint(0, nth - (phase == "before")) if strike == "history" else 0
+                    found.append(Target(point=point, phase=phase, strike=strike, nth=nth, profile=profile, kept=kept))
     return found
 
 

@@ -69,7 +69,7 @@ class Loss(Struct, frozen=True, kw_only=True):
 async def prepare(lane: Lane, folder: Path) -> Loss:
     """Trade on a lane, stop its roles, make one last call, and copy what the disk has."""
     desk, marks = lane.desk, []
-    began = _file(lane.server.data_dir).stat().st_size
+    began = _file(lane.servers.primary.data_dir).stat().st_size
     profiles: tuple[Profile, ...] = ("plain", "park", "plain")
     for profile in profiles:
         await lane.wave(profile)
@@ -80,8 +80,8 @@ async def prepare(lane: Lane, folder: Path) -> Loss:
     try:
         last = await _mark(lane)
         await desk.publish([desk.place("last0"), desk.place("last1")])
-        size = _file(lane.server.data_dir).stat().st_size
-        shutil.copytree(lane.server.data_dir / APPEND_ONLY, folder / APPEND_ONLY)
+        size = _file(lane.servers.primary.data_dir).stat().st_size
+        shutil.copytree(lane.servers.primary.data_dir / APPEND_ONLY, folder / APPEND_ONLY)
         journal = [entry for entry, _ in await _journal(lane.redis, desk.keys)]
     finally:
         for child in lane.children:
@@ -184,7 +184,7 @@ async def _trades(redis: Any, keys: AccountKeys, loss: Loss) -> list[str]:
 
 async def _mark(lane: Lane) -> Mark:
     rows: Any = await lane.redis.xrevrange(lane.desk.keys.events, count=1)
-    return Mark(_file(lane.server.data_dir).stat().st_size, rows[0][0].decode())
+    return Mark(_file(lane.servers.primary.data_dir).stat().st_size, rows[0][0].decode())
 
 
 async def _journal(redis: Any, keys: AccountKeys) -> list[tuple[str, tuple[events.AnyChange, ...]]]:

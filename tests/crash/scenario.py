@@ -42,6 +42,7 @@ class Desk:
 
     Attributes:
         foreign: keys of parked executions of another system's orders, which stay parked.
+        histories: how often the server was replaced by one that had lost something.
     """
 
     def __init__(self, redis: Redis, account: str, control: Control) -> None:
@@ -52,6 +53,12 @@ class Desk:
         self._producer = IntentProducer(redis, timeout_ms=2_000)
         self._wave = 0
         self._done: set[str] = set()
+        self.histories = self._made_good = 0
+        self._deeds: list[Callable[[], Awaitable[object]]] = []
+
+    def begin(self) -> None:
+        """From here on remember what was done, in case the server loses it."""
+        self._deeds.clear()
 
     async def trade(self) -> None:
         """Publish one wave: fills, resting orders and their cancels, duplicates, refusals, an expiry, garbage."""
@@ -79,6 +86,7 @@ class Desk:
         fresh: list[dict[str, Any]] = []
 
         async def traded() -> bool:
+            await self._make_good()
             fresh[:] = [one for one in await self._trades() if one["trade_id"] not in before]
             return bool(fresh)
 
@@ -88,7 +96,7 @@ class Desk:
 
     async def publish(self, intents: Sequence[Intent]) -> None:
         """Publish until Redis takes it."""
-        await self._insist(lambda: self._producer.publish(intents))
+        await self._do(lambda: self._producer.publish(intents))
 
     async def rest(self) -> None:
         """Take back what rests, and wait until nothing is on its way."""
@@ -118,8 +126,8 @@ class Desk:
         """Write what only a broken producer or a broken venue would."""
         other = msgspec.structs.replace(known, quantity=known.quantity * 2)
         for data in (b"{", codec.encode(other), codec.encode(known)):
-            await self._insist(lambda data=data: self.redis.xadd(self.keys.intents, {"data": data}))  # type: ignore[misc]  # bound now
-        await self._insist(lambda: self.redis.xadd(self.keys.evidence, {"data": b"nothing"}))
+            await self._do(lambda data=data: self.redis.xadd(self.keys.intents, {"data": data}))  # type: ignore[misc]  # bound now
+        await self._do(lambda: self.redis.xadd(self.keys.evidence, {"data": b"nothing"}))
         number = 1_000 + self._wave
         foreign = {"symbol": VENUE_SYMBOL, "trade_id": number, "order_id": number, "price": "1", "quantity": "1",
                    "quote_quantity": "1", "commission": "0", "commission_asset": "BTC", "time_ms": 1, "side": "BUY",
@@ -129,7 +137,7 @@ class Desk:
 
     async def _say(self, rows: Sequence[tuple[bytes, str]]) -> None:
         said = [(Evidence(source="backfill", format=form, received_at_ns=1), raw) for raw, form in rows]
-        await self._insist(lambda: append(self.redis, self.keys, said))
+        await self._do(lambda: append(self.redis, self.keys, said))
 
     async def _trades(self) -> list[dict[str, Any]]:
         books = await self.control.books(self.account)
@@ -138,6 +146,7 @@ class Desk:
 
     async def _cancelled_all(self) -> bool:
         """Look once: cancel what rests; True when nothing is live and nothing waits."""
+        await self._make_good()
         try:
             statuses, waiting = await self.store.live_statuses(), await self.waiting()
             if not statuses and not waiting:
@@ -150,6 +159,19 @@ class Desk:
         except (FillonceError, RedisError, OSError):
             pass
         return False
+
+    async def _do(self, step: Callable[[], Awaitable[object]]) -> None:
+        self._deeds.append(step)
+        await self._insist(step)
+
+    async def _make_good(self) -> None:
+        """Do all of it again, in its order, on a server that may have lost it; a strategy that restarted."""
+        while self._made_good != self.histories:
+            self._made_good = self.histories
+            self._producer = IntentProducer(self.redis, timeout_ms=2_000)
+            self._done.clear()
+            for step in self._deeds:
+                await self._insist(step)
 
     async def _insist(self, step: Callable[[], Awaitable[object]]) -> None:
         """Do a step that may be done twice, as soon as Redis is there."""

@@ -1,17 +1,16 @@
-"""Inside a role process: knows where the process is, writes it down or dies there. Loaded by `instrument` alone."""
+"""Inside a role process: knows where the process is, writes it down or dies there. Put there by `nursery`."""
 
 import itertools
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from tests.crash.board import Board
 from tests.crash.points import Phase, Target
 
-FOLDER = "FILLONCE_CRASH_FOLDER"
-RECORD = "FILLONCE_CRASH_RECORD"
 _ROOT = str(Path(__file__).parents[2]) + os.sep
 # They lie between every caller and Redis, so they say nothing about where the process is.
 _THROUGH = frozenset({"streams/script_loader.py", "streams/scripts.py", "streams/connection.py"})
@@ -57,7 +56,8 @@ class Striker:
         if target.strike == "role":
             os.kill(os.getpid(), signal.SIGKILL)
         pid = self._board.server_pid
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         while _runs(pid):
             pass  # what comes next must find it dead
 
