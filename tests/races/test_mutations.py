@@ -11,7 +11,7 @@ import pytest
 
 from adapters.binance.decode import STREAM_FORMAT, decode
 from adapters.simulated.faults import OFF, Faults
-from consumers.folding import Rules, fold_batch
+from consumers.folding import fold_batch
 from consumers.interpret import Item, interpret
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.snapshot import read_snapshot
@@ -23,9 +23,10 @@ from tests.flow import LEASE_MS, Bench, execution, place
 from tests.pipeline import Pipeline, identities
 from tests.proxy import Proxy
 from tests.races import mutants
+from tests.races.losing import keep, restore
 from tests.races.mutants import HISTORY, Mutation, script
+from tests.races.standstill import RULES
 
-RULES = Rules(resubmission_allowed=True, calm_ms=30_000)
 PLACE = b"POST /api/v3/order"
 WINDOW_MS, REQUEST_MS, LAG_MS = 400, 250, 600
 
@@ -54,9 +55,9 @@ async def an_entry_of_another_claim(bench: Bench) -> list[str]:
     terms = place(bench.account)
     await bench.publish(terms)
     [entry] = await bench.read_intents()
-    lost = await _keep(bench)
+    lost = await keep(bench.redis, bench.account)
     claim = await bench.claim(entry, terms)
-    await _restore(bench, lost)
+    await restore(bench.redis, bench.account, lost)
     await bench.scripts.settle(
         client_order_id=claim.order.client_order_id, entry=entry.id, token=claim.order.token, command="place",
         evidence=b"{}", raw=b"",
@@ -70,11 +71,11 @@ async def a_lost_fill_that_is_remembered(bench: Bench) -> list[str]:
     """R4: the ledger remembers an execution, the server loses it, the venue says it again."""
     _, claim = await bench.claimed(place(bench.account))
     name, ledger = claim.order.client_order_id, _ledger(bench)
-    lost = await _keep(bench)
+    lost = await keep(bench.redis, bench.account)
     frame = execution(7, 1, name)
     await bench.say(frame, form=STREAM_FORMAT)
     await ledger.run(burst=True)
-    await _restore(bench, lost, but=(bench.keys.evidence, bench.keys.control))
+    await restore(bench.redis, bench.account, lost, but=(bench.keys.evidence, bench.keys.control))
     await bench.say(frame, form=STREAM_FORMAT)
     await ledger.run(burst=True)
     filled = (await bench.order(name)).state.filled
@@ -87,9 +88,9 @@ async def a_claim_from_a_lost_history(bench: Bench) -> list[str]:
     terms = place(bench.account)
     await bench.publish(terms)
     [entry] = await bench.read_intents()
-    lost = await _keep(bench)
+    lost = await keep(bench.redis, bench.account)
     assert isinstance(await bench.claim(entry, terms), Claimed)
-    await _restore(bench, lost)
+    await restore(bench.redis, bench.account, lost)
     await bench.redis.hset(bench.keys.control, "history", "of another server")
     try:
         again = await bench.claim(entry, terms)
@@ -133,12 +134,12 @@ async def a_commit_from_a_lost_state(bench: Bench) -> list[str]:
         await bench.say(execution(7, trade_id, name, l="0.1", z="0.1"), form=STREAM_FORMAT)
         if trade_id == 1:
             await _fold(bench)
-            lost = await _keep(bench)
+            lost = await keep(bench.redis, bench.account)
     await _fold(bench)
     await bench.say(execution(7, 3, name, l="0.1", z="0.3"), form=STREAM_FORMAT)
     items = await _items(bench)
     plan = fold_batch(items, await read_snapshot(bench.redis, bench.keys, items), RULES, bench.keys).commit
-    await _restore(bench, lost, but=(bench.keys.evidence, bench.keys.control))
+    await restore(bench.redis, bench.account, lost, but=(bench.keys.evidence, bench.keys.control))
     await bench.say(execution(7, 4, name, l="0.2", z="0.3"), form=STREAM_FORMAT)
     other = await _items(bench)
     epoch = (await bench.scripts.lease("take", "by hand", LEASE_MS)).epoch
@@ -272,23 +273,6 @@ async def _items(bench: Bench) -> list[Item]:
     entries = [entry async for batch in bench.ledger_reader().batches(burst=True) for entry in batch]
     found = [interpret(entry, decode) for entry in entries if entry.redelivered is False]
     return [one for one in found if isinstance(one, Item)]
-
-
-async def _keep(bench: Bench) -> dict[bytes, Any]:
-    """Dump the account, so that the server can lose what comes after."""
-    keys = [key async for key in bench.redis.scan_iter(match=f"fillonce:{{{bench.account}}}:*")]
-    return {key: await bench.redis.dump(key) for key in keys}
-
-
-async def _restore(bench: Bench, kept: dict[bytes, Any], but: tuple[str, ...] = ()) -> None:
-    """Let the server lose everything since `kept`, but for some keys."""
-    spared = {key.encode() for key in but}
-    for key in [key async for key in bench.redis.scan_iter(match=f"fillonce:{{{bench.account}}}:*")]:
-        if key not in spared:
-            await bench.redis.delete(key)
-    for key, value in kept.items():
-        if key not in spared:
-            await bench.redis.restore(key, 0, value)
 
 
 async def _sums(bench: Bench, name: str, quantities: dict[int, str]) -> list[str]:

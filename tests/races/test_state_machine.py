@@ -85,6 +85,36 @@ class Protocol(RuleBasedStateMachine):
         self._do(self.world.sweep(order))
 
     @rule()
+    def list_due(self) -> None:
+        """The resolver lists what is due, and stands still before it sweeps."""
+        self._do(self.world.list_due())
+
+    @rule()
+    def sweep_listed(self) -> None:
+        """It goes on."""
+        self._do(self.world.sweep_listed())
+
+    @rule(number=_numbers)
+    def fold(self, number: int) -> None:
+        """A ledger folds what one entry says, and stands still before it writes."""
+        self._do(self.world.fold(number))
+
+    @rule(number=_numbers)
+    def write(self, number: int) -> None:
+        """It goes on, under an epoch that repeats."""
+        self._do(self.world.write(number))
+
+    @rule()
+    def keep(self) -> None:
+        """A replica has everything up to now, and its link is cut."""
+        self._do(self.world.keep())
+
+    @rule()
+    def lose(self) -> None:
+        """It is promoted: the rest is lost, and the gate opens when the venue's orders are imported."""
+        self._do(self.world.lose())
+
+    @rule()
     def crash(self) -> None:
         """Every process is gone with what it held."""
         self.world.crash()
@@ -112,10 +142,18 @@ class Protocol(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Let everything come to rest, and look."""
         try:
-            self._do(self._end())
+            self.come_to_its_end()
         finally:
-            self._do(self.redis.aclose())
-            self.runner.close()
+            self.close()
+
+    def come_to_its_end(self) -> None:
+        """Let everything come to rest, and look."""
+        self._do(self._end())
+
+    def close(self) -> None:
+        """Give back the connection and the loop."""
+        self._do(self.redis.aclose())
+        self.runner.close()
 
     async def _end(self) -> None:
         await self.world.come_to_rest()

@@ -1,11 +1,17 @@
 """What really is of the state machine's orders, and how their venue tells of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import orjson
+from msgspec.structs import replace
 
 from adapters.binance.decode import STREAM_FORMAT, TRADE_FORMAT
+from consumers.reconciler import IMPORTED
+from streams import codec
+from streams.plans import ImportItem
+from streams.record import NEW_STATE_TEXT
 from streams.schemas import Place
 from tests.flow import Bench, execution, status
 from tests.pipeline import trade
@@ -43,6 +49,13 @@ class Truth:
     named: bool = False  # somebody told which order of ours the venue's order is
     wanted: bool = False
 
+    def forget(self, *, wanted: bool) -> None:
+        """The server lost what it was told; every window has closed since, and the venue tells what it has."""
+        self.wanted, self.named = wanted, self.at_venue
+        self.said = set(range(1, self.executed + 1))
+        for token in self.tokens.values():
+            token.open, token.closed_window = False, True
+
     @property
     def venue_id(self) -> int:
         """The venue's id of it."""
@@ -67,6 +80,34 @@ def order_row(truth: Truth) -> bytes:
             "side": "BUY",
         }
     )
+
+
+async def say_all(bench: Bench, truth: Truth) -> None:
+    """What a look-up tells: the order, and every execution of it."""
+    await say_report(bench, truth)
+    for trade_id in range(1, truth.executed + 1):
+        await say_execution(bench, truth, trade_id, bare=True)
+
+
+async def reopen(bench: Bench, truths: Iterable[Truth]) -> None:
+    """The reconciler's work: records of all orders the venue has, what it tells of them, then the gate."""
+    await bench.redis.hset(bench.keys.control, "history", "of a server that is gone")
+    _, history, _ = await bench.scripts.gate()
+    known = [truth for truth in truths if truth.at_venue]
+    items = [
+        ImportItem(
+            client_order_id=truth.name,
+            terms=codec.encode_text(replace(truth.terms, strategy=IMPORTED, signal_id=truth.name)),
+            state=NEW_STATE_TEXT,
+            digest=codec.birth_digest(truth.name, NEW_STATE_TEXT),
+            valid_until_ms=truth.terms.valid_until_ms,
+        )
+        for truth in known
+    ]
+    await bench.scripts.import_orders(items, history)
+    for truth in known:
+        await say_all(bench, truth)
+    await bench.scripts.gate(history)
 
 
 async def say_report(bench: Bench, truth: Truth) -> None:

@@ -10,12 +10,11 @@ from msgspec.structs import replace
 
 from adapters.binance.decode import ORDER_FORMAT, decode
 from adapters.binance.facts import FACTS
-from consumers.folding import Rules
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.prepare import Prepared, prepare
 from streams import codec
 from streams.keys import GATEWAYS, LEDGERS
-from streams.plans import Claimed, ClaimItem
+from streams.plans import Claimed, ClaimItem, Look
 from streams.producer import publish_item
 from streams.reader import Entry
 from streams.schemas import (
@@ -32,13 +31,18 @@ from streams.schemas import (
     Unknown,
 )
 from tests.flow import INFO, INSTRUMENTS, LEASE_MS, LOOK_MS, WINDOW_MS, Bench, place
-from tests.races.truth import PIECE, Token, Truth, order_row, say_execution, say_report
+from tests.races.losing import Kept, keep, restore
+from tests.races.standstill import RULES, Still, fold_one, write
+from tests.races.truth import PIECE, Token, Truth, order_row, reopen, say_all, say_execution, say_report
 
 ORDERS_MAX = 3
 ROUNDS_MAX = 40
 # A window that closed before its claim returned: a gateway that stood still, without the wait.
 CLOSED_MS = -1
 QUEUED_MS = 1
+SWEEP_MS = (30_000, 100, 5_000)
+# Every ledger of the model, so that the epoch repeats: only what they folded from tells them apart.
+HOLDER = "model"
 
 
 @dataclass
@@ -60,6 +64,9 @@ class World:
             self.truths.append(Truth(number, terms, publish_item(terms, INFO).client_order_id))
         self.entries: list[Entry] = []
         self.held: list[Held] = []
+        self.still: list[Still] = []
+        self.due: list[str] = []
+        self.kept: tuple[Kept, list[bool]] | None = None
         self.ledger: Ledger | None = None
 
     async def open(self) -> None:
@@ -125,7 +132,7 @@ class World:
         )
         if not isinstance(verdict, Claimed):
             return
-        truth = next(one for one in self.truths if one.name == item.client_order_id)
+        truth = self._truth(item.client_order_id)
         if item.command == "place":
             already = [one for one in truth.tokens.values() if one.open or one.reached]
             assert not already, "claimed for sending although an earlier request may arrive or has arrived"
@@ -183,18 +190,53 @@ class World:
         if order is None or await self.bench.redis.zscore(self.bench.keys.live, truth.name) is None:
             return
         for look in await self.bench.sweep(truth.name):
-            if truth.at_venue:
-                await say_report(self.bench, truth)
-                for trade_id in range(1, truth.executed + 1):
-                    await say_execution(self.bench, truth, trade_id, bare=True)
-            elif look.order.status == "unknown" and truth.tokens[look.order.token].closed_window:
-                # Not there, and its request can no longer arrive: R2 holds.
-                truth.tokens[look.order.token].open = False
-                await self.bench.say(order=look.order, outcome=Absent(1))
+            await self._answer(truth, look)
+
+    async def list_due(self) -> None:
+        """List what is looked after, as a resolver does before it sweeps."""
+        rows: Any = await self.bench.redis.zrange(self.bench.keys.live, 0, -1)
+        self.due = [row.decode() for row in rows]
+
+    async def sweep_listed(self) -> None:
+        """Sweep what was listed, whatever became of it since."""
+        names, self.due = self.due, []
+        if names:
+            _, looks = await self.bench.scripts.sweep(names, *SWEEP_MS)
+            for look in looks:
+                await self._answer(self._truth(look.order.client_order_id), look)
+
+    async def fold(self, number: int) -> None:
+        """A ledger folds one entry that waits, and stands still."""
+        still = await fold_one(self.bench, number)
+        self.still += [still] if still is not None else []
+
+    async def write(self, number: int) -> None:
+        """One of those that stand still goes on."""
+        if self.still:
+            await write(self.bench, self.still.pop(number % len(self.still)), HOLDER)
+
+    async def keep(self) -> None:
+        """Note what the server has, in case it loses the rest."""
+        self.kept = await keep(self.bench.redis, self.bench.account), [one.wanted for one in self.truths]
+
+    async def lose(self) -> None:
+        """Go back to what was kept, under another history; the gate opens after R6, when no window is open."""
+        if self.kept is None:
+            return
+        (kept, wanted), self.kept = self.kept, None
+        await restore(self.bench.redis, self.bench.account, kept)
+        self.entries, self.due, self.ledger = [], [], None
+        for truth, was in zip(self.truths, wanted, strict=True):
+            truth.forget(wanted=was)
+        await reopen(self.bench, self.truths)
+        for truth in self.truths:
+            [order] = await self.bench.store.orders([truth.name])
+            if order is not None and order.status == "submitting":
+                await self._doubt(truth, order.token)
 
     def crash(self) -> None:
         """Lose all memory: a request of a gateway that is gone never arrives, which nobody knows yet."""
-        self.entries, self.held, self.ledger = [], [], None
+        self.entries, self.held, self.still, self.due, self.ledger = [], [], [], [], None
 
     def assert_one_each(self) -> None:
         """At most one request that may arrive or has arrived, of each order."""
@@ -240,8 +282,10 @@ class World:
     async def assert_at_rest(self) -> None:
         """Nothing is lost: every intent became an order that ended or stands at its venue, and it is acknowledged."""
         await self.commit()
+        looked_after = set(await self.bench.redis.zrange(self.bench.keys.live, 0, -1))
         for truth in self.truths:
             [order] = await self.bench.store.orders([truth.name])
+            assert (truth.name.encode() in looked_after) == (order is not None and order.live)
             if truth.wanted:
                 assert order is not None
             if order is not None:
@@ -250,6 +294,18 @@ class World:
                     assert order.status not in ("created", "submitting", "unknown", "rejected")
         if await self.bench.redis.exists(self.bench.keys.intents):
             assert await self.bench.pending(self.bench.keys.intents, GATEWAYS) == 0
+
+    def _truth(self, name: str) -> Truth:
+        return next(one for one in self.truths if one.name == name)
+
+    async def _answer(self, truth: Truth, look: Look) -> None:
+        """Answer a question as the venue would."""
+        if truth.at_venue:
+            await say_all(self.bench, truth)
+        elif look.order.status == "unknown" and truth.tokens[look.order.token].closed_window:
+            # Not there, and its request can no longer arrive: R2 holds.
+            truth.tokens[look.order.token].open = False
+            await self.bench.say(order=look.order, outcome=Absent(1))
 
     async def _rests(self) -> bool:
         for truth in self.truths:
@@ -303,7 +359,7 @@ class World:
         return Refused("-2011", "Unknown order sent."), b""
 
     def _ledger(self) -> Ledger:
-        chosen = LedgerSettings(holder="model", lease_ms=LEASE_MS, rules=Rules(True, 30_000))
+        chosen = LedgerSettings(holder=HOLDER, lease_ms=LEASE_MS, rules=RULES)
         return Ledger(
             redis=self.bench.redis, reader=self.bench.ledger_reader(), keys=self.bench.keys, decode=decode,
             settings=chosen, clock=self.bench.clock,

@@ -7,14 +7,16 @@ import pytest
 from redis.asyncio import Redis
 
 from streams.errors import HistoryChanged
-from streams.events import CancelRequested, Created, Ended, Tombstone
+from streams.events import CancelRequested, Created, Ended, Forgotten, Tombstone
 from streams.events import Claimed as ClaimedChange
 from streams.identity import client_order_id, fingerprint
 from streams.keys import GATEWAYS
 from streams.plans import Busy, Claimed, Conflict, Done, Known, Published
 from streams.producer import publish_item
-from streams.schemas import Cancel
+from streams.schemas import Cancel, Order
 from tests.flow import INFO, LOOK_MS, WINDOW_MS, Bench, place, soon
+
+HOUR_MS, MONTH = 3_600_000, "2026-11"
 
 
 @pytest.fixture
@@ -264,3 +266,50 @@ async def test_a_lease_is_held_by_one_and_its_epoch_grows(bench: Bench) -> None:
     await bench.scripts.lease("release", "a", 60_000)
     second = await bench.scripts.lease("take", "b", 60_000)
     assert (second.holder, second.epoch) == ("b", first.epoch + 1)
+
+
+async def test_an_order_that_is_too_young_is_kept_although_it_is_asked_to_be_forgotten(bench: Bench) -> None:
+    """The script looks at the age itself: whoever listed it may have listed it by another clock or another setting."""
+    order = await _expired(bench)
+    before = await _everything(bench)
+    assert not await bench.scripts.forget(order.client_order_id, order, "BTCUSDT", HOUR_MS, MONTH)
+    assert await _everything(bench) == before
+    assert await bench.store.orders([order.client_order_id]) == [order]
+
+
+async def test_an_order_is_forgotten_as_soon_as_it_is_old_enough(bench: Bench) -> None:
+    """Its age counts from its end: an hour, on the server's clock."""
+    order = await _expired(bench)
+    await bench.redis.zincrby(bench.keys.ended, -HOUR_MS, order.client_order_id)
+    assert await bench.scripts.forget(order.client_order_id, order, "BTCUSDT", HOUR_MS, MONTH)
+    assert await bench.store.orders([order.client_order_id]) == [None]
+    assert await bench.redis.zcard(bench.keys.ended) == 0
+    assert isinstance((await bench.journal())[-1], Forgotten)
+
+
+@pytest.mark.parametrize("why", ["moved", "lives again"])
+async def test_an_order_that_changed_after_it_was_listed_is_kept(bench: Bench, why: str) -> None:
+    """Its digest is another one, or the venue showed that it lives."""
+    order = await _expired(bench)
+    if why == "moved":
+        await bench.redis.hset(bench.keys.order(order.client_order_id), "digest", "of a later state")
+    else:
+        await bench.redis.zrem(bench.keys.ended, order.client_order_id)
+    before = await _everything(bench)
+    assert not await bench.scripts.forget(order.client_order_id, order, "BTCUSDT", 0, MONTH)
+    assert await _everything(bench) == before
+
+
+async def _expired(bench: Bench) -> Order:
+    """An order that just ended, unsent."""
+    terms = place(bench.account, signal_time=soon(-100), valid_until=soon(-1))
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    assert await bench.claim(entry, terms) == Done("expired")
+    return await bench.order(client_order_id(terms, INFO.id_rule))
+
+
+async def _everything(bench: Bench) -> dict[bytes, bytes]:
+    """Every key of the account, byte for byte."""
+    keys = [key async for key in bench.redis.scan_iter(match=f"fillonce:{{{bench.account}}}:*")]
+    return {key: await bench.redis.dump(key) for key in keys}
