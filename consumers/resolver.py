@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from adapters.venue import CouldNotAsk, Decoder, Rows, Venue
 from consumers.lookup import Asked, horizon_ms, verdict
 from consumers.reconciler import Reconciler
+from consumers.registration import Registration
 from streams.clock import Clock
 from streams.errors import BadPayload, HistoryChanged, StoreUnreachable
 from streams.evidence import append
@@ -54,12 +55,13 @@ class Resolver:
 
     def __init__(
         self, *, redis: Redis, keys: AccountKeys, venue: Venue, decode: Decoder, settings: ResolverSettings,
-        reconciler: Reconciler, clock: Clock,
+        reconciler: Reconciler, clock: Clock, registration: Registration | None = None,
     ) -> None:  # fmt: skip
-        """Bind it; `redis` is a pool, because questions run side by side."""
+        """Bind it; `redis` is a pool, because questions run side by side; a registration is kept before the gate."""
         self.asked = self.absent = self.could_not_ask = 0
         self._redis, self._keys, self._venue, self._decode = redis, keys, venue, decode
         self._settings, self._reconciler, self._clock = settings, reconciler, clock
+        self._registration = registration
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
         self._running = True
 
@@ -69,6 +71,8 @@ class Resolver:
         while self._running:
             try:
                 if self._clock.monotonic_ms() >= gate_at_ms:
+                    if self._registration is not None:
+                        await self._registration.keep()
                     if not await self._reconciler.ensure_open():
                         # A venue that does not answer is asked ever less often; a ban only grows with asking.
                         shut = self._reconciler.shut

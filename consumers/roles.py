@@ -22,12 +22,13 @@ from consumers.ledger import Ledger, LedgerSettings
 from consumers.listener import Listener, ListenerSettings
 from consumers.lookup import resubmission_allowed
 from consumers.reconciler import Reconciler
+from consumers.registration import Registration
 from consumers.resolver import Resolver, ResolverSettings
 from consumers.retention import Retention
 from streams import store
 from streams.clock import SystemClock
 from streams.connection import connect
-from streams.errors import FillonceError, UsageError
+from streams.errors import FillonceError
 from streams.instrument import Instruments, tabulate
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 from streams.producer import FIRST_LOOK_MS
@@ -189,7 +190,8 @@ async def _gateway(shop: Workshop) -> Role:
     )
 
     async def refresh() -> None:
-        if await store.instruments_version(redis, shop.keys) != gateway.instruments.version:
+        # A server that lost the table knows no symbol until it is told again; what is known here stands until then.
+        if await store.instruments_version(redis, shop.keys) not in ("", gateway.instruments.version):
             gateway.instruments = tabulate(await store.Store(redis, shop.keys).instruments())
 
     shop.background.append(shop.every(WATCH_EVERY_MS, refresh))
@@ -248,6 +250,7 @@ async def _resolver(shop: Workshop) -> Role:
         symbols=shop.account.symbols, window_ms=shop.account.send_window_ms, durability=shop.account.durability,
         clock=shop.clock,
     )  # fmt: skip
+    registration = Registration(redis, shop.task.account, shop.venue_name, venue, shop.account.symbols)
     resolver = Resolver(
         redis=redis,
         keys=shop.keys,
@@ -259,24 +262,14 @@ async def _resolver(shop: Workshop) -> Role:
             retry_max_ms=shop.settings.lookup_retry_max_ms,
         ),
         reconciler=reconciler,
+        registration=registration,
         clock=shop.clock,
     )
-    await _register(shop, redis, venue)
-    shop.background.append(shop.every(REFRESH_EVERY_MS, lambda: _register(shop, redis, venue)))
+    await registration.load()
+    shop.background.append(shop.every(REFRESH_EVERY_MS, registration.load))
     settings = shop.settings
     retention = Retention(
         redis, shop.keys, int(settings.retention_days * DAY_MS), int(settings.parked_max_hours * HOUR_MS)
     )
     shop.background.append(shop.every(FORGET_EVERY_MS, retention.round))
     return resolver
-
-
-async def _register(shop: Workshop, redis: Redis, venue: Venue) -> None:
-    """Tell everybody what can be traded; the one place that loads instruments from the venue."""
-    wanted = set(shop.account.symbols)
-    found = [one for one in await venue.instruments() if one.symbol in wanted]
-    if strange := sorted(wanted - {one.symbol for one in found}):
-        raise UsageError(f"{shop.venue_name} does not trade {', '.join(strange)}; correct symbols in the settings.")
-    table = tabulate(found)
-    info = AccountInfo(venue=shop.venue_name, id_rule=venue.facts.id_rule)
-    await store.register(redis, shop.task.account, info, found, table.version)

@@ -130,6 +130,14 @@ async def register(
     await _answer(redis.hset(ACCOUNTS, account, msgspec.json.encode(info).decode()))
 
 
+async def registered(redis: Redis, account: str) -> bool:
+    """Say whether the server knows the account and what can be traded there."""
+    pipe = redis.pipeline(transaction=False)
+    pipe.hexists(ACCOUNTS, account)
+    pipe.hexists(AccountKeys(account).instruments, "version")
+    return all(await pipe.execute())
+
+
 async def instruments_version(redis: Redis, keys: AccountKeys) -> str:
     """Read which version of the instruments is registered."""
     version: bytes = await _answer(redis.hget(keys.instruments, "version")) or b""

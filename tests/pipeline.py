@@ -37,6 +37,7 @@ from consumers.gateway import Gateway, GatewaySettings
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.listener import Listener, ListenerSettings
 from consumers.reconciler import Reconciler
+from consumers.registration import Registration
 from consumers.resolver import Resolver, ResolverSettings
 from streams import events
 from streams.clock import SystemClock
@@ -220,7 +221,10 @@ class Pipeline:
             window_ms=window_ms, durability=durability, clock=self.clock,
         )  # fmt: skip
 
-    async def resolver(self, *, venue: Venue | None = None, window_ms: int = WINDOW_MS, start: bool = True) -> Resolver:
+    async def resolver(
+        self, *, venue: Venue | None = None, window_ms: int = WINDOW_MS, start: bool = True,
+        registration: Registration | None = None,
+    ) -> Resolver:  # fmt: skip
         """A resolver, running unless told otherwise."""
         asked = venue or await self.venue()
         client = self._keep(self.client("resolver", single=False))
@@ -228,6 +232,7 @@ class Pipeline:
             redis=client, keys=self.keys, venue=asked, decode=decode,
             settings=ResolverSettings(calm_ms=1_000, retry_min_ms=50, retry_max_ms=200),
             reconciler=self.reconciler(asked, window_ms=window_ms, redis=client), clock=self.clock,
+            registration=registration,
         )  # fmt: skip
         return self._start(resolver) if start else resolver
 

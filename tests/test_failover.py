@@ -21,6 +21,7 @@ from adapters.simulated.faults import OFF
 from adapters.simulated.process import SimulatedVenue
 from consumers.folding import Rules
 from consumers.ledger import Ledger, LedgerSettings
+from consumers.registration import Registration
 from consumers.resolver import Resolver
 from streams import events
 from streams.clock import SystemClock
@@ -30,6 +31,7 @@ from streams.producer import IntentProducer
 from streams.schemas import Cancel, Place
 from streams.scripts import Scripts
 from streams.server import EmbeddedServer
+from streams.store import accounts
 from streams.verify import verify
 from tests import pipeline as parts
 from tests.failover import Pair, Way, replicated
@@ -402,6 +404,35 @@ async def test_a_cancel_that_was_lost_is_cancelled_at_the_venue_and_here(setup: 
     await setup.trade_again()
     await pipeline.status(name, "cancelled")
     await consistent(pipeline, name)
+
+
+async def test_a_registration_that_was_lost_is_put_back_before_the_gate_opens(
+    tmp_path: Path,
+    venue_process: SimulatedVenue,
+) -> None:
+    """An account that began after the replica was cut off: nobody there knows it or what it trades, yet it goes on."""
+    async with replicated(tmp_path) as pair:
+        await pair.cut()
+        async with opened(pair.address.url, venue_process) as pipeline:
+            venue = await pipeline.venue()
+            registration = Registration(pipeline.redis, pipeline.account, "binance", venue, [pipeline.symbol])
+            await registration.load()
+            terms = pipeline.terms()
+            [name] = await pipeline.place(terms)
+            gateway = await pipeline.gateway(window_ms=WINDOW_MS)
+            await pipeline.ledger()
+            await pipeline.listener()
+            await pipeline.status(name, "open")
+            await Setup(pair, pipeline).promote()
+            assert pipeline.account not in await accounts(pipeline.redis)
+            await pipeline.resolver(window_ms=WINDOW_MS, registration=registration)
+            await pipeline.until(lambda: is_open(pipeline))
+            assert (await accounts(pipeline.redis))[pipeline.account] == pipeline.info
+            producer = IntentProducer(pipeline.redis, timeout_ms=5_000)
+            assert (await producer.place(terms)).duplicate
+            await pipeline.status(name, "open")
+            await consistent(pipeline, name)
+            assert gateway.claimed == 1
 
 
 async def test_an_older_append_only_file_that_was_restored_trades_after_the_import(

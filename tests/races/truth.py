@@ -92,7 +92,7 @@ async def say_all(bench: Bench, truth: Truth) -> None:
 async def reopen(bench: Bench, truths: Iterable[Truth]) -> None:
     """The reconciler's work: records of all orders the venue has, what it tells of them, then the gate."""
     await bench.redis.hset(bench.keys.control, "history", "of a server that is gone")
-    _, history, _ = await bench.scripts.gate()
+    history = (await bench.scripts.gate()).history
     known = [truth for truth in truths if truth.at_venue]
     items = [
         ImportItem(
@@ -107,7 +107,7 @@ async def reopen(bench: Bench, truths: Iterable[Truth]) -> None:
     await bench.scripts.import_orders(items, history)
     for truth in known:
         await say_all(bench, truth)
-    await bench.scripts.gate(history)
+    bench.scripts.passage.enter((await bench.scripts.open_gate(history)).opening)
 
 
 async def say_report(bench: Bench, truth: Truth) -> None:

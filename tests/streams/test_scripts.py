@@ -309,7 +309,7 @@ async def _expired(bench: Bench) -> Order:
     return await bench.order(client_order_id(terms, INFO.id_rule))
 
 
-async def _everything(bench: Bench) -> dict[bytes, bytes]:
+async def _everything(bench: Bench) -> dict[bytes, bytes | None]:
     """Every key of the account, byte for byte."""
     keys = [key async for key in bench.redis.scan_iter(match=f"fillonce:{{{bench.account}}}:*")]
     return {key: await bench.redis.dump(key) for key in keys}

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from streams.keys import ACCOUNTS, GATEWAYS, AccountKeys
 from streams.plans import Claimed
 from streams.schemas import Position
-from streams.store import Store, accounts, counted, instruments_version, register
+from streams.store import Store, accounts, counted, instruments_version, register, registered
 from tests.flow import INFO, INSTRUMENTS, Bench, place
 
 
@@ -103,3 +103,12 @@ async def test_an_account_that_was_never_registered_has_no_instruments(redis: Re
 async def test_the_servers_clock_is_read_in_milliseconds(bench: Bench) -> None:
     """Close to ours, on one machine."""
     assert abs(await bench.store.now_ms() - bench.clock.now_ns() // 1_000_000) < 1_000
+
+
+async def test_an_account_is_registered_when_it_and_what_it_trades_are_known(redis: Redis, account: str) -> None:
+    """One without the other is not enough: an intent needs both."""
+    assert not await registered(redis, account)
+    await register(redis, account, INFO, list(INSTRUMENTS.by_symbol.values()), "v1")
+    assert await registered(redis, account)
+    await redis.delete(AccountKeys(account).instruments)
+    assert not await registered(redis, account)
