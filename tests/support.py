@@ -21,14 +21,16 @@ def wait_until(condition: Callable[[], object], timeout_s: float = WAIT_S) -> No
         never.wait(POLL_S)
 
 
-async def wait_until_async(condition: Callable[[], object | Awaitable[object]], timeout_s: float = WAIT_S) -> None:
+async def wait_until_async(
+    condition: Callable[[], object | Awaitable[object]], timeout_s: float = WAIT_S, poll_s: float = POLL_S
+) -> None:
     """Wait on the loop until the condition, plain or awaitable, is true; AssertionError after ``timeout_s``."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     while not await _evaluated(condition):
         assert loop.time() < deadline, f"still false after {timeout_s:g} s: {_source(condition)}"
         tick = asyncio.Event()
-        loop.call_later(POLL_S, tick.set)
+        loop.call_later(poll_s, tick.set)
         await tick.wait()
 
 

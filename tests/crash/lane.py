@@ -20,7 +20,7 @@ from streams import events
 from streams.verify import verify
 from tests.crash.deployment import Deployment
 from tests.crash.points import PROFILES, UNNAMED, WAVES, Point, Profile, Target, counted
-from tests.crash.scenario import PATIENCE_S, UNKIND
+from tests.crash.scenario import LOOK_S, PATIENCE_S, UNKIND
 from tests.support import wait_until_async
 
 STRIKES_PER_ACCOUNT = 25
@@ -133,7 +133,7 @@ class Lane(Deployment):
             return not said
 
         with suppress(AssertionError):
-            await wait_until_async(clean, LOOKS_S)
+            await wait_until_async(clean, LOOKS_S, LOOK_S)
         return said
 
     async def _look(self) -> list[str]:

@@ -28,6 +28,8 @@ SYMBOL, VENUE_SYMBOL, OTHER = "BTC/USDT", "BTCUSDT", "ETH/USDT"
 LOT = Decimal("0.001")
 # Far from every fault's time limit, and long enough for a server that restarts and reconciles.
 PATIENCE_S = 40.0
+# A look costs a few round trips, and lanes that wait must leave the cores to those that work.
+LOOK_S = 0.04
 UNKIND = Faults(
     accept_then_drop=0.12, late_answer=0.08, cut_body=0.1, server_error=0.14, throttled=0.04,
     execution_before_answer=0.1, late_entry=0.08, lookup_lag=1.0, duplicated_execution=0.1, reordered_execution=0.1,
@@ -101,7 +103,7 @@ class Desk:
     async def rest(self) -> None:
         """Take back what rests, and wait until nothing is on its way."""
         await self.control.set_faults(OFF)
-        await wait_until_async(self._cancelled_all, PATIENCE_S)
+        await wait_until_async(self._cancelled_all, PATIENCE_S, LOOK_S)
 
     async def waiting(self) -> int:
         """Count entries nobody has dealt with, and parked executions that should not be."""
@@ -183,7 +185,7 @@ class Desk:
                 return False
             return True
 
-        await wait_until_async(done, PATIENCE_S)
+        await wait_until_async(done, PATIENCE_S, LOOK_S)
 
 
 def _row(trade: dict[str, Any]) -> bytes:
