@@ -35,11 +35,11 @@ def _parked(number: int, _: str) -> Fields:
         "symbol": "BTCUSDT", "id": number * 10, "orderId": number, "price": "50000.00", "qty": "0.1",
         "commission": "0", "commissionAsset": "BNB", "time": AT_MS + number, "isBuyer": True, "isMaker": True,
     }  # fmt: skip
-    return _said(row, TRADE_FORMAT)
+    return said(row, TRADE_FORMAT)
 
 
 def _named(number: int, name: str) -> Fields:
-    return _said(_report(number, name, x="NEW", X="NEW", t=-1, l="0", z="0", N=None), STREAM_FORMAT)
+    return said(report(number, name, x="NEW", X="NEW", t=-1, l="0", z="0", N=None), STREAM_FORMAT)
 
 
 def _answered(_: int, name: str) -> Fields:
@@ -48,11 +48,11 @@ def _answered(_: int, name: str) -> Fields:
 
 
 def _first(number: int, name: str) -> Fields:
-    return _said(_report(number, name, t=number * 10 + 1, l="0.4", z="0.5"), STREAM_FORMAT)
+    return said(report(number, name, t=number * 10 + 1, l="0.4", z="0.5"), STREAM_FORMAT)
 
 
 def _second(number: int, name: str) -> Fields:
-    return _said(_report(number, name, t=number * 10 + 2, l="0.5", z="1", X="FILLED"), STREAM_FORMAT)
+    return said(report(number, name, t=number * 10 + 2, l="0.5", z="1", X="FILLED"), STREAM_FORMAT)
 
 
 def _garbage(number: int, _: str) -> Fields:
@@ -60,12 +60,12 @@ def _garbage(number: int, _: str) -> Fields:
 
 
 def _foreign(number: int, _: str) -> Fields:
-    return _said(_report(10**9 + number, f"web_{number}", t=10**9 + number, l="1", z="1"), STREAM_FORMAT)
+    return said(report(10**9 + number, f"web_{number}", t=10**9 + number, l="1", z="1"), STREAM_FORMAT)
 
 
 def _silent(number: int, _: str) -> Fields:
     event = {"e": "outboundAccountPosition", "E": AT_MS + number, "u": AT_MS, "B": []}
-    return _said({"subscriptionId": 0, "event": event}, STREAM_FORMAT)
+    return said({"subscriptionId": 0, "event": event}, STREAM_FORMAT)
 
 
 _KINDS: Final[Sequence[_Make]] = (
@@ -74,8 +74,8 @@ _KINDS: Final[Sequence[_Make]] = (
 PER_ORDER: Final = len(_KINDS)
 
 
-def _report(number: int, name: str, **changes: Any) -> dict[str, Any]:
-    """An executionReport of Binance spot, as the ws-api wraps it."""
+def report(number: int, name: str, **changes: Any) -> dict[str, Any]:
+    """Make an executionReport of Binance spot, as the ws-api wraps it: of the order `number`, ours by `name`."""
     at_ms = AT_MS + number
     event = {
         "e": "executionReport", "E": at_ms, "s": "BTCUSDT", "c": name, "S": "BUY", "o": "LIMIT", "f": "GTC",
@@ -86,7 +86,8 @@ def _report(number: int, name: str, **changes: Any) -> dict[str, Any]:
     return {"subscriptionId": 0, "event": {**event, **changes}}
 
 
-def _said(raw: dict[str, Any], form: str) -> Fields:
+def said(raw: dict[str, Any], form: str) -> Fields:
+    """Make an entry of `evidence` of a payload and its format."""
     return {"data": codec.encode(_evidence(form)), "raw": orjson.dumps(raw)}
 
 

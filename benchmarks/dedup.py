@@ -12,8 +12,8 @@ from contextlib import AsyncExitStack
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from benchmarks.figures import Row, quantile, ratios, spread
-from benchmarks.ground import client, open_account, place, served
+from benchmarks.figures import Row, quantile, rate, ratios, spread
+from benchmarks.ground import Tell, client, open_account, place, served
 from streams.producer import IntentProducer, Receipt
 from streams.schemas import Place
 from streams.scripts import BATCH_MAX
@@ -44,6 +44,7 @@ class Effort(Struct, frozen=True):
 
 FULL = Effort(rounds=9, calls=2_000, local_calls=100_000, open_ms=3_000)
 QUICK = Effort(rounds=5, calls=500, local_calls=20_000, open_ms=500)
+TINY = Effort(rounds=1, calls=5, local_calls=100, open_ms=20)
 
 
 class OpenLoop(Struct, frozen=True):
@@ -53,7 +54,7 @@ class OpenLoop(Struct, frozen=True):
     achieved: float
 
 
-async def measure(effort: Effort) -> list[Row]:
+async def measure(effort: Effort, tell: Tell) -> list[Row]:
     """Measure duplicates on a server of its own."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(served())
@@ -61,8 +62,11 @@ async def measure(effort: Effort) -> list[Row]:
         await open_account(redis)
         intents = [place(number) for number in range(KNOWN)]
         await IntentProducer(redis).publish(intents)
+        tell("local answers")
         rows = await _local(redis, intents, effort)
+        tell("one call after the other")
         rows += await _closed(redis, intents, effort)
+        tell("open loop")
         clients = [await stack.enter_async_context(client(server.url, f"bench-{n}")) for n in range(CONNECTIONS)]
         return rows + await _open(clients, intents, effort)
 
@@ -145,7 +149,7 @@ async def _open(clients: Sequence[Redis], intents: Sequence[Place], effort: Effo
         _in_us(f"{name}, p50", p50),
         _in_us(f"{name}, p99", p99),
         _in_us(f"{name}, latest", [max(one.lateness_ns) for one in rounds]),
-        Row(name=f"{name}, achieved", unit="/s", spread=spread([one.achieved for one in rounds])),
+        rate(f"{name}, achieved", [one.achieved for one in rounds]),
     ]
 
 

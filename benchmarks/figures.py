@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 Verdict = Literal["met", "missed", "undecided", ""]
+Better = Literal["less", "more"]
 
 
 class Spread(Struct, frozen=True):
@@ -23,24 +24,31 @@ class Row(Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: what was measured.
-        unit: `ns`, `µs`, `/s`, or `times` for a ratio.
+        unit: `ns`, `µs`, `ms`, `/s`, `B`, `MB`, or `times` for a ratio.
         spread: over the rounds.
-        limit: the goal, an upper bound in the same unit; None where a figure is only reported.
+        limit: the goal in the same unit, a bound on the side of `better`; None where a figure is only reported.
+        better: whether less or more of it is.
+        note: what a reader must know of it.
     """
 
     name: str
     unit: str
     spread: Spread
     limit: float | None = None
+    better: Better = "less"
+    note: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """`missed` only when every round missed the goal, `met` only when every round met it."""
         if self.limit is None:
             return ""
-        if self.spread.low > self.limit:
-            return "missed"
-        return "met" if self.spread.high <= self.limit else "undecided"
+        met = [_within(one, self.limit, self.better) for one in (self.spread.low, self.spread.high)]
+        return "met" if all(met) else "undecided" if any(met) else "missed"
+
+
+def _within(value: float, limit: float, better: Better) -> bool:
+    return value <= limit if better == "less" else value >= limit
 
 
 def quantile(samples: Sequence[float], share: float) -> float:
@@ -63,3 +71,16 @@ def spread(rounds: Sequence[float]) -> Spread:
 def ratios(measured: Sequence[float], beside: Sequence[float]) -> list[float]:
     """Divide round by round: what disturbed a round disturbed both of its halves."""
     return [one / other for one, other in zip(measured, beside, strict=True)]
+
+
+def rate(name: str, rounds: Sequence[float], note: str = "") -> Row:
+    """Report how many there were a second."""
+    return Row(name=name, unit="/s", spread=spread(rounds), better="more", note=note)
+
+
+def times(
+    name: str, measured: Sequence[float], beside: Sequence[float], *, better: Better, limit: float | None = None,
+    note: str = "",
+) -> Row:  # fmt: skip
+    """Report a ratio, round by round."""
+    return Row(name=name, unit="times", spread=spread(ratios(measured, beside)), limit=limit, better=better, note=note)

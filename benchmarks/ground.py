@@ -1,7 +1,7 @@
 """The ground of every benchmark: an embedded server in a temporary directory, an account with an open gate."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,11 +19,16 @@ from streams.server import EmbeddedServer
 from streams.server_config import Fsync
 from streams.store import register
 
+Tell = Callable[[str], None]
+"""Takes what a benchmark is at, for somebody who waits."""
+
 ACCOUNT = "binance.bench"
 INFO = AccountInfo(venue="binance", id_rule=FACTS.id_rule)
 VALID_FOR = timedelta(days=30)
+# A server that 1,000 others want at this moment is slow and not away.
+TIMEOUT_MS = 60_000
 
-_TABLE = tabulate(
+INSTRUMENTS = tabulate(
     [
         Instrument(
             symbol="BTC/USDT", venue_symbol="BTCUSDT", base="BTC", quote="USDT", tick=Decimal("0.01"),
@@ -34,17 +39,17 @@ _TABLE = tabulate(
 
 
 @asynccontextmanager
-async def served(fsync: Fsync = "always") -> AsyncIterator[EmbeddedServer]:
-    """Run a server for one benchmark and remove what it wrote."""
+async def served(fsync: Fsync = "always", extra: Mapping[str, str] | None = None) -> AsyncIterator[EmbeddedServer]:
+    """Run a server for one benchmark and remove what it wrote; `extra` are more of its directives."""
     with tempfile.TemporaryDirectory(prefix="fillonce-bench-") as folder:
-        async with EmbeddedServer(Path(folder), fsync=fsync) as server:
+        async with EmbeddedServer(Path(folder), fsync=fsync, extra=extra) as server:
             yield server
 
 
 @asynccontextmanager
-async def client(url: str, name: str) -> AsyncIterator[Redis]:
-    """Open one connection, as a producer has it."""
-    redis = connect(url, name=name)
+async def client(url: str, name: str, *, single: bool = True) -> AsyncIterator[Redis]:
+    """Open one connection, as a producer has it; or a pool."""
+    redis = connect(url, name=name, timeout_ms=TIMEOUT_MS, single=single)
     try:
         yield redis
     finally:
@@ -53,7 +58,7 @@ async def client(url: str, name: str) -> AsyncIterator[Redis]:
 
 async def open_account(redis: Redis, account: str = ACCOUNT) -> None:
     """Register an account and declare it reconciled with this server's history."""
-    await register(redis, account, INFO, list(_TABLE.by_symbol.values()), _TABLE.version)
+    await register(redis, account, INFO, list(INSTRUMENTS.by_symbol.values()), INSTRUMENTS.version)
     await open_gate(redis, account)
 
 

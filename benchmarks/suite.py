@@ -1,54 +1,61 @@
 """The benchmarks by name, and one report of those that were asked for."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+import importlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
 
 import uvloop
 
-from benchmarks import dedup, machine
+from benchmarks import machine
 from benchmarks.figures import Row
 
+# Each is a module beside this one, with `measure` and an effort of each size.
+BENCHMARKS: Final[Sequence[str]] = ("ledger", "dedup")
 
-async def _dedup(*, quick: bool) -> list[Row]:
-    return await dedup.measure(dedup.QUICK if quick else dedup.FULL)
-
-
-BENCHMARKS: Final[Mapping[str, Callable[..., Awaitable[list[Row]]]]] = {"dedup": _dedup}
+Size = Literal["full", "quick", "tiny"]
 
 
-def run(names: Sequence[str], *, quick: bool, show: Callable[[str], None]) -> dict[str, Any]:
+def run(names: Sequence[str], size: Size, tell: Callable[[str, str], None]) -> dict[str, Any]:
     """Run benchmarks one after the other; the report as plain data.
 
     Args:
         names: of `BENCHMARKS`.
-        quick: fewer and shorter rounds: for a look, not for a figure to quote.
-        show: called with the name of each before it starts.
+        size: `full` for figures to quote, `quick` for a look, `tiny` to see that everything runs.
+        tell: called with the name of a benchmark and what it is at; the latter is empty when it begins.
     """
     rows: dict[str, list[Row]] = {}
+    began = datetime.now(UTC)
     for name in names:
-        show(name)
-        rows[name] = uvloop.run(_coroutine(name, quick=quick))
+        tell(name, "")
+        rows[name] = uvloop.run(_measure(name, size, tell))
     missed = [f"{name}: {row.name}" for name, found in rows.items() for row in found if row.verdict == "missed"]
     return {
         "ok": not missed,
-        "quick": quick,
+        "size": size,
+        "date": began.strftime("%Y-%m-%d"),
+        "seconds": round((datetime.now(UTC) - began).total_seconds()),
         "machine": machine.describe(),
         "rows": {name: [_plain(row) for row in found] for name, found in rows.items()},
         "missed": missed,
     }
 
 
-async def _coroutine(name: str, *, quick: bool) -> list[Row]:
-    return await BENCHMARKS[name](quick=quick)
+async def _measure(name: str, size: Size, tell: Callable[[str, str], None]) -> list[Row]:
+    module = importlib.import_module(f"benchmarks.{name}")
+    rows: list[Row] = await module.measure(getattr(module, size.upper()), lambda at: tell(name, at))
+    return rows
 
 
 def _plain(row: Row) -> dict[str, Any]:
     return {
         "name": row.name,
         "unit": row.unit,
+        "better": row.better,
         "median": row.spread.median,
         "low": row.spread.low,
         "high": row.spread.high,
         "goal": row.limit,
         "verdict": row.verdict,
+        "note": row.note,
     }
