@@ -1,8 +1,8 @@
 """Fills applied exactly once, and the same fills again, beside the floor and what a user would write otherwise.
 
-A round is the ledger, the floor, a FastStream subscriber, redis-py by hand, the same fills known to the ledger's memory,
-and the same fills to a ledger that has no memory of them: what disturbs the machine disturbs all. Orders are open and
-mapped before a round begins, and everything a round reads is in its stream.
+A round is the ledger, the floor, a FastStream subscriber, redis-py by hand, the same fills known to the ledger's own
+memory, and the same fills to a ledger that has none of them: what disturbs the machine disturbs all. Orders are open
+and mapped before a round begins, and everything a round reads is in its stream.
 """
 
 import time

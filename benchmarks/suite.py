@@ -11,7 +11,7 @@ from benchmarks import machine
 from benchmarks.figures import Row
 
 # Each is a module beside this one, with `measure` and an effort of each size.
-BENCHMARKS: Final[Sequence[str]] = ("ledger", "dedup")
+BENCHMARKS: Final[Sequence[str]] = ("ledger", "dedup", "publish", "listener")
 
 Size = Literal["full", "quick", "tiny"]
 

@@ -11,7 +11,7 @@ import typer
 from consumers.commands import output
 from streams.errors import UsageError
 
-NAMES = ("ledger", "dedup")
+NAMES = ("ledger", "dedup", "publish", "listener")
 
 
 def bench(

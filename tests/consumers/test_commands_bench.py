@@ -39,7 +39,7 @@ def test_a_benchmark_that_does_not_exist_is_refused_by_name(shell, only):
     """Exit code 2 and the names there are."""
     said = shell("bench", "--only", only)
     assert said.code == 2
-    assert words(said.err) == f"--only takes ledger, dedup, not {only!r}."
+    assert words(said.err) == f"--only takes ledger, dedup, publish, listener, not {only!r}."
 
 
 @given(SAMPLES, st.floats(0.01, 1))
