@@ -16,6 +16,7 @@ from consumers.commands.publish import publish
 from consumers.commands.replay import replay
 from consumers.commands.run import run
 from consumers.commands.status import status
+from consumers.commands.trace import trace
 from consumers.commands.verify import verify
 from consumers.demo.command import demo
 
@@ -54,7 +55,22 @@ def _globals(
     ctx.obj = settings
 
 
-for _command in (demo, run, publish, orders, positions, status, check, halt, resume, ingest, verify, replay, bench):
+for _command in (
+    demo,
+    run,
+    publish,
+    orders,
+    positions,
+    status,
+    check,
+    halt,
+    resume,
+    ingest,
+    verify,
+    trace,
+    replay,
+    bench,
+):
     app.command(_command.__name__)(guarded(_command))
 
 

@@ -1,0 +1,99 @@
+"""One order's changes as sentences: what happened, and what caused it. Pure."""
+
+from typing import assert_never
+
+from streams import events
+from streams.money import text
+from streams.schemas import (
+    Absent,
+    Accepted,
+    Command,
+    Duplicate,
+    Execution,
+    NotSent,
+    OrderReport,
+    Outcome,
+    Refused,
+    Throttled,
+    Unknown,
+)
+
+
+def sentence(change: events.AnyChange) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm per kind of change
+    """Say what a change did; each fact of an update is told apart by `fact_sentence`."""
+    match change:
+        case events.Created(terms=terms, entry=entry):
+            return (
+                f"became an order of {terms.strategy}, signal {terms.signal_id} (entry {entry or 'unknown'} of intents)"
+            )
+        case events.Imported():
+            return "was found at the venue and got a record: its intent is lost"
+        case events.Claimed(command=command, gateway=gateway, token=token):
+            return f"{gateway} claimed the {command} (token {token})"
+        case events.Ended(status=status, reason=reason):
+            return f"{status}: {reason}"
+        case events.CancelRequested():
+            return "a cancel was asked for"
+        case events.Tombstone():
+            return "a cancel came before any order: a late place will not trade"
+        case events.Doubted(token=token):
+            return f"unknown: no answer to token {token} within its window"
+        case events.Queued(entry=entry):
+            return f"queued again (entry {entry} of intents)"
+        case events.Updated(status=status, filled=filled):
+            return f"{status}, {filled} filled{_position(change)}{_anomalies(change)}"
+        case events.Parked(execution=one):
+            return f"execution {one.execution_id} came before its order was known, and was parked"
+        case events.Lapsed(execution_id=one):
+            return f"execution {one} waited too long for its order and went to quarantine"
+        case events.Forgotten(month=month):
+            return f"the record was removed after its retention; its identity stays spent ({month})"
+        case events.Passed() | events.Quarantined() | events.Switched() | events.Opened() | events.Shut():
+            return "the account as a whole"
+        case _:
+            assert_never(change)
+
+
+def fact_sentence(fact: Execution | OrderReport | Command) -> str:
+    """Say what one piece of evidence showed."""
+    match fact:
+        case Execution():
+            fee = "" if fact.fee is None else f", fee {text(fact.fee)} {fact.fee_asset or ''}".rstrip()
+            liquidity = {True: ", maker", False: ", taker", None: ""}[fact.maker]
+            size = f"{text(fact.quantity)} at {text(fact.price)}"
+            return f"fill {fact.execution_id}: {fact.side.lower()} {size}{liquidity}{fee}"
+        case OrderReport():
+            reason = f" ({fact.reason})" if fact.reason else ""
+            return f"the venue says order {fact.venue_order_id} is {fact.status}, {text(fact.filled)} filled{reason}"
+        case Command(kind=kind, token=token, outcome=outcome):
+            return f"{kind} by token {token}: {_outcome(outcome)}"
+        case _:
+            assert_never(fact)
+
+
+def _outcome(outcome: Outcome) -> str:  # noqa: PLR0911 - one arm per outcome
+    match outcome:
+        case Accepted():
+            return "accepted"
+        case Refused(code=code, reason=reason):
+            return f"refused ({code}: {reason})"
+        case Duplicate(code=code):
+            return f"the venue has it already ({code})"
+        case Throttled(retry_after_ms=wait_ms):
+            return f"throttled, to be tried after {wait_ms} ms"
+        case NotSent(reason=reason):
+            return f"not sent: {reason}"
+        case Unknown(reason=reason):
+            return f"could not tell: {reason}"
+        case Absent():
+            return "proven absent at the venue"
+        case _:
+            assert_never(outcome)
+
+
+def _position(change: events.Updated) -> str:
+    return f"; position {change.position} is {change.position_quantity}" if change.position else ""
+
+
+def _anomalies(change: events.Updated) -> str:
+    return f"; anomalies: {', '.join(change.anomalies)}" if change.anomalies else ""

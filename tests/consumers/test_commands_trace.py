@@ -1,0 +1,80 @@
+"""`fillonce trace` tells one order's story from the signal to the position, and nothing of any other."""
+
+import orjson
+import pytest
+
+from adapters.binance.decode import STREAM_FORMAT
+from streams.schemas import Accepted, Refused
+from tests.commands import Shell
+from tests.consumers.test_commands_views import fold
+from tests.flow import Bench, execution, place
+
+
+@pytest.fixture
+async def bench(redis, account):
+    """An account whose gate is open, without any role."""
+    return await Bench(redis, account).open()
+
+
+@pytest.fixture
+def shell(tmp_path, redis_url, account):
+    """A shell whose settings name the server and the account."""
+    env = {
+        "FILLONCE_REDIS_URL": redis_url,
+        "FILLONCE_ACCOUNTS": orjson.dumps({account: {"symbols": ["BTC/USDT"], "venue": "binance"}}).decode(),
+    }
+    return Shell(tmp_path, env)
+
+
+async def test_an_order_is_told_from_its_signal_to_its_position(bench, shell, account):
+    """Intent, claim, answer and fill, each with its time, its cause and the venue's own bytes."""
+    _, claim = await bench.claimed(place(account))
+    await bench.publish(place(account, "another"))
+    name = claim.order.client_order_id
+    await bench.say(outcome=Accepted(), order=claim.order)
+    await bench.say(execution(7, 1, name), form=STREAM_FORMAT)
+    await fold(bench)
+    told = shell("trace", name, "--json").json
+    assert (told["account"], told["client_order_id"], told["status"]) == (account, name, "partially_filled")
+    created, claimed, *updates = told["steps"]
+    assert created["says"].startswith("became an order of test, signal s1")
+    assert orjson.loads(created["evidence"][0]["raw"])["signal_id"] == "s1"
+    assert f"claimed the place (token {claim.order.token})" in claimed["says"]
+    assert updates[-1]["says"].startswith("partially_filled, 0.4 filled; position BTC/USDT is ")
+    assert any(fact.startswith("fill 7:1: buy 0.4 at 50000") for fact in updates[-1]["facts"])
+    [heard] = updates[-1]["evidence"]
+    assert (heard["source"], heard["format"]) == ("stream", STREAM_FORMAT)
+    assert orjson.loads(heard["raw"])["event"]["t"] == 1
+    assert "another" not in orjson.dumps(told).decode()
+    people = shell("trace", name).out
+    assert "fill 7:1" in people
+    assert "another" not in people
+
+
+async def test_what_was_parked_for_an_order_is_a_part_of_its_story(bench, shell, account):
+    """The execution came before the order was mapped, by the venue's id alone."""
+    _, claim = await bench.claimed(place(account))
+    name = claim.order.client_order_id
+    await bench.say(execution(7, 1, ""), form=STREAM_FORMAT)
+    await fold(bench)
+    await bench.say(execution(7, 2, name, z="0.8"), form=STREAM_FORMAT)
+    await fold(bench)
+    says = [step["says"] for step in shell("trace", name, "--json").json["steps"]]
+    assert any("execution 7:1 came before its order was known, and was parked" in one for one in says)
+
+
+async def test_a_refusal_is_told_with_the_venues_reason(bench, shell, account):
+    """The code and the words stand in the story."""
+    _, claim = await bench.claimed(place(account))
+    await bench.say(outcome=Refused("-2010", "no funds"), order=claim.order)
+    await fold(bench)
+    [*_, last] = shell("trace", claim.order.client_order_id, "--json").json["steps"]
+    assert any("refused (-2010: no funds)" in fact for fact in last["facts"])
+
+
+async def test_an_order_that_nobody_knows_is_one_sentence(bench, shell):
+    """Exit code 1, and where to look."""
+    done = shell("trace", "fo-nobody")
+    assert done.code == 1
+    assert done.err == "The journal says nothing of an order fo-nobody; see `fillonce orders`.\n"
+    assert bench
