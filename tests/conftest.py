@@ -10,6 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from streams.server import EmbeddedServer
+from tests.given_server import NotGiven, claim, release
 
 for _profile in ("fillonce", "ci"):
     # Servers and two busy cores make single examples slow at random: the time limit is that of the whole test.
@@ -19,7 +20,22 @@ settings.load_profile("fillonce")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the suite run against a server that is already there."""
-    parser.addoption("--redis-url", default=None, help="run against this Redis or Valkey instead of the embedded one")
+    parser.addoption(
+        "--redis-url", default=None, metavar="URL",
+        help="run tests/streams, tests/lua and tests/races against this Redis or Valkey instead of the embedded one; "
+        "the database must be empty, and what the tests make there is removed at the end",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a given server that holds anything else, before the first test; workers rely on who started them."""
+    given = config.getoption("--redis-url")
+    if given is not None and not hasattr(config, "workerinput"):
+        try:
+            claim(given)
+        except NotGiven as refusal:
+            raise pytest.UsageError(str(refusal)) from None
+        config.add_cleanup(lambda: release(given))
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,6 @@ import asyncio
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,10 +30,10 @@ from streams.server import EmbeddedServer, server_version
 from streams.verify import verify
 from tests.failover import LOOPBACK, replicated
 from tests.flow import Bench, execution, place
+from tests.sessions import CONTRACT, pytest_on
 
 pytestmark = pytest.mark.slow
 
-HOME: Final = Path(__file__).resolve().parent.parent
 PACKAGES: Final = ("redis-tools", "libjemalloc2", "liblzf1")
 DOWNLOAD_S: Final = 30
 RUN_S: Final = 50
@@ -177,11 +174,7 @@ async def test_redis_7_0_without_waitaof_is_asked_for_fsync_always(tmp_path: Pat
 async def test_the_scripts_and_the_whole_flow_work_on_redis_7_0(tmp_path: Path, old_server: Path) -> None:
     """Tests of the scripts and of one order from publish to commit, in a session on that server."""
     async with EmbeddedServer(tmp_path, binary=old_server) as server:
-        with pytest_on(
-            server.url,
-            "tests/streams/test_scripts.py",
-            "tests/test_old_server.py::test_one_order_from_publish_to_verify",
-        ) as session:
+        with pytest_on(server.url, *CONTRACT) as session:
             out, _ = await asyncio.to_thread(session.communicate, timeout=RUN_S)
         assert session.returncode == 0, out[-3_000:]
         assert " passed" in out
@@ -213,19 +206,6 @@ async def test_one_order_from_publish_to_verify(redis: Redis, account: str) -> N
     assert await bench.pending(bench.keys.evidence, "ledgers") == 0
     checked = await verify(redis, bench.keys)
     assert checked.good, checked.differences
-
-
-@contextmanager
-def pytest_on(url: str, *tests: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run tests against a server in a process of its own, which ends with this one's test."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--redis-url={url}", *tests]
-    session = subprocess.Popen(command, cwd=HOME, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        yield session
-    finally:
-        if session.poll() is None:
-            session.kill()
-            session.communicate()
 
 
 def _aged(url: str, served: list[asyncio.Task[None]]) -> Any:

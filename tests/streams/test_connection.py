@@ -94,8 +94,8 @@ async def test_a_server_that_is_not_there_is_told_at_once() -> None:
 async def test_a_client_answers_in_bytes_under_its_name(redis_url: str) -> None:
     """Payloads are never decoded on the way; CLIENT LIST shows whose connection it is."""
     client = connect(redis_url, name="gateway.0-scripts")
-    await client.set("test:connection", b"\xff")
-    assert await client.get("test:connection") == b"\xff"
+    await client.set("fillonce-test:connection", b"\xff")
+    assert await client.get("fillonce-test:connection") == b"\xff"
     assert await client.client_getname() in (b"gateway.0-scripts", "gateway.0-scripts")
     await client.aclose()
 

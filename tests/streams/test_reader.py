@@ -20,7 +20,7 @@ class Lines:
     """One stream and its readers."""
 
     def __init__(self, url: str, redis: Redis) -> None:
-        self.redis, self.stream = redis, f"test:{uuid4().hex}"
+        self.redis, self.stream = redis, f"fillonce-test:{uuid4().hex}"
         self._url = url
         self._clients: list[Redis] = []
 

@@ -88,7 +88,7 @@ async def test_a_client_with_its_default_retries_sends_a_command_twice(
 ) -> None:
     """Why the project's connections have none: redis-py repeats an XADD that the server has already done."""
     stream = AccountKeys(account).intents
-    careless = Redis(host=LOOPBACK, port=proxy.port)
+    careless = Redis(host=LOOPBACK, port=proxy.port, db=redis.connection_pool.connection_kwargs.get("db", 0))
     proxy.cut_answer(XADD)
     await careless.xadd(stream, {"data": "once"})
     await careless.aclose()
