@@ -5,7 +5,8 @@ a venue is imported before it is named, because its client library may take seco
 """
 
 import importlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
 
 from msgspec import Struct
 
@@ -42,6 +43,7 @@ class Plug(Struct, frozen=True, kw_only=True):
         facts: what it declares.
         decode: bytes into facts, pure.
         describe: bytes of a listed order into its terms, pure; raises BadPayload.
+        holdings: bytes of what `balances` gives into free and locked together by asset, pure; raises BadPayload.
         sniff: a recorded file into payloads, pure.
         open: connects; the second argument estimates the Redis server's clock (UTC ms).
     """
@@ -49,6 +51,7 @@ class Plug(Struct, frozen=True, kw_only=True):
     facts: VenueFacts
     decode: Decoder
     describe: Callable[[str, bytes], Described]
+    holdings: Callable[[str, bytes], Mapping[str, Decimal]]
     sniff: Callable[[bytes], Sequence[Recorded]]
     open: Callable[[VenueSettings, Callable[[], int]], Awaitable[Venue]]
 

@@ -165,6 +165,10 @@ class Venue(Protocol):
         """All own trades of one order."""
         ...
 
+    async def balances(self) -> Rows:
+        """What the account holds of every asset: one row, the venue's own statement."""
+        ...
+
     async def instruments(self) -> Sequence[Instrument]:
         """Load what can be traded."""
         ...

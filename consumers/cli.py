@@ -13,6 +13,7 @@ from consumers.commands.orders import orders
 from consumers.commands.output import INTERRUPTED, guarded
 from consumers.commands.positions import positions
 from consumers.commands.publish import publish
+from consumers.commands.reconcile import reconcile
 from consumers.commands.replay import replay
 from consumers.commands.run import run
 from consumers.commands.status import status
@@ -56,21 +57,8 @@ def _globals(
 
 
 for _command in (
-    demo,
-    run,
-    publish,
-    orders,
-    positions,
-    status,
-    check,
-    halt,
-    resume,
-    ingest,
-    verify,
-    trace,
-    replay,
-    bench,
-):
+    demo, run, publish, orders, positions, status, check, halt, resume, reconcile, ingest, verify, trace, replay, bench
+):  # fmt: skip
     app.command(_command.__name__)(guarded(_command))
 
 

@@ -10,7 +10,7 @@ from adapters.venue import Decoder
 from streams import codec
 from streams.errors import BadPayload
 from streams.reader import Entry
-from streams.schemas import Absent, Accepted, Command, Evidence, Execution, Ignored, OrderReport
+from streams.schemas import Absent, Accepted, Adjustment, Command, Evidence, Execution, Ignored, OrderReport
 
 log = logging.getLogger("fillonce.ledger")
 
@@ -22,12 +22,14 @@ class Item(Struct, frozen=True, kw_only=True):
         entry: its id.
         facts: executions before the report that counts them.
         command: the claim it answers, where the answer itself is news.
-        ignored: why it says nothing, when there are neither facts nor a command.
+        adjustment: what it changes beside all orders, instead of facts and command.
+        ignored: why it says nothing, when there is none of them.
     """
 
     entry: str
     facts: tuple[Execution | OrderReport, ...] = ()
     command: Command | None = None
+    adjustment: Adjustment | None = None
     ignored: str = ""
 
     @property
@@ -72,10 +74,14 @@ def interpret(entry: Entry, decode: Decoder) -> Item | Bad:
 def _item(entry: str, evidence: Evidence, raw: bytes, decode: Decoder) -> Item:
     if len(raw) > codec.RAW_BYTES_MAX:
         raise BadPayload(f"a payload has at most {codec.RAW_BYTES_MAX} bytes, this one has {len(raw)}")
+    if evidence.adjustment is not None:
+        return Item(entry=entry, adjustment=evidence.adjustment)
     command, facts = evidence.command, []
     if evidence.format and (command is None or isinstance(command.outcome, Accepted)):
         facts = list(decode(evidence.format, raw))
-    told = tuple(fact for fact in facts if not isinstance(fact, Ignored))
+    if len(facts) == 1 and isinstance(facts[0], Adjustment):
+        return Item(entry=entry, adjustment=facts[0])
+    told = tuple(fact for fact in facts if not isinstance(fact, Ignored | Adjustment))
     if len({(fact.venue_symbol, fact.venue_order_id) for fact in told}) > 1:
         raise BadPayload("one payload speaks of several orders")
     named = {fact.client_order_id for fact in told if fact.client_order_id}

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters.venue import Decoder
+from consumers.adjusting import adjust
 from consumers.folding import Folded, Rules, fold_batch
 from consumers.interpret import Bad, Item, interpret
 from consumers.memory import Memory, reference_plan
@@ -23,6 +24,7 @@ from streams.keys import AccountKeys
 from streams.plans import Lease, ParkPlan
 from streams.reader import Entry, Reader
 from streams.scripts import Scripts
+from streams.store import Store
 
 log = logging.getLogger("fillonce.ledger")
 
@@ -68,7 +70,7 @@ class Ledger:
         self.leads = False
         self._redis, self._reader, self._keys, self._decode = redis, reader, keys, decode
         self._settings, self._clock = settings, clock
-        self._scripts = Scripts(redis, keys)
+        self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
         self._epoch, self._renew_at_ms = 0, 0
         self._running = True
         self.memory = Memory(settings.remembers_max)
@@ -109,13 +111,15 @@ class Ledger:
             HistoryChanged, LeaseLost: nothing more may be written; what is left of the batch stays pending.
             StoreUnreachable: Redis did not answer; the batch may be handled again.
         """
-        entries = await self._acknowledge_known(entries)
+        settings, entries = self._settings, await self._acknowledge_known(entries)
         items: list[Item] = []
         self._raw = {entry.id: entry.fields.get(b"raw", b"") for entry in entries}
         for entry in entries:
             said = interpret(entry, self._decode)
             if isinstance(said, Bad):
                 await self._quarantine(said)
+            elif said.adjustment is not None:
+                await adjust(self._scripts, self._store, entry.id, said.adjustment, (self._epoch, settings.lease_ms))
             else:
                 items.append(said)
         self._entries = entries

@@ -30,6 +30,7 @@ APPEND_MAX = 200
 RETRY_MS = 500
 WATERMARK_EVERY_MS = 1_000
 WATERMARK = "stream_watermark"
+FILLED = "stream_filled"
 
 
 class ListenerSettings(Struct, frozen=True, kw_only=True):
@@ -111,7 +112,7 @@ class Listener:
             case Subscribed(connection):
                 log.info("subscribed by connection %s", connection)
                 self._stop_backfill()
-                self._backfill = asyncio.create_task(self._fill_gap())
+                self._backfill = asyncio.create_task(self._fill_gap(connection))
             case Lost(connection, reason):
                 self.gaps += 1
                 self.current = False
@@ -147,11 +148,13 @@ class Listener:
                 self.frames += len(rows)
                 return
 
-    async def _fill_gap(self) -> None:
+    async def _fill_gap(self, connection: str) -> None:
         """Fetch what happened since the watermark, again and again until the venue answers everything."""
         while True:
             try:
                 await self._fetch(await self._watermark() - self._settings.overlap_ms)
+                # The reconciler takes another connection here for its sign to look.
+                await self._redis.hset(self._keys.control, FILLED, connection)
             except (CouldNotAsk, RedisError, OSError) as error:
                 log.warning("the gap is still open: %s", error if isinstance(error, CouldNotAsk) else type(error))
                 await self._clock.sleep_ms(RETRY_MS)

@@ -21,6 +21,7 @@ from consumers.keyring import credentials
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.listener import Listener, ListenerSettings
 from consumers.lookup import resubmission_allowed
+from consumers.patrolling import patrol
 from consumers.reconciler import Reconciler
 from consumers.registration import Registration
 from consumers.resolver import Resolver, ResolverSettings
@@ -251,6 +252,7 @@ async def _resolver(shop: Workshop) -> Role:
         clock=shop.clock,
     )  # fmt: skip
     registration = Registration(redis, shop.task.account, shop.venue_name, venue, shop.account.symbols)
+    shop.background.append(patrol(shop, redis, venue).run)
     resolver = Resolver(
         redis=redis,
         keys=shop.keys,

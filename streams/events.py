@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from streams.schemas import Command, Execution, OrderReport, OrderStatus, Place
+from streams.schemas import Adjustment, Command, Execution, OrderReport, OrderStatus, Place
 
 
 class Change(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -136,6 +136,51 @@ class Passed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="passed"
     reason: str
 
 
+class Adjusted(Change, frozen=True, kw_only=True, omit_defaults=True, tag="adjusted"):
+    """What the account holds beside its fills became another; `id` is the adjustment's."""
+
+    adjustment: Adjustment
+    evidence: str
+
+
+class Found(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One finding of a reconciliation, and what was done about it.
+
+    Attributes:
+        id: of the finding.
+        done: the action that was taken; empty when it was only reported.
+    """
+
+    id: str
+    kind: str
+    subject: str
+    here: str
+    there: str
+    severity: str
+    action: str
+    age_ms: int
+    symbol: str = ""
+    strategy: str = ""
+    evidence: tuple[str, ...] = ()
+    done: str = ""
+
+
+class Reconciled(Change, frozen=True, kw_only=True, omit_defaults=True, tag="reconciled"):
+    """The venue's books and ours were compared.
+
+    Attributes:
+        depth: `light` is open orders and balances, `full` closed orders and executions too.
+        because: what made it happen.
+        findings: the gravest of them.
+        left_out: how many more there were.
+    """
+
+    depth: Literal["light", "full"]
+    because: str
+    findings: tuple[Found, ...] = ()
+    left_out: int = 0
+
+
 class Quarantined(Change, frozen=True, kw_only=True, omit_defaults=True, tag="quarantined"):
     """An entry that could not be used; its bytes are in `quarantine`."""
 
@@ -184,6 +229,8 @@ AnyChange = (
     | Parked
     | Lapsed
     | Passed
+    | Adjusted
+    | Reconciled
     | Quarantined
     | Forgotten
     | Switched

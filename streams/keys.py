@@ -75,6 +75,11 @@ class AccountKeys(Struct, frozen=True):
         """Set of position keys, so that they are listed without a scan."""
         return self._key("positions")
 
+    @property
+    def holdings(self) -> str:
+        """Hash: asset -> what the account holds beside its fills; `:` and an adjustment's id -> it was counted."""
+        return self._key("holdings")
+
     def order(self, client_order_id: str) -> str:
         """Hash: our record of one intent's life."""
         return self._key(f"order:{client_order_id}")

@@ -154,6 +154,15 @@ class ParkPlan(Struct, frozen=True, kw_only=True):
     executions: Sequence[tuple[str, str, str]]
 
 
+class AdjustPlan(Struct, frozen=True, kw_only=True):
+    """An adjustment of holdings; each amount is (asset, text it was worked out from or '', new text)."""
+
+    entry: str
+    id: str
+    amounts: Sequence[tuple[str, str, str]]
+    change: str
+
+
 class Committed(Struct, frozen=True):
     """Verdict per order: 1 written, 2 before, 0 stale, 3 contradiction; and how many entries are acknowledged."""
 

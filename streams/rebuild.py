@@ -6,16 +6,18 @@ where they do, the change's own id (the digest it was written with) shows the fi
 
 import hashlib
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import assert_never
 
 from msgspec import Struct
 
 from streams import codec, events
+from streams.holdings import adjusted, texts
 from streams.keys import AccountKeys
 from streams.lifecycle import Resubmission, fold
 from streams.position import move
 from streams.record import FIELDS, NEW_STATE_TEXT, to_order, to_position
-from streams.schemas import Command, Execution, Order, Position
+from streams.schemas import Adjustment, Command, Execution, Order, Position
 
 # Fields of a record that are transport: they make a repeated call find its answer, and no state depends on them.
 TRANSPORT = frozenset({"call", "settled", "cancel_settled", "cancel_entry"})
@@ -100,12 +102,29 @@ class Rebuilt:
                 self._lapse(change)
             case events.Forgotten():
                 self._forget(change.client_order_id)
-            case events.Passed() | events.Quarantined() | events.Switched() | events.Opened() | events.Shut():
+            case events.Adjusted():
+                self._adjust(entry_id, change.adjustment)
+            case (
+                events.Passed()
+                | events.Reconciled()
+                | events.Quarantined()
+                | events.Switched()
+                | events.Opened()
+                | events.Shut()
+            ):
                 pass  # nothing of an order
             case _:
                 key = self._keys.order(change.client_order_id)
                 self.hashes.setdefault(key, {}).update(_fields(change))
                 self._last[key] = entry_id
+
+    def _adjust(self, entry_id: str, adjustment: Adjustment) -> None:
+        key = self._keys.holdings
+        fields = self.hashes.setdefault(key, {})
+        held = {asset: Decimal(amount) for asset, amount in fields.items() if not asset.startswith(":")}
+        fields.update({asset: after for asset, _, after in texts(adjusted(held, adjustment))})
+        fields[f":{adjustment.id}"] = "1"
+        self._last[key] = entry_id
 
     def _lapse(self, change: events.Lapsed) -> None:
         key = self._keys.parked(*change.venue_order.split(":", 1))
@@ -202,6 +221,8 @@ def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911 - one line
             | events.Parked()
             | events.Lapsed()
             | events.Passed()
+            | events.Adjusted()
+            | events.Reconciled()
             | events.Quarantined()
             | events.Forgotten()
             | events.Switched()

@@ -175,7 +175,7 @@ class Absent(Struct, frozen=True, tag="absent"):
 
 Outcome = Accepted | Refused | Duplicate | Throttled | NotSent | Unknown | Absent
 
-Source = Literal["answer", "stream", "lookup", "backfill", "ingest"]
+Source = Literal["answer", "stream", "lookup", "backfill", "ingest", "reconcile"]
 
 
 class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="command"):
@@ -196,6 +196,8 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
         received_at_ns: wall clock of the process that received it, UTC.
         connection: which connection a stream frame came by.
         command: the claim it answers, if it is an answer.
+        finding: what a reconciliation found that made it write this; a pure function of the venue's facts and ours.
+        adjustment: what it books beside all fills; the payload is what proves it.
     """
 
     source: Source
@@ -203,6 +205,8 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     format: str = ""
     connection: str = ""
     command: Command | None = None
+    finding: str = ""
+    adjustment: "Adjustment | None" = None
 
 
 VenueStatus = Literal["open", "partially_filled", "filled", "cancelled", "rejected", "expired"]
@@ -255,13 +259,33 @@ class OrderReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="re
     reason: str = ""
 
 
+Cause = Literal["opening", "transfer", "drift"]
+
+
+class Adjustment(Struct, frozen=True, kw_only=True, tag="adjustment"):
+    """A change of what an account holds that no execution made; it is never a fill.
+
+    Attributes:
+        id: the same for the same fact, so that it counts once.
+        cause: `opening` is what was held before our first fill, `transfer` a deposit, a withdrawal or the like that
+            the venue told of, `drift` a difference that a reconciliation found and nobody explained.
+        amounts: by asset, positive is more.
+        at_ms: the venue's time, the server's where the venue told none.
+    """
+
+    id: str
+    cause: Cause
+    amounts: dict[str, Decimal]
+    at_ms: int
+
+
 class Ignored(Struct, frozen=True, omit_defaults=True, tag="ignored"):
     """A payload that says nothing about an order: a balance, an echo, a keep-alive."""
 
     reason: str
 
 
-Fact = Execution | OrderReport | Ignored
+Fact = Execution | OrderReport | Adjustment | Ignored
 
 OrderStatus = Literal[
     "created", "submitting", "unknown", "open", "partially_filled", "filled", "cancelled", "rejected", "expired"

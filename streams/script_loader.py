@@ -37,6 +37,8 @@ NAMES = (
     "forget",
     "halt",
     "lapse",
+    "adjust",
+    "report",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)

@@ -14,6 +14,7 @@ from streams.errors import ContractError, GateMoved, HistoryChanged, SpentChange
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 from streams.passage import Passage
 from streams.plans import (
+    AdjustPlan,
     Busy,
     Claimed,
     ClaimItem,
@@ -127,6 +128,17 @@ class Scripts:
         parked_key = k.parked(*venue_order.split(":", 1))
         keys = [k.quarantine, k.events, k.control, k.parked_index, parked_key]
         return int(await call(self._redis, "lapse", keys, [_json(venue_order), age_ms, BATCH_MAX]))
+
+    async def adjust(self, plan: AdjustPlan, epoch: int, lease_ms: int) -> bool:
+        """Adjust what the account holds beside its fills; False when an amount has changed meanwhile."""
+        k = self._keys
+        keys = [k.evidence, k.events, k.control, k.holdings]
+        args: Args = [LEDGERS, plan.entry, plan.id, _pack(plan.amounts), plan.change, epoch, lease_ms]
+        return bool(await call(self._redis, "adjust", keys, args) == b"adjusted")
+
+    async def report(self, report_id: str, change: str, summary: str) -> None:
+        """Keep the report of a reconciliation: in the journal, and a summary for `status`."""
+        await call(self._redis, "report", [self._keys.control, self._keys.events], [report_id, change, summary])
 
     async def quarantine(
         self, *, stream: str, group: str, entry: str, reason: bytes, raw: bytes, change: bytes, epoch: int | None = None

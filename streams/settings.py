@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.errors import UsageError
+from streams.policy import ReconcileSettings
 from streams.schemas import AccountName, Symbol
 
 FILE_DEFAULT = "fillonce.toml"
@@ -42,6 +43,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         lookup_lag_ms: after which an accepted order shows at look-ups, where it is known to differ from what the
             venue's module declares (a simulated or a private venue).
         request_lifetime_ms: how long a request may still be acted upon after its window; as above.
+        reconcile: what may be done about differences between the venue and us.
     """
 
     symbols: Annotated[tuple[Symbol, ...], Meta(min_length=1, max_length=5_000)]
@@ -57,6 +59,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     replicas_min: Annotated[int, Meta(ge=1, le=10)] = 1
     lookup_lag_ms: Ms | None = None
     request_lifetime_ms: Ms | None = None
+    reconcile: ReconcileSettings = ReconcileSettings()
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +78,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         lookup_retry_max_ms: longest.
         retention_days: how long an ended order is kept; afterwards only its spent identity is.
         parked_max_hours: how long an execution waits for its order before it goes to quarantine.
+        reconcile_light_ms: how often open orders and balances are compared with the venue's.
+        reconcile_full_ms: how often closed orders and executions are, too.
         batch_max: entries of one batch.
         log_level: of the JSON logs on standard error.
     """
@@ -92,6 +97,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lookup_retry_max_ms: Ms = 5_000
     parked_max_hours: Annotated[float, Meta(gt=0, le=8_760)] = 24
     retention_days: Annotated[float, Meta(gt=0, le=3_650)] = 30
+    reconcile_light_ms: Ms = 30_000
+    reconcile_full_ms: Ms = 300_000
     batch_max: Annotated[int, Meta(ge=1, le=200)] = 128
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

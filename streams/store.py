@@ -1,6 +1,7 @@
 """Reading what is stored: orders, positions, the registry, and the figures `status` shows. Never writes state."""
 
 from collections.abc import Awaitable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
@@ -51,6 +52,11 @@ class Store:
             pipe.hmget(key, ("state", "digest"))
         rows = await pipe.execute() if keys else []
         return {key.removeprefix(prefix): to_position(row)[0] for key, row in zip(keys, rows, strict=True)}
+
+    async def holdings(self) -> dict[str, Decimal]:
+        """Read what the account holds beside its fills, by asset; empty before an opening was recorded."""
+        rows = await _answer(self._redis.hgetall(self._keys.holdings))
+        return {name.decode(): Decimal(held.decode()) for name, held in rows.items() if not name.startswith(b":")}
 
     async def due(self, now_ms: int, count: int) -> list[str]:
         """Name the orders whose next look is due."""

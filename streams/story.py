@@ -48,7 +48,15 @@ def sentence(change: events.AnyChange) -> str:  # noqa: C901, PLR0911, PLR0912 -
             return f"execution {one} waited too long for its order and went to quarantine"
         case events.Forgotten(month=month):
             return f"the record was removed after its retention; its identity stays spent ({month})"
-        case events.Passed() | events.Quarantined() | events.Switched() | events.Opened() | events.Shut():
+        case (
+            events.Passed()
+            | events.Quarantined()
+            | events.Switched()
+            | events.Opened()
+            | events.Shut()
+            | events.Adjusted()
+            | events.Reconciled()
+        ):
             return "the account as a whole"
         case _:
             assert_never(change)

@@ -91,7 +91,7 @@ async def verify(redis: Redis, keys: AccountKeys, show: Callable[[int], None] | 
 async def _stored(redis: Redis, keys: AccountKeys) -> tuple[dict[str, Hash], dict[str, str]]:
     hashes: dict[str, Hash] = {}
     texts: dict[str, str] = {}
-    for pattern in (keys.order(""), keys.position(""), keys.parked("", "").removesuffix(":")):
+    for pattern in (keys.order(""), keys.position(""), keys.parked("", "").removesuffix(":"), keys.holdings):
         found = [key.decode() async for key in redis.scan_iter(match=f"{pattern}*", count=PAGE)]
         for start in range(0, len(found), PAGE):
             page = found[start : start + PAGE]

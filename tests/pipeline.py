@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, Self
@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from adapters import registry
 from adapters.binance.decode import decode
 from adapters.binance.describe import describe
+from adapters.binance.holdings import holdings
 from adapters.credentials import Credentials
 from adapters.simulated import settings as simulated
 from adapters.simulated.control import Control
@@ -32,21 +33,26 @@ from adapters.simulated.symbols import Symbol
 from adapters.venue import Venue
 from consumers.demo.audit import Audit, Local, audit, read_books
 from consumers.durability import Durability, Level
+from consumers.findings import Terms
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.listener import Listener, ListenerSettings
+from consumers.patrol import Patrol, PatrolSettings
 from consumers.reconciler import Reconciler
 from consumers.registration import Registration
+from consumers.repair import Repair
 from consumers.resolver import Resolver, ResolverSettings
+from consumers.survey import Survey
 from streams import events
 from streams.clock import SystemClock
 from streams.connection import connect
 from streams.instrument import Instruments, tabulate
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+from streams.policy import Kind, Mode, Policies
 from streams.producer import IntentProducer, Receipt
 from streams.reader import Reader
-from streams.schemas import AccountInfo, Execution, Intent, Order, Place
+from streams.schemas import AccountInfo, Cancel, Execution, Intent, Order, Place
 from streams.scripts import Scripts
 from streams.server_clock import ServerClock
 from streams.store import Store, register
@@ -221,6 +227,28 @@ class Pipeline:
             window_ms=window_ms, durability=durability, clock=self.clock,
         )  # fmt: skip
 
+    async def patrol(
+        self, *, venue: Venue | None = None, gap_ms: int = 1, grace_ms: int = 0, policies: Policies | None = None,
+        modes: Mapping[Kind, Mode] | None = None, start: bool = False,
+    ) -> Patrol:  # fmt: skip
+        """What compares the venue with the records; without `start` it looks when the test says so."""
+        asked = venue or await self.venue()
+        redis = self._keep(self.client("patrol", single=False))
+        terms = Terms(
+            id_rule=self.info.id_rule, gap_ms=gap_ms, grace_ms=grace_ms, policies=policies or Policies()
+        )  # fmt: skip
+        survey = Survey(
+            redis=redis, keys=self.keys, venue=asked, decode=decode, holdings=holdings, symbols=(self.symbol,)
+        )
+        repair = Repair(
+            redis=redis, keys=self.keys, venue=asked, describe=describe, window_ms=WINDOW_MS, clock=self.clock
+        )
+        settings = PatrolSettings(light_ms=100, full_ms=1_000, terms=terms, modes=modes or {})
+        patrol = Patrol(
+            redis=redis, keys=self.keys, survey=survey, repair=repair, settings=settings, clock=self.clock
+        )  # fmt: skip
+        return self._start(patrol) if start else patrol
+
     async def resolver(
         self, *, venue: Venue | None = None, window_ms: int = WINDOW_MS, start: bool = True,
         registration: Registration | None = None,
@@ -283,6 +311,10 @@ class Pipeline:
     async def publish(self, *intents: Intent) -> None:
         """Publish anything."""
         await self.producer.publish(intents)
+
+    async def publish_cancel(self, client_order_id: str) -> None:
+        """Publish the cancel of an order."""
+        await self.producer.publish([Cancel(account=self.account, client_order_id=client_order_id)])
 
     async def house(
         self, side: Literal["BUY", "SELL"], quantity: Decimal | int | str, price: Decimal | int | None = PRICE

@@ -8,12 +8,14 @@ from adapters.binance.decode import STREAM_FORMAT, decode
 from consumers.folding import Folded, Rules, fold_batch
 from consumers.interpret import Item, interpret
 from consumers.snapshot import read_snapshot
-from streams import codec
+from streams import codec, events
+from streams.evidence import append
+from streams.holdings import adjusted, texts
 from streams.keys import GATEWAYS
-from streams.plans import Claimed, ImportItem
+from streams.plans import AdjustPlan, Claimed, ImportItem
 from streams.producer import publish_item
 from streams.record import NEW_STATE_TEXT
-from streams.schemas import Accepted, Cancel, Order
+from streams.schemas import Accepted, Adjustment, Cancel, Evidence, Order
 from streams.scripts import Scripts
 from tests.flow import INFO, LEASE_MS, LOOK_MS, WINDOW_MS, Bench, execution, place, soon, status
 from tests.support import wait_until_async
@@ -328,6 +330,21 @@ async def _opened(bench: Bench) -> Order:
     return order
 
 
+async def _adjust(bench: Bench) -> Call:
+    lease = await bench.scripts.lease("take", "ledger", LEASE_MS)
+    [entry] = await append(bench.redis, bench.keys, [(Evidence(source="reconcile", received_at_ns=1), b"")])
+    [[_]] = [batch async for batch in bench.ledger_reader().batches(burst=True)]
+    adjustment = Adjustment(id="a1", cause="drift", amounts={"USDT": Decimal(5), "BTC": Decimal(-1)}, at_ms=1)
+    change = codec.encode_text(events.Adjusted(id="a1", adjustment=adjustment, evidence=entry))
+    plan = AdjustPlan(entry=entry, id="a1", amounts=texts(adjusted({}, adjustment)), change=change)
+    return lambda scripts: scripts.adjust(plan, lease.epoch, LEASE_MS)
+
+
+async def _report(_: Bench) -> Call:
+    change = codec.encode_text(events.Reconciled(id="r1", depth="light", because="time"))
+    return lambda scripts: scripts.report("r1", change, "{}")
+
+
 LIVE = frozenset({"live"})
 CASES = {
     "publish two places": Case("publish", _publish),
@@ -360,6 +377,8 @@ CASES = {
     "import": Case("import", _import, known_now),
     "forget": Case("forget", _forget),
     "lapse": Case("lapse", _lapse),
+    "adjust": Case("adjust", _adjust),
+    "report": Case("report", _report),
     "halt": Case("halt", _switch("halt"), before_the_time),
     "resume": Case("halt", _switch("resume"), before_the_time),
     "open the gate": Case("gate", _gate),

@@ -1,7 +1,8 @@
 """Binance's bytes into facts. Pure.
 
-Three formats: `binance.order` (an order as REST states it), `binance.trade` (a row of `myTrades`) and
-`binance.stream` (a frame of the private stream). A value that is not on a list below is never guessed at:
+Four formats: `binance.order` (an order as REST states it), `binance.trade` (a row of `myTrades`),
+`binance.stream` (a frame of the private stream) and `binance.account` (what the account holds). A value that is not
+on a list below is never guessed at:
 the payload is refused with a sentence and waits in quarantine.
 """
 
@@ -18,6 +19,8 @@ from adapters.binance.payloads import (
     RAW_BYTES_MAX,
     REPORT,
     TRADE,
+    TRANSFER,
+    BalanceUpdate,
     ExecutionReport,
     FillRow,
     OrderRow,
@@ -26,12 +29,13 @@ from adapters.binance.payloads import (
     amount_or_none,
 )
 from streams.errors import BadPayload
-from streams.money import ZERO
-from streams.schemas import Execution, Fact, Ignored, OrderReport, Side, VenueStatus
+from streams.money import ZERO, text
+from streams.schemas import Adjustment, Execution, Fact, Ignored, OrderReport, Side, VenueStatus
 
 ORDER_FORMAT: Final = "binance.order"
 TRADE_FORMAT: Final = "binance.trade"
 STREAM_FORMAT: Final = "binance.stream"
+ACCOUNT_FORMAT: Final = "binance.account"
 
 _STATUSES: dict[str, VenueStatus] = {
     "NEW": "open",
@@ -54,7 +58,6 @@ _IGNORED = frozenset(
     {
         "outboundAccountPosition",
         "outboundAccountInfo",
-        "balanceUpdate",
         "externalLockUpdate",
         "listStatus",
         "eventStreamTerminated",
@@ -95,6 +98,8 @@ def decode(format: str, raw: bytes) -> Sequence[Fact]:  # noqa: A002 - the word 
                 return _trade(raw)
             case "binance.stream":
                 return _frame(raw)
+            case "binance.account":
+                return [Ignored("a statement of balances says nothing about an order")]
             case _:
                 raise BadPayload(f"{format[:64]!r} is not a format of Binance")
     except RecursionError:
@@ -189,9 +194,18 @@ def _event(name: str, raw: bytes | msgspec.Raw) -> Sequence[Fact]:
         return _report(REPORT.decode(raw), _SPOT_EXECUTION_TYPES)
     if name == "ORDER_TRADE_UPDATE":
         return _report(FUTURES.decode(raw).o, _FUTURES_EXECUTION_TYPES)
+    if name == "balanceUpdate":
+        return [_transfer(TRANSFER.decode(raw))]
     if name in _IGNORED:
         return [Ignored(f"{name} says nothing about an order that its own report does not say")]
     raise BadPayload(f"event {name[:48]!r} is not on the list of known ones")
+
+
+def _transfer(event: BalanceUpdate) -> Adjustment:
+    """A deposit, a withdrawal or a transfer between accounts; executions have reports of their own."""
+    delta = amount(event.delta, "d", least=None)
+    fact = f"balanceUpdate:{event.cleared_at_ms}:{event.asset}:{text(delta)}"
+    return Adjustment(id=fact, cause="transfer", amounts={event.asset: delta}, at_ms=event.cleared_at_ms)
 
 
 def _report(event: ExecutionReport, execution_types: frozenset[str]) -> Sequence[Fact]:

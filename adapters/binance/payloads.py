@@ -23,6 +23,7 @@ Moment = Millis | Annotated[str, Meta(pattern=r"\A[0-9]{1,13}\Z")]  # some of it
 Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Text = Annotated[str, Meta(max_length=128)]
 VenueId = Number | Annotated[str, Meta(pattern=r"\A[0-9A-Za-z][0-9A-Za-z_-]{0,63}\Z")]
+Asset = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{1,32}\Z")]
 VenueSymbol = Annotated[str, Meta(pattern=r"\A[^\s{}:]{1,64}\Z")]
 
 _ABSENT = Raw(b"null")
@@ -131,6 +132,28 @@ class FuturesUpdate(Struct, frozen=True):
     o: ExecutionReport
 
 
+class BalanceUpdate(Struct, frozen=True, kw_only=True, rename={"asset": "a", "delta": "d", "cleared_at_ms": "T"}):
+    """`balanceUpdate` of the spot private stream: a deposit, a withdrawal or a transfer."""
+
+    asset: Asset
+    delta: Raw
+    cleared_at_ms: Millis
+
+
+class Held(Struct, frozen=True):
+    """One asset of `GET /api/v3/account`."""
+
+    asset: Asset
+    free: Raw
+    locked: Raw
+
+
+class AccountRow(Struct, frozen=True):
+    """What an account holds."""
+
+    balances: tuple[Held, ...]
+
+
 def amount(raw: Raw, name: str, *, least: Decimal | None = ZERO) -> Decimal:
     """Read an amount from its JSON text.
 
@@ -180,4 +203,6 @@ ORDER = msgspec.json.Decoder(OrderRow)
 TRADE = msgspec.json.Decoder(TradeRow)
 FRAME = msgspec.json.Decoder(Frame)
 REPORT = msgspec.json.Decoder(ExecutionReport)
+TRANSFER = msgspec.json.Decoder(BalanceUpdate)
+ACCOUNT = msgspec.json.Decoder(AccountRow)
 FUTURES = msgspec.json.Decoder(FuturesUpdate)

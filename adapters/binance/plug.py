@@ -5,6 +5,7 @@ from collections.abc import Callable
 from adapters.binance.decode import decode
 from adapters.binance.describe import describe
 from adapters.binance.facts import FACTS
+from adapters.binance.holdings import holdings
 from adapters.binance.recorded import sniff
 from adapters.registry import Plug, VenueSettings
 from adapters.venue import Venue
@@ -21,4 +22,4 @@ async def open_binance(settings: VenueSettings, now_ms: Callable[[], int]) -> Ve
     )  # fmt: skip
 
 
-PLUG = Plug(facts=FACTS, decode=decode, describe=describe, sniff=sniff, open=open_binance)
+PLUG = Plug(facts=FACTS, decode=decode, describe=describe, holdings=holdings, sniff=sniff, open=open_binance)

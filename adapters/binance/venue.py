@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from adapters.binance import answers, requests
 from adapters.binance.codes import CANCEL, PLACE
-from adapters.binance.decode import ORDER_FORMAT, TRADE_FORMAT
+from adapters.binance.decode import ACCOUNT_FORMAT, ORDER_FORMAT, TRADE_FORMAT
 from adapters.binance.dialogue import BinanceDialogue
 from adapters.binance.facts import FACTS
 from adapters.binance.instruments import instruments
@@ -35,6 +35,7 @@ SPAN_MS = 24 * 3_600_000 - 1  # longest time between startTime and endTime
 SPANS_MAX = 100  # older orders without a fill are archived after 90 days anyway
 
 _OPTIONS = {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False, "fetchMargins": False}
+_NOT_ZERO = {"omitZeroBalances": "true"}
 
 
 class _Kind(Struct, frozen=True):
@@ -178,6 +179,14 @@ class BinanceVenue:
         """
         params = {"symbol": _spell(symbol), "orderId": venue_order_id}
         return Rows(TRADE_FORMAT, await self._follow(_TRADES, params, await self._page(_TRADES, params)))
+
+    async def balances(self) -> Rows:
+        """What the account holds, free and locked, of every asset that is not zero.
+
+        Raises:
+            CouldNotAsk: no answer that means anything.
+        """
+        return Rows(ACCOUNT_FORMAT, (answers.body(await self._signed("private_get_account", _NOT_ZERO)),))
 
     async def instruments(self) -> Sequence[Instrument]:
         """Load every spot symbol.

@@ -12,6 +12,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from adapters.simulated import payloads
 from adapters.simulated.faults import Faults
 from adapters.simulated.liquidity import Liquidity
 from adapters.simulated.market import Quote
@@ -44,6 +45,15 @@ class HouseOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_in_force: TimeInForce = TimeInForce.GTC
 
 
+class Transfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A deposit (positive) or a withdrawal of an account; `told` says it on the account's private stream, too."""
+
+    account: str
+    asset: str
+    delta: Decimal
+    told: bool = True
+
+
 class Audit:
     """The handlers of one venue's control surface."""
 
@@ -61,6 +71,7 @@ class Audit:
             web.post("/sim/clock", self._clock),
             web.post("/sim/liquidity", self._liquidity),
             web.post("/sim/house", self._house),
+            web.post("/sim/transfer", self._transfer),
         ]
 
     @web.middleware
@@ -110,6 +121,15 @@ class Audit:
         reports = venue.exchange.house(order.symbol, quote, venue.now_ms(), venue.dice.lag_ms())
         venue.hub.publish(reports)
         return _json({"reports": len(reports)})
+
+    async def _transfer(self, request: web.Request) -> web.StreamResponse:
+        moved = msgspec.json.decode(await request.read(), type=Transfer)
+        venue = self._venue
+        account = venue.exchange.accounts[moved.account]
+        account.receive(moved.asset, moved.delta)
+        if moved.told:
+            venue.hub.tell(moved.account, payloads.balance_update(moved.asset, moved.delta, venue.now_ms()))
+        return _json({"free": _plain(account.balance(moved.asset).free)})
 
     def _book(self, name: str) -> dict[str, object]:
         account = self._venue.exchange.accounts[name]

@@ -86,6 +86,10 @@ class Control:
         }
         return int((await self._ask("POST", "house", order))["reports"])
 
+    async def transfer(self, account: str, asset: str, delta: Decimal, *, told: bool = True) -> None:
+        """Deposit (or withdraw, negative); `told` says whether the account's private stream hears of it."""
+        await self._ask("POST", "transfer", {"account": account, "asset": asset, "delta": str(delta), "told": told})
+
     async def _ask(
         self, method: str, path: str, document: object = None, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:

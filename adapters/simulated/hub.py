@@ -80,6 +80,10 @@ class Hub:
             balances = self._exchange.accounts[account]
             self._send(account, payloads.account_position(balances, assets, self._now_ms()))
 
+    def tell(self, account: str, event: Payload) -> None:
+        """Send an event that no report causes."""
+        self._send(account, event)
+
     def cut(self, account: str | None) -> int:
         """Cut every connection that listens to an account (None: to any). Returns how many."""
         listening = [each for each in self.sessions if self._listens(each, account)]

@@ -185,6 +185,11 @@ def account_position(account: Account, assets: Iterable[str], event_ms: int) -> 
     }
 
 
+def balance_update(asset: str, delta: Decimal, event_ms: int) -> Payload:
+    """The user data stream's `balanceUpdate`: a deposit, a withdrawal or a transfer."""
+    return {"e": "balanceUpdate", "E": event_ms, "a": asset, "d": fixed(delta), "T": event_ms}
+
+
 def _state(order: Order) -> Payload:
     return {
         "price": fixed(order.price),

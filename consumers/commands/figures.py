@@ -49,8 +49,17 @@ async def read_figures(redis: Redis, account: str) -> dict[str, Any]:
         "quarantined": await _quarantined(redis, keys),
         "roles": roles,
         "ledger": _lease(control, now_ms),
+        "reconciled": _reconciled(control.get(b"reconciled"), now_ms),
         "stream_watermark_age_ms": now_ms - int(watermark) if watermark else None,
     }
+
+
+def _reconciled(stored: bytes | None, now_ms: int) -> dict[str, Any] | None:
+    """When venue and records were compared last, and what it left; None when they never were."""
+    if stored is None:
+        return None
+    told = msgspec.json.decode(stored, type=dict[str, Any])
+    return {"age_ms": now_ms - int(told["at_ms"]), **told}
 
 
 def _reason(stored: bytes | None) -> str | None:

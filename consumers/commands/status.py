@@ -83,9 +83,16 @@ def _lines(one: dict[str, Any]) -> list[tuple[str, str]]:
         ("ledger", one["ledger"]["holder"] or "nobody leads"),
         ("history", gate["history"][:12] or "none"),
     ]
+    if one["reconciled"] is not None:
+        lines.append(("reconciled", _reconciled(one["reconciled"])))
     if one["stream_watermark_age_ms"] is not None:
         lines.append(("private stream", f"complete until {output.duration(one['stream_watermark_age_ms'])} ago"))
     return lines
+
+
+def _reconciled(told: dict[str, Any]) -> str:
+    left = f"{told['left']} findings are left; see `fillonce reconcile`" if told["left"] else "the venue's books agree"
+    return f"{output.duration(told['age_ms'])} ago ({told['depth']}): {left}"
 
 
 def _orders(orders: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ import lua
 from streams import events, script_loader
 from streams.keys import AccountKeys
 from streams.plans import (
+    AdjustPlan,
     ClaimItem,
     CommitPlan,
     EntryPlan,
@@ -428,7 +429,7 @@ STREAMS = {
     "live sorted set": K.live, "quarantine stream": K.quarantine, "index of parked keys": K.parked_index,
     "set of position keys": K.positions, "stream it came by": "stream", "order hash": K.order("fo-1"),
     "parked hash": "parked", "venue order key": "mapping", "ended sorted set": K.ended,
-    "spent set of a month": K.spent("2026-11"),
+    "spent set of a month": K.spent("2026-11"), "holdings hash": K.holdings,
 }  # fmt: skip
 ITEM = PublishItem(data="{}", client_order_id="fo-1", terms="{}")
 CLAIM = ClaimItem(command="place", entry="1-1", token="t", client_order_id="fo-1")
@@ -439,6 +440,7 @@ ENDED = Order(
 SPENT = [K.spent("2026-10"), K.spent("2026-11")]
 COMMIT = CommitPlan(keys=["a", "b"], orders=[], positions=[], entries=[])
 PARK = ParkPlan(entry="1-1", parked_key="parked", venue_order_key="mapping", order_key="order", executions=[])
+ADJUST = AdjustPlan(entry="1-1", id="a", amounts=[("USDT", "", "1")], change="{}")
 Call = Callable[[Scripts], Coroutine[Any, Any, object]]
 # Every script, called with two keys of its own where it takes any number.
 CALLS: dict[str, tuple[Call, list[str]]] = {
@@ -455,6 +457,8 @@ CALLS: dict[str, tuple[Call, list[str]]] = {
     "gate": (lambda s: s.gate(), []),
     "halt": (lambda s: s.halt("halt", "why", "me"), []),
     "lapse": (lambda s: s.lapse("BTCUSDT:1", 1), []),
+    "adjust": (lambda s: s.adjust(ADJUST, 1, 1), []),
+    "report": (lambda s: s.report("r", "", "{}"), []),
     "import": (lambda s: s.import_orders([IMPORT, IMPORT], "h"), [K.order("fo-1")] * 2),
     "forget": (lambda s: s.forget("fo-1", ENDED, "BTCUSDT", 1, "2026-11"),
                [K.venue_order("BTCUSDT", "1"), K.venue_order("BTCUSDT", "2")]),

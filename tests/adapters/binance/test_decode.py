@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.binance.decode import decode
+from adapters.binance.holdings import holdings
 from streams.errors import BadPayload
-from streams.schemas import Execution, Ignored, OrderReport
+from streams.schemas import Adjustment, Execution, Ignored, OrderReport
 
 FULL = {
     "symbol": "BTCUSDT",
@@ -229,14 +230,34 @@ def test_a_perpetual_update_decodes_too() -> None:
     assert (execution.side, execution.trade_id, report.status) == ("sell", "6", "filled")
 
 
-@pytest.mark.parametrize(
-    "name", ["outboundAccountPosition", "balanceUpdate", "listStatus", "serverShutdown", "TRADE_LITE"]
-)
+@pytest.mark.parametrize("name", ["outboundAccountPosition", "listStatus", "serverShutdown", "TRADE_LITE"])
 def test_what_says_nothing_of_an_order_is_ignored_with_a_reason(name: str) -> None:
     """Balances, lists and echoes are named, not quarantined."""
     (fact,) = decode("binance.stream", _bytes({"e": name, "E": 1}))
     assert isinstance(fact, Ignored)
     assert name in fact.reason
+
+
+def test_a_transfer_is_an_adjustment_with_an_identity_of_its_own() -> None:
+    """balanceUpdate: a deposit or a withdrawal, told with its time; the same one has the same id."""
+    raw = b'{"e":"balanceUpdate","E":7,"a":"BTC","d":"-0.50000000","T":1700000000123}'
+    (fact,) = decode("binance.stream", raw)
+    assert fact == Adjustment(
+        id="balanceUpdate:1700000000123:BTC:-0.5", cause="transfer", amounts={"BTC": Decimal("-0.5")},
+        at_ms=1_700_000_000_123,
+    )  # fmt: skip
+    with pytest.raises(BadPayload):
+        decode("binance.stream", b'{"e":"balanceUpdate","E":7,"a":"BTC","T":1700000000123}')
+
+
+def test_an_account_is_free_and_locked_together_without_what_is_zero() -> None:
+    """And anything that is no account is refused with a sentence."""
+    row = b'{"balances":[{"asset":"BTC","free":"1.50000000","locked":"0.5"},{"asset":"X","free":"0","locked":"0.0"}]}'
+    assert holdings("binance.account", row) == {"BTC": Decimal(2)}
+    assert isinstance(decode("binance.account", row)[0], Ignored)
+    for form, raw in (("binance.order", row), ("binance.account", b"[]"), ("binance.account", b'{"balances":[{}]}')):
+        with pytest.raises(BadPayload):
+            holdings(form, raw)
 
 
 def test_an_answer_to_our_own_request_is_ignored() -> None:

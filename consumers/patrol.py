@@ -1,0 +1,242 @@
+"""The periodic comparison of venue and records: when it looks, what it may do about it, and the report it leaves.
+
+A light look (open orders, balances) comes often, a full one (closed orders and executions too) rarely; a light look
+that finds something becomes a full one at once, because missing executions are fetched before anything else is
+concluded. Runs beside the resolver, with its venue.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from adapters.venue import CouldNotAsk
+from consumers.compare import compare, opening
+from consumers.findings import Finding, Terms
+from consumers.repair import Repair
+from consumers.survey import Look, Survey
+from streams import codec, events
+from streams.clock import Clock
+from streams.errors import HistoryChanged, StoreUnreachable
+from streams.keys import AccountKeys
+from streams.policy import Kind, Mode
+from streams.schemas import TERMINAL
+from streams.scripts import Scripts
+from streams.store import Store
+
+log = logging.getLogger("fillonce.reconciler")
+
+Depth = Literal["light", "full"]
+# Before the last full look, or before the first one: what an order or a fill can be late by.
+OVERLAP_MS = 60_000
+FIRST_BACK_MS = 86_400_000
+REPORTED_MAX = 200
+RETRY_MS = 2_000
+WATCH_MS = 250
+JITTER = 0.2
+# What only repeats the venue's own words is done at once; what changes more waits for a person.
+MODES: Mapping[Kind, Mode] = {
+    "orphan": "auto", "zombie": "auto", "double": "auto", "stale_fill": "auto", "status_drift": "auto",
+    "ghost": "report", "position_drift": "report", "balance_drift": "report", "unexplained": "report",
+}  # fmt: skip
+
+
+class PatrolSettings(Struct, frozen=True, kw_only=True):
+    """What a patrol needs of the settings.
+
+    Attributes:
+        light_ms: between two light looks.
+        full_ms: between two full ones.
+        terms: thresholds and policies.
+        modes: kind -> mode, where it differs from the default.
+    """
+
+    light_ms: int
+    full_ms: int
+    terms: Terms
+    modes: Mapping[Kind, Mode] = {}
+
+    def mode(self, kind: Kind) -> Mode:
+        """What may be done about findings of a kind without asking."""
+        return self.modes.get(kind, MODES[kind])
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What one reconciliation found and did.
+
+    Attributes:
+        done: finding id -> what was done.
+        opened: whether the holdings before the first fill were recorded by it.
+    """
+
+    account: str
+    asked_at_ms: int
+    depth: Depth
+    because: str
+    findings: Sequence[Finding]
+    done: Mapping[str, str] = {}
+    opened: bool = False
+
+    @property
+    def left(self) -> list[Finding]:
+        """Confirmed findings that matter and about which nothing was done."""
+        return [one for one in self.findings if one.confirmed and one.severity != "info" and one.id not in self.done]
+
+
+class Patrol:
+    """Compares one account's venue and records, again and again.
+
+    Attributes:
+        looks: answered looks since the start.
+        found: findings of the last look.
+        acted: findings about which something was done, since the start.
+        failed: why the last look had no answer; empty when it had one.
+        settings: what it was given.
+    """
+
+    def __init__(
+        self, *, redis: Redis, keys: AccountKeys, survey: Survey, repair: Repair, settings: PatrolSettings,
+        clock: Clock, jitter: Callable[[], float] = random.random,
+    ) -> None:  # fmt: skip
+        """Bind it."""
+        self.looks = self.found = self.acted = 0
+        self.failed = ""
+        self._redis, self._keys, self._survey, self._repair = redis, keys, survey, repair
+        self.settings, self._clock, self._jitter = settings, clock, jitter
+        self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
+        self._seen: dict[str, int] = {}
+        self._told: frozenset[str] = frozenset()
+        self._full_from_ms: int | None = None
+        self._candidate: dict[str, Decimal] | None = None
+
+    async def run(self) -> None:
+        """Look for ever; whoever started it cancels it."""
+        because, full_at_ms = "start", 0.0
+        while True:
+            depth: Depth = "full" if self._clock.monotonic_ms() >= full_at_ms or because != "time" else "light"
+            if await self._round(depth, because) and depth == "full":
+                full_at_ms = self._clock.monotonic_ms() + self._jittered(self.settings.full_ms)
+            because = await self._pause(self._jittered(RETRY_MS if self.failed else self.settings.light_ms))
+
+    async def once(self, depth: Depth, because: str, act: Callable[[Finding], bool] | None = None) -> Report:
+        """Look once and act on what is confirmed.
+
+        Args:
+            depth: `light` or `full`; a light look that finds something becomes a full one.
+            because: what made it happen, for the report.
+            act: says of a confirmed finding whether to act on it; by default the settings' modes do.
+
+        Raises:
+            CouldNotAsk: the venue did not answer everything; nothing was concluded.
+            StoreUnreachable, RedisError: our side could not be read.
+        """
+        look, findings = await self._look(depth)
+        if depth == "light" and findings:
+            depth = "full"
+            look, findings = await self._look(depth)
+        opened = self._opening(look)
+        if opened:
+            await self._repair.opening(opened, look)
+        allowed = act or (lambda one: self.settings.mode(one.kind) == "auto")
+        done = {}
+        for one in findings:
+            if one.confirmed and allowed(one) and (what := await self._repair.act(one, look)):
+                done[one.id] = what
+        self.looks += 1
+        self.found, self.acted = len(findings), self.acted + len(done)
+        report = Report(
+            account=self._keys.account, asked_at_ms=look.there.asked_at_ms, depth=depth, because=because,
+            findings=findings, done=done, opened=bool(opened),
+        )  # fmt: skip
+        await self._keep(report)
+        return report
+
+    async def _look(self, depth: Depth) -> tuple[Look, list[Finding]]:
+        since_ms = await self._since_ms() if depth == "full" else None
+        look = await self._survey.look(since_ms)
+        findings = compare(look.here, look.there, self.settings.terms, self._seen)
+        self._seen = {one.id: one.first_seen_ms for one in findings}
+        if depth == "full":
+            self._full_from_ms = look.there.asked_at_ms
+        return look, findings
+
+    def _opening(self, look: Look) -> dict[str, Decimal] | None:
+        """What was held before the first fill, once it is certain: nothing can trade, or two looks agree on it."""
+        found = opening(look.here, look.there)
+        live = any(order.status not in TERMINAL for order in look.here.orders.values())
+        certain = found is not None and (not live or found == self._candidate)
+        self._candidate = found
+        return found if certain else None
+
+    async def _since_ms(self) -> int:
+        if self._full_from_ms is not None:
+            return self._full_from_ms - OVERLAP_MS
+        first: Any = await self._redis.xrange(self._keys.events, count=1)
+        now_ms = await self._store.now_ms()
+        began_ms = events.decode(first[0][1][b"data"]).at_ms if first else now_ms
+        return max(began_ms, now_ms - FIRST_BACK_MS) - OVERLAP_MS
+
+    async def _round(self, depth: Depth, because: str) -> bool:
+        try:
+            report = await self.once(depth, because)
+        except (CouldNotAsk, StoreUnreachable, HistoryChanged, RedisError, OSError) as error:
+            self.failed = f"{error}" if isinstance(error, CouldNotAsk) else type(error).__name__
+            log.warning("could not compare: %s", self.failed)
+            return False
+        self.failed = ""
+        for one in report.left:
+            log.warning("%s %s: %s here, %s at the venue", one.kind, one.subject, one.here, one.there)
+        return True
+
+    async def _keep(self, report: Report) -> None:
+        """Keep the report; the journal gets it when it says something that the last one did not."""
+        ids = frozenset(one.id for one in report.findings if one.confirmed)
+        digest = codec.parked_digest([one.encode() for one in sorted(ids)])[:16]
+        name = f"reconciled:{report.asked_at_ms}:{digest}"
+        told = [_found(one, report.done) for one in report.findings if one.confirmed]
+        change = events.Reconciled(
+            id=name, depth=report.depth, because=report.because, findings=tuple(told[:REPORTED_MAX]),
+            left_out=max(0, len(told) - REPORTED_MAX),
+        )  # fmt: skip
+        news = ids != self._told or report.because not in ("time", "command")
+        self._told = ids
+        summary = codec.encode_text(
+            {"at_ms": report.asked_at_ms, "depth": report.depth, "findings": len(told), "left": len(report.left)}
+        )
+        await self._scripts.report(name, codec.encode_text(change) if news else "", summary)
+
+    async def _pause(self, pause_ms: float) -> str:
+        """Wait for the next look; a stream that came back or a new history of the server makes it come at once."""
+        until_ms = self._clock.monotonic_ms() + pause_ms
+        before = await self._signs()
+        while self._clock.monotonic_ms() < until_ms:
+            await self._clock.sleep_ms(min(WATCH_MS, pause_ms))
+            now = await self._signs()
+            if before is not None and now is not None and now != before:
+                return "history" if now[0] != before[0] else "reconnect"
+            before = now or before
+        return "time"
+
+    async def _signs(self) -> tuple[Any, Any] | None:
+        try:
+            history, filled = await self._redis.hmget(self._keys.control, ("history", "stream_filled"))
+        except (RedisError, OSError):
+            return None
+        return history, filled
+
+    def _jittered(self, pause_ms: int) -> float:
+        """Between 0.8 and 1.2 of it, so that many accounts do not ask at one moment."""
+        return pause_ms * (1 + JITTER * (2 * self._jitter() - 1))
+
+
+def _found(one: Finding, done: Mapping[str, str]) -> events.Found:
+    return events.Found(
+        id=one.id, kind=one.kind, subject=one.subject, symbol=one.symbol, strategy=one.strategy, here=one.here,
+        there=one.there, evidence=one.evidence, severity=one.severity, action=one.action, age_ms=one.age_ms,
+        done=done.get(one.id, ""),
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""The comparison of venue and records, built from settings: for the resolver's process, and for a command."""
+
+from typing import TYPE_CHECKING
+
+from redis.asyncio import Redis
+
+from adapters import registry
+from adapters.venue import Venue
+from consumers.findings import Terms
+from consumers.patrol import Patrol, PatrolSettings
+from consumers.repair import Repair
+from consumers.survey import Survey
+
+if TYPE_CHECKING:
+    from consumers.roles import Workshop
+
+
+def patrol(shop: "Workshop", redis: Redis, venue: Venue) -> Patrol:
+    """Wire it; `redis` is a pool."""
+    plug, told = registry.plug(shop.venue_name), shop.account.reconcile
+    terms = Terms(
+        id_rule=venue.facts.id_rule,
+        gap_ms=told.absence_gap_ms or 3 * venue.facts.lookup_lag_ms,
+        drift_ratio=told.drift_ratio,
+        policies=told.orphans,
+    )
+    return Patrol(
+        redis=redis,
+        keys=shop.keys,
+        survey=Survey(
+            redis=redis, keys=shop.keys, venue=venue, decode=plug.decode, holdings=plug.holdings,
+            symbols=shop.account.symbols,
+        ),
+        repair=Repair(
+            redis=redis, keys=shop.keys, venue=venue, describe=plug.describe, window_ms=shop.account.send_window_ms,
+            clock=shop.clock,
+        ),
+        settings=PatrolSettings(
+            light_ms=shop.settings.reconcile_light_ms, full_ms=shop.settings.reconcile_full_ms, terms=terms,
+            modes=told.modes,
+        ),
+        clock=shop.clock,
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+--[[
+Adjust what an account holds beside its fills, and acknowledge the entry that says so.
+
+KEYS[1]  evidence stream
+KEYS[2]  events stream
+KEYS[3]  control hash
+KEYS[4]  holdings hash
+
+ARGV[1]  consumer group of evidence
+ARGV[2]  entry id
+ARGV[3]  id of the adjustment
+ARGV[4]  amounts, msgpack: list of {asset, amount it was worked out from or '', new amount}
+ARGV[5]  change as JSON
+ARGV[6]  lease epoch
+ARGV[7]  lease in ms
+
+Returns
+  'adjusted'  counted, or counted before; acknowledged
+  'stale'     an amount is another one now: nothing written, work it out again
+Errors  HISTORY_CHANGED, LEASE_LOST
+]]
+--@include server
+--@include journal
+--@include lease
+local evidence, events, control, holdings = unpack(KEYS)
+local amounts, mark = cmsgpack.unpack(ARGV[4]), ':' .. ARGV[3]
+
+if history_changed(control) then return refuse_history() end
+local now = now_ms()
+if not renew_lease(control, ARGV[6], tonumber(ARGV[7]), now) then return refuse_lease() end
+
+if redis.call('HEXISTS', holdings, mark) == 0 then
+  for _, one in ipairs(amounts) do
+    if (redis.call('HGET', holdings, one[1]) or '') ~= one[2] then return 'stale' end
+  end
+  for _, one in ipairs(amounts) do redis.call('HSET', holdings, one[1], one[3]) end
+  redis.call('HSET', holdings, mark, '1')
+  journal(events, 'adjust', now, {ARGV[5]})
+end
+redis.call('XACK', evidence, ARGV[1], ARGV[2])
+return 'adjusted'
