@@ -22,11 +22,12 @@ class Durability:
         reason: what it means when `confirm` says no.
     """
 
-    def __init__(self, redis: Redis, level: Level, replicas_min: int, *, asks_for_fsync: bool) -> None:
+    def __init__(self, redis: Redis, level: Level, replicas_min: int) -> None:
         """Bind it; `open` finds out what the server needs."""
         self.confirm_ms = CONFIRM_MS
-        self._redis, self._level, self._replicas_min, self._asks = redis, level, replicas_min, asks_for_fsync
-        self.reason = (
+        self._redis, self._level, self._replicas_min = redis, level, replicas_min
+        self._asks, self._looked = False, False
+        self.reason = self._unconfirmed = (
             f"fewer than {replicas_min} replicas confirmed a claim within {CONFIRM_MS} ms"
             if level == "replica"
             else f"the server did not confirm a claim on its disk within {CONFIRM_MS} ms"
@@ -39,37 +40,61 @@ class Durability:
         Raises:
             UsageError: it cannot, with what to change.
         """
-        if level != "disk":
-            return cls(redis, level, replicas_min, asks_for_fsync=False)
-        try:
-            config = {_text(name): _text(value) for name, value in (await redis.config_get("append*")).items()}
-        except ResponseError:
-            raise UsageError(
-                "Durability disk needs to see appendonly and appendfsync, and the server hides its configuration; "
-                "allow CONFIG GET, or set durability memory or replica."
-            ) from None
-        if config.get("appendonly") != "yes":
-            raise UsageError("Durability disk needs appendonly yes on the server; set it, or durability memory.")
-        if config.get("appendfsync") == "always":
-            return cls(redis, level, replicas_min, asks_for_fsync=False)
-        if config.get("appendfsync") == "no" or not await _knows_waitaof(redis):
-            raise UsageError(
-                "Durability disk needs appendfsync always, or everysec on a server with WAITAOF "
-                "(Redis 7.2, any Valkey); set it, or durability memory."
-            )
-        return cls(redis, level, replicas_min, asks_for_fsync=True)
+        made = cls(redis, level, replicas_min)
+        await made._look()
+        return made
+
+    def doubt(self) -> None:
+        """Look again before the next claim is relied upon: another server, or the same with other settings, answers."""
+        self._looked = False
 
     async def confirm(self) -> bool:
         """Say whether everything this connection wrote so far is kept as the level promises."""
+        self.reason = self._unconfirmed
         try:
+            if not self._looked:
+                await self._look()
             if self._level == "replica":
                 return int(await self._redis.wait(self._replicas_min, self.confirm_ms)) >= self._replicas_min
             if self._asks:
                 local, _ = await self._redis.waitaof(1, 0, self.confirm_ms)
                 return int(local) >= 1
+        except UsageError as error:
+            self.reason = str(error)
+            return False
         except (RedisError, OSError):
             return False
         return True
+
+    async def _look(self) -> None:
+        if self._level == "disk":
+            self._asks = await _asks_for_fsync(self._redis)
+        self._looked = True
+
+
+async def _asks_for_fsync(redis: Redis) -> bool:
+    """Whether a claim has to be followed by WAITAOF to be on disk; not where every reply comes after an fsync.
+
+    Raises:
+        UsageError: the server keeps no such promise, with what to change.
+    """
+    try:
+        config = {_text(name): _text(value) for name, value in (await redis.config_get("append*")).items()}
+    except ResponseError:
+        raise UsageError(
+            "Durability disk needs to see appendonly and appendfsync, and the server hides its configuration; "
+            "allow CONFIG GET, or set durability memory or replica."
+        ) from None
+    if config.get("appendonly") != "yes":
+        raise UsageError("Durability disk needs appendonly yes on the server; set it, or durability memory.")
+    if config.get("appendfsync") == "always":
+        return False
+    if config.get("appendfsync") == "no" or not await _knows_waitaof(redis):
+        raise UsageError(
+            "Durability disk needs appendfsync always, or everysec on a server with WAITAOF "
+            "(Redis 7.2, any Valkey); set it, or durability memory."
+        )
+    return True
 
 
 async def _knows_waitaof(redis: Redis) -> bool:

@@ -134,6 +134,7 @@ class Gateway:
                 await self.handle(batch)
             except HistoryChanged:
                 self.known.drop_all()
+                self._durability.doubt()
                 self._reader.forget()  # read under another history; it is delivered again where it still exists
                 await self._clock.sleep_ms(STANDBY_MS)
                 return

@@ -13,6 +13,7 @@ from consumers.gateway import Gateway
 from streams import codec
 from streams.connection import connect
 from streams.errors import UsageError
+from streams.producer import publish_item
 from streams.schemas import NotSent
 from streams.server import EmbeddedServer
 from tests import pipeline as parts
@@ -145,6 +146,42 @@ async def test_disk_asks_a_server_that_does_not_fsync_always(tmp_path: Path) -> 
             assert "disk" in durability.reason
         finally:
             await redis.aclose()
+
+
+async def test_a_server_that_came_back_with_weaker_settings_confirms_nothing(tmp_path: Path) -> None:
+    """What was found out about the one before is doubted, and the reason says what to set."""
+    async with EmbeddedServer(tmp_path) as server:
+        redis = connect(server.url, name="claims")
+        try:
+            durability = await Durability.open(redis, "disk", 1)
+            await redis.config_set("appendfsync", "no")
+            assert await durability.confirm()
+            durability.doubt()
+            assert not await durability.confirm()
+            assert "appendfsync always" in durability.reason
+            await redis.config_set("appendfsync", "always")
+            assert await durability.confirm()
+        finally:
+            await redis.aclose()
+
+
+async def test_a_gateway_looks_again_at_a_server_whose_history_changed(pipeline: Pipeline) -> None:
+    """Nothing is sent on the word of the server that was; the account halts with the reason."""
+    gateway = await gateway_of(pipeline, "disk")
+    gateway._durability._look = _refuse  # type: ignore[method-assign]  # what a server without a disk would lead to
+    history: Any = await pipeline.redis.hget(pipeline.keys.control, "history")
+    await pipeline.redis.hset(pipeline.keys.control, "history", "another")
+    terms = pipeline.terms()
+    await pipeline.redis.xadd(pipeline.keys.intents, {"data": publish_item(terms, pipeline.info).data})
+    await pipeline.until(lambda: not gateway._durability._looked)
+    await pipeline.redis.hset(pipeline.keys.control, "history", history)
+    await pipeline.until(lambda: halt_reason(pipeline))
+    assert "no disk" in await halt_reason(pipeline)
+    assert await pipeline.venue_orders() == []
+
+
+async def _refuse() -> None:
+    raise UsageError("There is no disk.")
 
 
 async def test_disk_without_an_append_only_file_is_refused_in_one_sentence(tmp_path: Path) -> None:
