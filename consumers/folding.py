@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consumers.interpret import Item
 from streams import codec, events
@@ -16,7 +17,7 @@ from streams.lifecycle import DOUBLE, Resubmission, fold, missing
 from streams.money import text
 from streams.plans import CommitPlan, EntryPlan, OrderPlan, ParkPlan, PositionPlan
 from streams.plans import Mapping as VenueMapping
-from streams.position import move
+from streams.position import settled, step
 from streams.schemas import TERMINAL, Accepted, Command, Execution, Order, OrderReport, Position, Throttled, epoch_ms
 
 LOOK_NEVER, LOOK_AS_IT_IS = -1, -2
@@ -29,7 +30,11 @@ VenueOrder = tuple[str, str]
 
 
 class Known(NamedTuple):
-    """An order as read, and which executions of the batch its record already has."""
+    """An order as read or as last confirmed, and executions that its record has.
+
+    Of an order just read these are all of the batch that it has. One from memory may have more than are named here:
+    the commit finds that out, and the order is read.
+    """
 
     order: Order
     seen: frozenset[str]
@@ -66,13 +71,15 @@ class Folded(Struct, frozen=True, kw_only=True):
     Attributes:
         commit: what is written.
         parks: what waits beside it.
-        orders: name of the order of each plan, in its order.
+        orders: the order of each plan as it stands once that is written, in their order.
+        positions: position key of each position plan -> the position after it, with its digest.
         doubles: orders of which a second one has come to light at the venue.
     """
 
     commit: CommitPlan
     parks: Sequence[ParkPlan]
-    orders: Sequence[str]
+    orders: Sequence[Order]
+    positions: Mapping[str, tuple[Position, str]]
     doubles: Sequence[str]
 
 
@@ -111,13 +118,29 @@ def fold_batch(items: Sequence[Item], snapshot: Snapshot, rules: Rules, keys: Ac
 class _Progress:
     """One order on its way through a batch."""
 
+    __slots__ = (
+        "commands",
+        "evidence",
+        "executions",
+        "facts",
+        "mappings",
+        "moves",
+        "number",
+        "order",
+        "relied",
+        "seen",
+        "was",
+    )
+
     def __init__(self, known: Known, number: int) -> None:
         self.was = self.order = known.order
-        self.seen = set(known.seen)
+        self.seen = known.seen
         self.number = number
         self.facts: list[Execution | OrderReport | Command] = []
-        self.evidence: list[str] = []
-        self.executions: list[str] = []
+        self.evidence: dict[str, None] = {}
+        self.executions: dict[str, None] = {}  # new ones, in the order they came
+        self.moves: list[Execution] = []  # the same
+        self.relied: dict[str, None] = {}  # passed over because the record is said to have them
         self.mappings: list[VenueMapping] = []
         self.commands: list[Command] = []
 
@@ -135,78 +158,88 @@ class _Batch:
         self.again = Resubmission(rules.resubmission_allowed, snapshot.now_ms)
         self.numbers: dict[str, int] = {}  # key -> its number in the plan
         self.progress: dict[str, _Progress] = {}
+        self.places: dict[tuple[str, str], str] = {}  # symbol and side -> position key
+        self.quantities: dict[str, str] = {}  # position key -> its quantity after the batch
+        self._positions_prefix, self._orders_prefix = keys.position(""), keys.order("")
         self.moved: dict[str, Position] = {}  # position key -> after the fills so far
         self.entries: list[EntryPlan] = []
         self.passed: list[str] = []
         self.parks: list[ParkPlan] = []
 
     def fold(self, items: Sequence[Item]) -> Folded:
+        orders = self.snapshot.orders
         for item in items:
             whose = owner(item, self.snapshot)
-            known = self.snapshot.orders.get(whose) if whose else None
+            known = orders.get(whose) if whose else None
             if known is not None and (known.order.terms is not None or not item.facts):
                 self._apply(item, known)
             else:
                 self._unknown(item)
         # Positions are folded in the order in which the journal tells the executions, so that it tells the same.
         for one in self.progress.values():
-            for fact in one.facts:
-                if isinstance(fact, Execution):
-                    self._move(one.order, fact)
+            if one.executions:
+                self._move(one)
+        self.moved = {key: settled(position) for key, position in self.moved.items()}
         positions = {key: number for number, key in enumerate(self.moved, start=1)}
         plans = [self._order_plan(one, positions) for one in self.progress.values()]
-        commit = CommitPlan(
-            keys=(),
-            orders=plans,
-            positions=[self._position_plan(key) for key in self.moved],
-            entries=self.entries,
-            passed=self.passed,
-        )
+        moves = [self._position_plan(key) for key in self.moved]
         # Keys are numbered while the plans are made, so they are listed last.
         commit = CommitPlan(
-            keys=list(self.numbers), orders=commit.orders, positions=commit.positions, entries=commit.entries,
-            passed=commit.passed,
+            keys=list(self.numbers), orders=plans, positions=moves, entries=self.entries, passed=self.passed
+        )
+        return Folded(
+            commit=commit,
+            parks=self.parks,
+            orders=[one.order for one in self.progress.values()],
+            positions={
+                key: (after, plan.new_digest)
+                for (key, after), plan in zip(self.moved.items(), moves, strict=True)
+            },
+            doubles=[name for name, one in self.progress.items() if one.doubled],
         )  # fmt: skip
-        doubles = [name for name, one in self.progress.items() if one.doubled]
-        return Folded(commit=commit, parks=self.parks, orders=list(self.progress), doubles=doubles)
 
     def _apply(self, item: Item, known: Known) -> None:
         name = known.order.client_order_id
         one = self.progress.get(name)
         if one is None:
             one = self.progress[name] = _Progress(known, len(self.progress) + 1)
-        proof = ""
-        if item.venue_order is not None:
-            self._learn(one, item.venue_order, item.entry)
-        for fact in item.facts:
-            if isinstance(fact, Execution):
-                proof = fact.execution_id
-            self._step(one, fact, item.entry)
+        proof, facts = "", item.facts
+        if facts:
+            if facts[0].venue_order_id not in one.order.state.venue_order_ids:
+                self._learn(one, item)
+            for fact in facts:
+                if isinstance(fact, Execution):
+                    proof = self._execute(one, fact, item.entry)
+                else:
+                    self._step(one, fact, item.entry)
         if item.command is not None:
             one.commands.append(item.command)
             if not isinstance(item.command.outcome, Accepted):
                 self._step(one, item.command, item.entry)
         # An entry that only repeats a known execution is proven by that execution, whatever else happened.
-        only_execution = len(item.facts) == 1 and proof in known.seen
+        only_execution = proof in known.seen and len(facts) == 1
         self.entries.append(EntryPlan(item.entry, one.number, proof if only_execution else ""))
 
+    def _execute(self, one: _Progress, fact: Execution, entry: str) -> str:
+        execution_id = fact.execution_id
+        if execution_id in one.seen:
+            one.relied[execution_id] = None
+        elif execution_id not in one.executions:
+            one.executions[execution_id] = None
+            one.moves.append(fact)
+            self._step(one, fact, entry)
+        return execution_id
+
     def _step(self, one: _Progress, fact: Execution | OrderReport | Command, entry: str) -> None:
-        if isinstance(fact, Execution):
-            if fact.execution_id in one.seen:
-                return
-            one.seen.add(fact.execution_id)
-            one.executions.append(fact.execution_id)
         after = fold(one.order, fact, self.again)
         if after != one.order:
             one.order = after
             one.facts.append(fact)
-            if entry not in one.evidence:
-                one.evidence.append(entry)
+            one.evidence[entry] = None
 
-    def _learn(self, one: _Progress, venue_order: VenueOrder, entry: str) -> None:
+    def _learn(self, one: _Progress, item: Item) -> None:
         """Map a venue order id to this order, and take in what was parked for it."""
-        if venue_order[1] in one.order.state.venue_order_ids:
-            return
+        venue_order = (item.facts[0].venue_symbol, item.facts[0].venue_order_id)
         parked = self.snapshot.parked.get(venue_order, {})
         one.mappings.append(
             VenueMapping(
@@ -216,13 +249,23 @@ class _Batch:
             )
         )
         for execution in parked.values():
-            self._step(one, execution, entry)
+            self._execute(one, execution, item.entry)
 
-    def _move(self, order: Order, fill: Execution) -> None:
+    def _move(self, one: _Progress) -> None:
+        terms, key = one.order.terms, self._place(one.order)
+        assert terms is not None
+        position = self.moved[key] if key in self.moved else self.snapshot.positions[key][0]
+        for fact in one.moves:
+            position = step(position, terms, fact)
+        self.moved[key] = position
+
+    def _place(self, order: Order) -> str:
         assert order.terms is not None
-        key = position_key(order, self.keys)
-        before = self.moved[key] if key in self.moved else self.snapshot.positions[key][0]
-        self.moved[key] = move(before, order.terms, fill)
+        where = (order.terms.symbol, order.terms.position_side)
+        key = self.places.get(where)
+        if key is None:
+            key = self.places[where] = position_key(order, self.keys)
+        return key
 
     def _unknown(self, item: Item) -> None:
         executions = [fact for fact in item.facts if isinstance(fact, Execution)]
@@ -254,12 +297,17 @@ class _Batch:
 
     def _order_plan(self, one: _Progress, positions: Mapping[str, int]) -> OrderPlan:
         was, now = one.was, one.order
-        changed = now != was or bool(one.mappings)
+        # Facts are kept exactly when they change something.
+        changed = bool(one.facts or one.mappings)
         state = codec.encode_text(now.state)
-        digest = codec.chain(was.digest, now.status, state) if changed else was.digest
-        position = position_key(now, self.keys) if one.executions else ""
+        digest = was.digest
+        position, change = self._place(now) if one.moves else "", ""
+        if changed:
+            digest = codec.chain(was.digest, now.status, state)
+            change = self._change(one, digest, position)
+            one.order = replace(now, digest=digest)
         return OrderPlan(
-            key=self._number(self.keys.order(now.client_order_id)),
+            key=self._number(self._order_key(now.client_order_id)),
             client_order_id=now.client_order_id,
             status=was.status,
             token=was.token,
@@ -269,15 +317,15 @@ class _Batch:
             new_digest=digest,
             next_look_ms=_next_look_ms(one, self.rules, self.snapshot.now_ms),
             executions=tuple(one.executions),
-            change=self._change(one, digest, position) if changed else "",
+            change=change,
             mappings=tuple(one.mappings),
-            position=positions.get(position, 0),
+            position=positions[position] if position else 0,
             cancel_requested=was.cancel_requested,
+            relied=tuple(one.relied),
         )
 
     def _change(self, one: _Progress, digest: str, position: str) -> str:
         order, terms = one.order, one.order.terms
-        after = self.moved.get(position)
         return codec.encode_text(
             events.Updated(
                 id=digest,
@@ -290,15 +338,25 @@ class _Batch:
                 filled=text(order.state.filled),
                 now_ms=self.snapshot.now_ms,
                 resubmission_allowed=self.rules.resubmission_allowed,
-                position=position.removeprefix(self.keys.position("")),
-                position_quantity=text(after.quantity) if after else "",
+                position=position.removeprefix(self._positions_prefix),
+                position_quantity=self._quantity(position) if position else "",
                 anomalies=order.state.anomalies,
             )
         )
 
+    def _quantity(self, position: str) -> str:
+        """Text of a position's quantity after the batch; every order that moved it tells the same one."""
+        shown = self.quantities.get(position)
+        if shown is None:
+            shown = self.quantities[position] = text(self.moved[position].quantity)
+        return shown
+
     def _position_plan(self, key: str) -> PositionPlan:
         state, digest = codec.encode_text(self.moved[key]), self.snapshot.positions[key][1]
         return PositionPlan(self._number(key), digest, state, codec.chain(digest, "position", state))
+
+    def _order_key(self, client_order_id: str) -> str:
+        return self._orders_prefix + client_order_id
 
     def _number(self, key: str) -> int:
         return self.numbers.setdefault(key, len(self.numbers) + 1)

@@ -1,7 +1,7 @@
 """From an entry of `evidence` to facts. Pure: bytes in, values out; what cannot be used says why."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -10,12 +10,14 @@ from adapters.venue import Decoder
 from streams import codec
 from streams.errors import BadPayload
 from streams.reader import Entry
-from streams.schemas import Absent, Accepted, Adjustment, Command, Evidence, Execution, Ignored, OrderReport
+from streams.schemas import Absent, Accepted, Adjustment, Command, Evidence, Execution, Fact, OrderReport
 
 log = logging.getLogger("fillonce.ledger")
 
+_NOTHING: Sequence[Fact] = ()
 
-class Item(Struct, frozen=True, kw_only=True):
+
+class Item(Struct, frozen=True, kw_only=True, gc=False):
     """What one entry says, all of it about one order.
 
     Attributes:
@@ -37,7 +39,10 @@ class Item(Struct, frozen=True, kw_only=True):
         """The client order id it names, if it names one."""
         if self.command is not None:
             return self.command.client_order_id
-        return next((fact.client_order_id for fact in self.facts if fact.client_order_id), None)
+        for fact in self.facts:
+            if fact.client_order_id:
+                return fact.client_order_id
+        return None
 
     @property
     def venue_order(self) -> tuple[str, str] | None:
@@ -55,13 +60,24 @@ class Bad(Struct, frozen=True, kw_only=True):
 
 def interpret(entry: Entry, decode: Decoder) -> Item | Bad:
     """Decode one entry of `evidence`."""
-    data, raw = entry.fields.get(b"data"), entry.fields.get(b"raw", b"")
+    evidence = read(entry)
+    return evidence if isinstance(evidence, Bad) else say(entry, evidence, decode)
+
+
+def read(entry: Entry) -> Evidence | Bad:
+    """Decode what we said of a payload when we stored it."""
+    data = entry.fields.get(b"data")
     if data is None:
-        return Bad(entry=entry.id, reason=_no_data(entry.fields), raw=raw)
+        return Bad(entry=entry.id, reason=_no_data(entry.fields), raw=entry.fields.get(b"raw", b""))
     try:
-        evidence = codec.decode_evidence(data)
+        return codec.decode_evidence(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         return Bad(entry=entry.id, reason=f"not evidence: {error}", raw=data)
+
+
+def say(entry: Entry, evidence: Evidence, decode: Decoder) -> Item | Bad:
+    """Decode the payload itself."""
+    raw = entry.fields.get(b"raw", b"")
     try:
         return _item(entry.id, evidence, raw, decode)
     except BadPayload as error:
@@ -76,26 +92,46 @@ def _item(entry: str, evidence: Evidence, raw: bytes, decode: Decoder) -> Item:
         raise BadPayload(f"a payload has at most {codec.RAW_BYTES_MAX} bytes, this one has {len(raw)}")
     if evidence.adjustment is not None:
         return Item(entry=entry, adjustment=evidence.adjustment)
-    command, facts = evidence.command, []
+    command, facts = evidence.command, _NOTHING
     if evidence.format and (command is None or isinstance(command.outcome, Accepted)):
-        facts = list(decode(evidence.format, raw))
+        facts = decode(evidence.format, raw)
     if len(facts) == 1 and isinstance(facts[0], Adjustment):
         return Item(entry=entry, adjustment=facts[0])
-    told = tuple(fact for fact in facts if not isinstance(fact, Ignored | Adjustment))
-    if len({(fact.venue_symbol, fact.venue_order_id) for fact in told}) > 1:
-        raise BadPayload("one payload speaks of several orders")
-    named = {fact.client_order_id for fact in told if fact.client_order_id}
-    if len(named | ({command.client_order_id} if command else set())) > 1:
-        raise BadPayload("one payload speaks of several orders")
+    executions: list[Execution | OrderReport] = []
+    reports: list[Execution | OrderReport] = []
+    ignored = ""
+    for fact in facts:
+        if isinstance(fact, Execution):
+            executions.append(fact)
+        elif isinstance(fact, OrderReport):
+            reports.append(fact)
+        elif not isinstance(fact, Adjustment):
+            ignored = ignored or fact.reason
     # Executions first: the report that counts them then finds them applied.
-    ordered = tuple(sorted(told, key=lambda fact: isinstance(fact, OrderReport)))
-    ignored = "" if told or command else next((f.reason for f in facts if isinstance(f, Ignored)), "says nothing")
-    return Item(entry=entry, facts=ordered, command=command, ignored=ignored)
+    told = (*executions, *reports)
+    _check_of_one_order(told, command)
+    if told or command is not None:
+        return Item(entry=entry, facts=told, command=command)
+    return Item(entry=entry, ignored=ignored or "says nothing")
+
+
+def _check_of_one_order(facts: Sequence[Execution | OrderReport], command: Command | None) -> None:
+    name = None if command is None else command.client_order_id
+    for fact in facts:
+        if fact.venue_order_id != facts[0].venue_order_id or fact.venue_symbol != facts[0].venue_symbol:
+            raise BadPayload("one payload speaks of several orders")
+        if fact.client_order_id and fact.client_order_id != (name := name or fact.client_order_id):
+            raise BadPayload("one payload speaks of several orders")
 
 
 def lost(item: Item) -> bool:
     """Say whether it claims that the order never reached the venue."""
     return item.command is not None and isinstance(item.command.outcome, Absent)
+
+
+def decisive(item: Item) -> bool:
+    """Say whether it answers a claim in a way that moves the order by itself, which can depend on the time."""
+    return item.command is not None and not isinstance(item.command.outcome, Accepted)
 
 
 def _no_data(fields: Mapping[bytes, bytes]) -> str:

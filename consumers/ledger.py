@@ -1,11 +1,13 @@
 """The ledger: evidence in, commits out. One is active per account, by lease; safety never depends on that.
 
-Reads a batch, reads what it touches, folds (`folding`, pure), commits in one call. An order that moved in
-between comes back stale and is folded again; what is left stays pending and is delivered again.
+Reads a batch, reads what it touches and memory does not know, folds (`folding`, pure), commits in one call. An order
+that moved in between comes back stale and is folded again; what is left stays pending and is delivered again.
+While one batch is committed, the next is read and decoded.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -14,8 +16,9 @@ from redis.exceptions import RedisError
 from adapters.venue import Decoder
 from consumers.adjusting import adjust
 from consumers.folding import Folded, Rules, fold_batch
-from consumers.interpret import Bad, Item, interpret
-from consumers.memory import Memory, reference_plan
+from consumers.interpret import Bad, Item, read, say
+from consumers.known import KnownState
+from consumers.memory import Applied, Memory, digest, reference_plan
 from consumers.quarantine import quarantine
 from consumers.snapshot import read_snapshot
 from streams.clock import Clock
@@ -23,6 +26,7 @@ from streams.errors import HistoryChanged, LeaseLost, StoreUnreachable
 from streams.keys import AccountKeys
 from streams.plans import Lease, ParkPlan
 from streams.reader import Entry, Reader
+from streams.schemas import Adjustment
 from streams.scripts import Scripts
 from streams.store import Store
 
@@ -32,6 +36,7 @@ log = logging.getLogger("fillonce.ledger")
 ROUNDS_MAX = 8
 STANDBY_MS = 100
 CONTRADICTION = 3
+ORDERS_MAX = 10_000  # known without asking: some 3 kB each
 
 
 class LedgerSettings(Struct, frozen=True, kw_only=True):
@@ -41,6 +46,27 @@ class LedgerSettings(Struct, frozen=True, kw_only=True):
     lease_ms: int
     rules: Rules
     remembers_max: int = 100_000
+    orders_max: int = ORDERS_MAX
+
+
+class Work(Struct, frozen=True):
+    """A batch as decoded, before anything is asked of the server.
+
+    Attributes:
+        entries: the batch.
+        applied: those whose payload was applied before, as memory says.
+        items: what the others say.
+        bad: those that cannot be used.
+        adjustments: by entry, of those that change holdings beside all orders.
+        digests: by entry id, of the payloads that memory may keep.
+    """
+
+    entries: Sequence[Entry]
+    applied: Sequence[tuple[Entry, Applied]]
+    items: Sequence[Item]
+    bad: Sequence[Bad]
+    adjustments: Sequence[tuple[str, Adjustment]]
+    digests: Mapping[str, bytes]
 
 
 class Ledger:
@@ -53,6 +79,7 @@ class Ledger:
         stale: orders that had to be folded again.
         leads: whether it holds the lease.
         memory: payloads it has applied.
+        known: orders and positions it knows without asking.
     """
 
     def __init__(
@@ -73,9 +100,8 @@ class Ledger:
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
         self._epoch, self._renew_at_ms = 0, 0
         self._running = True
-        self.memory = Memory(settings.remembers_max)
-        self._entries: Sequence[Entry] = ()
-        self._raw: dict[str, bytes] = {}  # payloads of the batch at hand, should one have to be quarantined
+        self.memory, self.known = Memory(settings.remembers_max), KnownState(settings.orders_max)
+        self._work = Work((), (), (), (), (), {})  # the batch at hand
 
     async def run(self, *, burst: bool = False) -> None:
         """Lead whenever nobody else does, until stopped; with `burst` until nothing is left to read."""
@@ -100,8 +126,8 @@ class Ledger:
         """What was counted since the start."""
         return {
             "applied": self.applied, "parked": self.parked, "quarantined": self.quarantined, "stale": self.stale,
-            "leads": int(self.leads), "cache_hits": self.memory.cache.counters.hits,
-            "cache_misses": self.memory.cache.counters.misses,
+            "leads": int(self.leads),
+            **self.memory.cache.counters.figures("payload"), **self.known.counters.figures("order"),
         }  # fmt: skip
 
     async def handle(self, entries: Sequence[Entry]) -> None:
@@ -111,55 +137,85 @@ class Ledger:
             HistoryChanged, LeaseLost: nothing more may be written; what is left of the batch stays pending.
             StoreUnreachable: Redis did not answer; the batch may be handled again.
         """
-        settings, entries = self._settings, await self._acknowledge_known(entries)
+        await self._apply(self._decoded(entries))
+
+    def _decoded(self, entries: Sequence[Entry]) -> Work:
+        """Decode a batch."""
+        applied: list[tuple[Entry, Applied]] = []
         items: list[Item] = []
-        self._raw = {entry.id: entry.fields.get(b"raw", b"") for entry in entries}
+        bad: list[Bad] = []
+        adjustments: list[tuple[str, Adjustment]] = []
+        digests: dict[str, bytes] = {}
         for entry in entries:
-            said = interpret(entry, self._decode)
+            evidence = read(entry)
+            if isinstance(evidence, Bad):
+                bad.append(evidence)
+                continue
+            mark = digest(evidence, entry.fields.get(b"raw", b""))
+            if mark is not None:
+                before = self.memory.cache.get(mark)
+                if before is not None:
+                    applied.append((entry, before))
+                    continue
+                digests[entry.id] = mark
+            said = say(entry, evidence, self._decode)
             if isinstance(said, Bad):
-                await self._quarantine(said)
+                bad.append(said)
             elif said.adjustment is not None:
-                await adjust(self._scripts, self._store, entry.id, said.adjustment, (self._epoch, settings.lease_ms))
+                adjustments.append((entry.id, said.adjustment))
             else:
                 items.append(said)
-        self._entries = entries
+        return Work(entries, applied, items, bad, adjustments, digests)
+
+    async def _apply(self, work: Work) -> None:
+        if work.applied and not await self._acknowledge(work.applied):
+            # The server lost what we remember: all of it is read as if for the first time.
+            self.memory.forget()
+            work = self._decoded(work.entries)
+        for one in work.bad:
+            await self._quarantine(one)
+        for entry, adjustment in work.adjustments:
+            await adjust(self._scripts, self._store, entry, adjustment, (self._epoch, self._settings.lease_ms))
+        self._work, items = work, list(work.items)
         for _ in range(ROUNDS_MAX):
             if not items:
                 return
             items = await self._round(items)
         log.warning("%d entries stay pending: their orders change faster than they can be folded", len(items))
 
-    async def _acknowledge_known(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Acknowledge payloads that were applied before; the entries that must be read."""
-        known, rest = self.memory.split(entries)
-        if not known:
-            return rest
-        done = await self._scripts.commit(reference_plan(known, self._keys), self._epoch, self._settings.lease_ms)
-        if done.acknowledged == len(known):
-            return rest
-        # The server lost what we remember: all of it is read as if for the first time.
-        self.memory.contradicted(entry for entry, _ in known)
-        return entries
+    async def _acknowledge(self, applied: Sequence[tuple[Entry, Applied]]) -> bool:
+        """Acknowledge payloads that were applied before; False when the server does not have all of them."""
+        done = await self._scripts.commit(reference_plan(applied, self._keys), self._epoch, self._settings.lease_ms)
+        return done.acknowledged == len(applied)
 
     async def _lead(self, *, burst: bool) -> bool:
         """Handle batches while the lease is ours; False when it was lost."""
-        async for batch in self._reader.batches(burst=burst, idle=True):
-            try:
-                if not await self._handled(batch):
-                    break
-            except (HistoryChanged, LeaseLost) as change:
-                log.warning("stands by: %s", change)
-                self.leads = False
-                self.memory.forget()
-                return False
+        flight: asyncio.Task[bool] | None = None
+        try:
+            async for batch in self._reader.batches(burst=burst, idle=True):
+                work = self._decoded(batch)
+                if flight is not None and not await flight:
+                    return True
+                flight = asyncio.create_task(self._handled(work))
+                await asyncio.sleep(0)  # it goes on its way before the next batch is decoded
+            if flight is not None:
+                await flight
+        except (HistoryChanged, LeaseLost) as change:
+            log.warning("stands by: %s", change)
+            self.leads = False
+            self.memory.forget()
+            self.known.forget()
+            return False
+        finally:
+            await _ended(flight)
         return True
 
-    async def _handled(self, batch: Sequence[Entry]) -> bool:
+    async def _handled(self, work: Work) -> bool:
         """Handle a batch; while Redis is away, keep it and try again, because every call may be repeated."""
-        while self._running or batch:
+        while self._running or work.entries:
             try:
-                if batch:
-                    await self.handle(batch)
+                if work.entries:
+                    await self._apply(work)
                 elif self._clock.monotonic_ms() >= self._renew_at_ms:
                     await self._renew()
             except (StoreUnreachable, RedisError, OSError) as error:
@@ -188,7 +244,7 @@ class Ledger:
 
     async def _round(self, items: list[Item]) -> list[Item]:
         """Fold and commit once; the items that must be folded again."""
-        snapshot = await read_snapshot(self._redis, self._keys, items)
+        snapshot = await read_snapshot(self._redis, self._keys, items, self.known, self._clock)
         folded = fold_batch(items, snapshot, self._settings.rules, self._keys)
         again = {entry for plan in folded.parks for entry in await self._park(plan)}
         if folded.commit.entries:
@@ -197,6 +253,7 @@ class Ledger:
 
     async def _commit(self, folded: Folded, items: Sequence[Item]) -> set[str]:
         done = await self._scripts.commit(folded.commit, self._epoch, self._settings.lease_ms)
+        self.known.confirm(folded, done.verdicts)
         stale = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict == 0}
         self.stale += len(stale)
         plans = zip(folded.commit.orders, done.verdicts, strict=True)
@@ -205,10 +262,10 @@ class Ledger:
             log.error("two orders at the venue under %s: trading halts", name)
             await self._scripts.halt("halt", f"two orders at the venue under {name}", self._settings.holder)
         await self._contradictions(folded, done.verdicts, items)
-        names = dict(enumerate(folded.orders, start=1))
+        names = {number: order.client_order_id for number, order in enumerate(folded.orders, start=1)}
         good = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict in (1, 2)}
         owners = {entry.entry: names[entry.order] for entry in folded.commit.entries if entry.order in good}
-        self.memory.learn(self._entries, items, owners)
+        self.memory.learn(self._work.digests, items, owners)
         return {entry.entry for entry in folded.commit.entries if entry.order in stale}
 
     async def _contradictions(self, folded: Folded, verdicts: Sequence[int], items: Sequence[Item]) -> None:
@@ -218,7 +275,7 @@ class Ledger:
         for item in items:
             if item.entry in names:
                 reason = f"its venue order {item.venue_order} belongs to another order than {item.client_order_id}"
-                await self._quarantine(Bad(entry=item.entry, reason=reason, raw=self._raw[item.entry]))
+                await self._quarantine(Bad(entry=item.entry, reason=reason, raw=self._raw(item.entry)))
 
     async def _park(self, plan: ParkPlan) -> list[str]:
         verdict = await self._scripts.park(plan, self._epoch, self._settings.lease_ms)
@@ -228,8 +285,11 @@ class Ledger:
             self.parked += 1
             return []
         reason = "too many executions wait for this order"
-        await self._quarantine(Bad(entry=plan.entry, reason=reason, raw=self._raw[plan.entry]))
+        await self._quarantine(Bad(entry=plan.entry, reason=reason, raw=self._raw(plan.entry)))
         return []
+
+    def _raw(self, entry_id: str) -> bytes:
+        return next(entry.fields.get(b"raw", b"") for entry in self._work.entries if entry.id == entry_id)
 
     async def _quarantine(self, bad: Bad) -> None:
         self.quarantined += await quarantine(
@@ -243,3 +303,13 @@ class Ledger:
         except (HistoryChanged, StoreUnreachable) as error:
             log.debug("no lease: %s", error)
             return None
+
+
+async def _ended(flight: "asyncio.Task[bool] | None") -> None:
+    """End a commit that nobody waits for any more; its entries stay pending."""
+    if flight is None:
+        return
+    flight.cancel()
+    await asyncio.wait([flight])
+    if not flight.cancelled() and flight.exception() is not None:
+        log.debug("a commit ended with %s", type(flight.exception()).__name__)

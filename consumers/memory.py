@@ -5,21 +5,19 @@ for the execution in the record before it acknowledges (R4): what the server los
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
 from msgspec import Struct
 
 from consumers.interpret import Item
-from streams import codec
 from streams.cache import Cache
 from streams.keys import AccountKeys
 from streams.plans import CommitPlan, EntryPlan, OrderPlan
 from streams.reader import Entry
-from streams.schemas import Execution
+from streams.schemas import Evidence, Execution
 
 
-class Applied(Struct, frozen=True):
+class Applied(Struct, frozen=True, gc=False):
     """Which execution of which order a payload was."""
 
     client_order_id: str
@@ -37,40 +35,27 @@ class Memory:
         """Remember at most `entries_max` payloads."""
         self.cache: Cache[bytes, Applied] = Cache(entries_max)
 
-    def split(self, entries: Sequence[Entry]) -> tuple[list[tuple[Entry, Applied]], list[Entry]]:
-        """Tell entries whose payload was applied from those that must be read."""
-        known: list[tuple[Entry, Applied]] = []
-        rest: list[Entry] = []
-        for entry in entries:
-            digest = _digest(entry)
-            applied = self.cache.get(digest) if digest is not None else None
-            if applied is None:
-                rest.append(entry)
-            else:
-                known.append((entry, applied))
-        return known, rest
-
-    def learn(self, entries: Iterable[Entry], items: Sequence[Item], owners: dict[str, str]) -> None:
+    def learn(self, digests: Mapping[str, bytes], items: Iterable[Item], owners: Mapping[str, str]) -> None:
         """Remember payloads that a commit has just confirmed.
 
         Args:
-            entries: of the batch.
-            items: what they said.
+            digests: entry id -> `digest` of its payload.
+            items: what the batch said.
             owners: entry id -> client order id, of those that the commit acknowledged.
         """
-        said = {item.entry: item for item in items}
-        for entry in entries:
-            item, owner = said.get(entry.id), owners.get(entry.id)
-            executions = [fact for fact in item.facts if isinstance(fact, Execution)] if item else []
+        for item in items:
+            owner, digest = owners.get(item.entry), digests.get(item.entry)
+            if owner is None or digest is None or not item.facts:
+                continue
+            first = item.facts[0]  # executions come first
             # One execution proves the payload; with several, one of them would not prove the others.
-            if owner is not None and len(executions) == 1 and (digest := _digest(entry)) is not None:
-                self.cache.put(digest, Applied(owner, executions[0].execution_id))
+            if isinstance(first, Execution) and (len(item.facts) == 1 or not isinstance(item.facts[1], Execution)):
+                self.cache.put(digest, Applied(owner, first.execution_id))
 
-    def contradicted(self, entries: Iterable[Entry]) -> None:
+    def contradicted(self, digests: Iterable[bytes]) -> None:
         """Forget payloads whose execution the server does not have."""
-        for entry in entries:
-            if (digest := _digest(entry)) is not None:
-                self.cache.drop(digest)
+        for one in digests:
+            self.cache.drop(one)
 
     def forget(self) -> None:
         """Forget everything; the server's history is another."""
@@ -95,15 +80,8 @@ def reference_plan(known: Sequence[tuple[Entry, Applied]], keys: AccountKeys) ->
     return CommitPlan(keys=[keys.order(name) for name in numbers], orders=orders, positions=(), entries=entries)
 
 
-def _digest(entry: Entry) -> bytes | None:
-    """Digest of a payload that no claim waits for; None for what must be read in any case."""
-    raw = entry.fields.get(b"raw")
-    if not raw:
-        return None
-    try:
-        evidence = codec.decode_evidence(entry.fields.get(b"data", b""))
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
-    if evidence.command is not None or not evidence.format:
+def digest(evidence: Evidence, raw: bytes) -> bytes | None:
+    """Digest a payload that no claim waits for; None for what must be read in any case."""
+    if not raw or evidence.command is not None or not evidence.format:
         return None
     return hashlib.blake2b(raw, digest_size=16, person=evidence.format.encode()[:16]).digest()

@@ -213,7 +213,7 @@ async def _ledger(shop: Workshop) -> Role:
     # All ledgers of an account read under one name: a new leader is delivered what the last one left.
     reader = Reader(
         shop.redis("reader"), shop.keys.evidence, LEDGERS, "ledger", count=shop.settings.batch_max,
-        claim_idle_ms=shop.settings.claim_idle_ms, clock=shop.clock,
+        claim_idle_ms=shop.settings.claim_idle_ms, clock=shop.clock, ahead=True,
     )  # fmt: skip
     return Ledger(
         redis=shop.redis("commands"),

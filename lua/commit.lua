@@ -14,7 +14,8 @@ ARGV[1]  plan, msgpack: {orders, positions, entries}
            order     {key, client order id, status, token and digest it was folded from, new status, new state,
                       new digest, next look in ms after now (-1: never, -2: as it is), {execution id …}, change or '',
                       {{venue order key, parked key, digest of the parked set} …}, position number or 0,
-                      whether a cancel was requested when it was read}
+                      whether a cancel was requested when it was read,
+                     {execution id that was passed over as one that the record has …}}
            position  {key, digest it was folded from, new state, new digest}
            entry     {entry id, order number, execution id or ''}: acknowledged if that order's verdict is good, or,
                      with an execution id, if the record has it; order number 0 says nothing about an order
@@ -39,6 +40,8 @@ if history_changed(control) then return refuse_history() end
 local now = now_ms()
 if not renew_lease(control, ARGV[4], tonumber(ARGV[5]), now) then return refuse_lease() end
 
+local ENDED = {['filled'] = true, ['cancelled'] = true, ['rejected'] = true, ['expired'] = true}
+
 local function key(number) return KEYS[7 + number] end
 
 local function judge_mappings(client_order_id, mappings)
@@ -52,20 +55,31 @@ local function judge_mappings(client_order_id, mappings)
   return 1
 end
 
--- Two executions of equal size and price fold to one digest, so the record must also have these very ones.
-local function has_executions(hash, executions)
-  for _, execution in ipairs(executions) do
-    if redis.call('HEXISTS', hash, execution) == 0 then return false end
+-- How many of these executions the record has.
+local function count(hash, executions)
+  local found = 0
+  for first = 1, #executions, 100 do
+    local last = math.min(first + 99, #executions)
+    local values = redis.call('HMGET', hash, unpack(executions, first, last))
+    for at = 1, last - first + 1 do
+      if values[at] then found = found + 1 end
+    end
   end
-  return true
+  return found
 end
 
 local function judge(order)
-  local hash = key(order[1])
-  local known = redis.call('HMGET', hash, 'status', 'token', 'digest', 'cancel')
-  if order[8] ~= order[5] and known[3] == order[8] and has_executions(hash, order[10]) then return 2 end
+  local hash, executions = key(order[1]), order[10]
+  local known = redis.call('HMGET', hash, 'status', 'token', 'digest', 'cancel', executions[1] or '')
+  local found = known[5] and 1 or 0
+  if #executions > 1 then found = count(hash, executions) end
+  -- Two executions of equal size and price fold to one digest, so the record must also have these very ones.
+  if order[8] ~= order[5] and known[3] == order[8] and found == #executions then return 2 end
   if known[3] ~= order[5] or known[1] ~= order[3] or (known[2] or '') ~= order[4] then return 0 end
   if (known[4] and true or false) ~= order[14] then return 0 end
+  -- What the plan was folded from may be memory: the record alone says which executions are new.
+  if found > 0 or count(hash, order[15]) < #order[15] then return 0 end
+  if #order[12] == 0 then return 1 end
   return judge_mappings(order[2], order[12])
 end
 
@@ -93,25 +107,39 @@ if #passed > 0 and redis.call('XACK', evidence, group, unpack(passed)) > 0 and A
   changes[1] = ARGV[2]
 end
 
-local function schedule(client_order_id, hash, after_ms, status)
+-- Next looks and ends of the whole batch, written in one call each.
+local looks, ends, looks_no_more, revived = {}, {}, {}, {}
+
+local function schedule(order)
+  local client_order_id, after_ms, status = order[2], order[9], order[6]
   if after_ms == -2 then return end
   if after_ms == -1 then
-    redis.call('ZADD', ended, now, client_order_id)
-    return redis.call('ZREM', live, client_order_id)
+    ends[#ends + 1] = digits(now)
+    ends[#ends + 1] = client_order_id
+    looks_no_more[#looks_no_more + 1] = client_order_id
+    return
   end
-  if status == 'open' or status == 'partially_filled' then
+  if order[14] and (status == 'open' or status == 'partially_filled') then
     -- A cancel that waited for the outcome acts now, unless one is on its way.
-    local cancel = redis.call('HMGET', hash, 'cancel', 'cancel_by')
-    if cancel[1] and tonumber(cancel[2] or '0') < now then after_ms = 0 end
+    local cancel = redis.call('HMGET', key(order[1]), 'cancel_by')
+    if tonumber(cancel[1] or '0') < now then after_ms = 0 end
   end
-  redis.call('ZADD', live, now + after_ms, client_order_id)
-  redis.call('ZREM', ended, client_order_id) -- the venue showed that it lives
+  looks[#looks + 1] = digits(now + after_ms)
+  looks[#looks + 1] = client_order_id
+  if ENDED[order[3]] then revived[#revived + 1] = client_order_id end -- the venue showed that it lives
 end
 
 local function write(order)
-  local hash = key(order[1])
-  redis.call('HSET', hash, 'status', order[6], 'state', order[7], 'digest', order[8])
-  for _, execution in ipairs(order[10]) do redis.call('HSET', hash, execution, '1') end
+  local hash, fields = key(order[1]), {'status', order[6], 'state', order[7], 'digest', order[8]}
+  for _, execution in ipairs(order[10]) do
+    fields[#fields + 1] = execution
+    fields[#fields + 1] = '1'
+    if #fields >= 200 then
+      redis.call('HSET', hash, unpack(fields))
+      fields = {}
+    end
+  end
+  if #fields > 0 then redis.call('HSET', hash, unpack(fields)) end
   for _, mapping in ipairs(order[12]) do
     redis.call('SET', key(mapping[1]), order[2])
     if redis.call('DEL', key(mapping[2])) == 1 then redis.call('ZREM', parked_index, key(mapping[2])) end
@@ -123,14 +151,20 @@ local moved = {}
 for number, order in ipairs(orders) do
   if verdicts[number] == 1 then
     if order[8] ~= order[5] then write(order) end
-    schedule(order[2], key(order[1]), order[9], order[6])
+    schedule(order)
     if order[13] > 0 then moved[order[13]] = true end
   end
 end
+if #looks > 0 then redis.call('ZADD', live, unpack(looks)) end
+if #ends > 0 then
+  redis.call('ZADD', ended, unpack(ends))
+  redis.call('ZREM', live, unpack(looks_no_more))
+end
+if #revived > 0 then redis.call('ZREM', ended, unpack(revived)) end
 for number, position in ipairs(positions) do
   if moved[number] then
     redis.call('HSET', key(position[1]), 'state', position[3], 'digest', position[4])
-    redis.call('SADD', position_index, key(position[1]))
+    if position[2] == '' then redis.call('SADD', position_index, key(position[1])) end
   end
 end
 

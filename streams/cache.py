@@ -28,6 +28,13 @@ class Counters(Struct):
     evictions: int = 0
     drops: int = 0
 
+    def figures(self, name: str) -> dict[str, int]:
+        """The counters by name, of the cache of one thing."""
+        return {
+            f"{name}_hits": self.hits, f"{name}_misses": self.misses, f"{name}_evictions": self.evictions,
+            f"{name}_drops": self.drops,
+        }  # fmt: skip
+
 
 class Cache(Generic[K, V]):
     """Least recently used entries of one history.
@@ -64,6 +71,10 @@ class Cache(Generic[K, V]):
         self._entries.move_to_end(key)
         self.counters.hits += 1
         return value
+
+    def peek(self, key: K) -> V | None:
+        """Look an entry up without counting it or calling it used."""
+        return self._entries.get(key)
 
     def put(self, key: K, value: V) -> None:
         """Remember what a reply has just confirmed."""

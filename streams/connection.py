@@ -5,6 +5,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from streams.errors import UsageError
+from streams.wire import quicken
 
 COMMAND_TIMEOUT_MS = 2_000
 SCHEMES = ("unix", "redis", "rediss")
@@ -38,6 +39,7 @@ def connect(url: str, *, name: str, timeout_ms: int = COMMAND_TIMEOUT_MS, single
         )
     except ValueError:  # its text may hold a part of the password
         raise UsageError(f"Cannot connect to {shown(url)}: a part of the address is not what it should be.") from None
+    quicken(client)
     return client
 
 

@@ -82,7 +82,7 @@ class Queued(Change, frozen=True, kw_only=True, omit_defaults=True, tag="queued"
     entry: str
 
 
-class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="updated"):
+class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="updated", gc=False):
     """Evidence moved an order.
 
     Attributes:

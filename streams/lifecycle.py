@@ -11,7 +11,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.money import CONTEXT, plain
+from streams.money import CONTEXT, ZERO, plain
 from streams.schemas import (
     Absent,
     Accepted,
@@ -46,6 +46,8 @@ MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
 DOUBLE = "double"
 _BEFORE_THE_VENUE = ("created", "submitting", "unknown")
 _ENDED_SHORT = ("cancelled", "rejected", "expired")
+_TERMINAL = ("filled", *_ENDED_SHORT)
+_Named = tuple[tuple[str, ...], tuple[str, ...]]  # venue order ids, anomalies
 
 
 class Resubmission(Struct, frozen=True):
@@ -90,51 +92,58 @@ def missing(order: Order) -> bool:
 
 
 def _execute(order: Order, fill: Execution) -> Order:
-    state = order.state
+    state, quantity = order.state, order.quantity
     filled = plain(CONTEXT.add(state.filled, fill.quantity))
     fees = state.fees
     if fill.fee and fill.fee_asset:
-        fees = {**fees, fill.fee_asset: plain(CONTEXT.add(fees.get(fill.fee_asset, Decimal(0)), fill.fee))}
+        fees = {**fees, fill.fee_asset: plain(CONTEXT.add(fees.get(fill.fee_asset, ZERO), fill.fee))}
+    anomalies = state.anomalies
+    if filled > quantity:
+        anomalies = _flagged(anomalies, "overfill")
+    elif state.ended not in (None, "filled") and filled > state.reported:
+        anomalies = _flagged(anomalies, "late_fill")  # the venue ended it with less; the fill counts all the same
+    ids, anomalies = _named(state.venue_order_ids, fill.venue_order_id, anomalies)
     state = replace(
         state,
+        venue_order_ids=ids,
         filled=filled,
         cost=plain(CONTEXT.add(state.cost, CONTEXT.multiply(fill.quantity, fill.price))),
         fees=fees,
+        anomalies=anomalies,
     )
-    if filled > order.quantity:
-        state = _flag(state, "overfill")
-    elif state.ended not in (None, "filled") and filled > state.reported:
-        state = _flag(state, "late_fill")  # the venue ended it with less; the fill counts all the same
-    return _settle_status(order, _name(replace(order, state=state), fill.venue_order_id))
+    return _settle_status(order, state, quantity)
 
 
 def _report(order: Order, report: OrderReport) -> Order:
     state = order.state
     newest = report.reported_at_ms >= state.reported_at_ms
-    terminal = report.status in ("filled", "cancelled", "rejected", "expired")
-    ended = state.ended
-    if terminal and ended is None:
-        ended = report.status  # type: ignore[assignment]  # the four terminal words of VenueStatus are those of `ended`
-    elif terminal and ended != report.status:
-        state = _flag(state, f"contradiction:{ended}/{report.status}")
+    ended, anomalies = state.ended, state.anomalies
+    if report.status in _TERMINAL:
+        if ended is None:
+            ended = report.status  # type: ignore[assignment]  # the terminal words of VenueStatus are those of `ended`
+        elif ended != report.status:
+            anomalies = _flagged(anomalies, f"contradiction:{ended}/{report.status}")
+    ids, anomalies = _named(state.venue_order_ids, report.venue_order_id, anomalies)
     state = replace(
         state,
+        venue_order_ids=ids,
         ended=ended,
-        reported=plain(max(state.reported, report.filled)),
+        reported=plain(report.filled) if report.filled > state.reported else state.reported,
         reported_at_ms=max(state.reported_at_ms, report.reported_at_ms),
         reason=report.reason if newest and report.reason else state.reason,
+        anomalies=anomalies,
     )
-    return _settle_status(order, _name(replace(order, state=state), report.venue_order_id))
+    return _settle_status(order, state, order.quantity)
 
 
-def _settle_status(was: Order, order: Order) -> Order:
+def _settle_status(was: Order, state: OrderState, quantity: Decimal) -> Order:
     """Derive the status that the venue's words and the applied executions give together."""
-    state, status = order.state, order.status
+    status = was.status
     if status == "filled":
         now: OrderStatus = "filled"  # whatever the venue counts later; what is missing is asked for
     elif state.ended is not None and state.ended != "filled":
         now = state.ended
-    elif state.filled >= order.quantity > 0 or (state.ended == "filled" and state.filled >= state.reported > 0):
+    elif state.filled >= quantity > 0 or (state.ended == "filled" and state.filled >= state.reported > 0):
         now = "filled"
     else:
         # The venue may say `filled` already: until its executions are here, ours is not.
@@ -142,12 +151,10 @@ def _settle_status(was: Order, order: Order) -> Order:
     # Only we ended it, or took it for unsent (lost, expired or cancelled before an answer); it had reached the venue.
     ours = status == "created" or (status in _ENDED_SHORT and was.state.ended is None)
     if ours and (now != status or state.filled or state.reported):
-        state = _flag(state, f"revived:{status}")
+        state = replace(state, anomalies=_flagged(state.anomalies, f"revived:{status}"))
     elif now != status and now not in MOVES[status]:
-        state = _flag(state, f"contradiction:{status}/{now}")
-    if now == order.status and state is order.state:
-        return order
-    return replace(order, status=now, state=state)
+        state = replace(state, anomalies=_flagged(state.anomalies, f"contradiction:{status}/{now}"))
+    return replace(was, status=now, state=state)
 
 
 def _close(order: Order, command: Command, again: Resubmission) -> Order:
@@ -183,15 +190,12 @@ def _lose(order: Order, token: str, again: Resubmission) -> Order:
     return replace(order, status="rejected", state=replace(state, reason="lost"))
 
 
-def _name(order: Order, venue_order_id: str) -> Order:
-    ids = order.state.venue_order_ids
+def _named(ids: tuple[str, ...], venue_order_id: str, anomalies: tuple[str, ...]) -> _Named:
+    """Take in the order's id at the venue; a second one is an anomaly."""
     if venue_order_id in ids:
-        return order
-    state = replace(order.state, venue_order_ids=(*ids, venue_order_id))
-    if ids:
-        state = _flag(state, DOUBLE)
-    return replace(order, state=state)
+        return ids, anomalies
+    return (*ids, venue_order_id), _flagged(anomalies, DOUBLE) if ids else anomalies
 
 
-def _flag(state: OrderState, anomaly: str) -> OrderState:
-    return state if anomaly in state.anomalies else replace(state, anomalies=(*state.anomalies, anomaly))
+def _flagged(anomalies: tuple[str, ...], anomaly: str) -> tuple[str, ...]:
+    return anomalies if anomaly in anomalies else (*anomalies, anomaly)

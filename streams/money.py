@@ -29,12 +29,15 @@ def plain(amount: Decimal) -> Decimal:
     if not amount:
         return ZERO
     short = amount.normalize(CONTEXT)
-    return short.quantize(Decimal(1), context=CONTEXT) if short.as_tuple().exponent > 0 else short  # type: ignore[operator]  # finite amounts have an integer exponent
+    # Its text has an exponent for every multiple of ten, and for the very small, which stay as they are.
+    return short.quantize(Decimal(1), context=CONTEXT) if "E+" in str(short) else short
 
 
 def text(amount: Decimal) -> str:
     """Write the canonical text of `amount`, never in scientific notation."""
-    return f"{plain(amount):f}"
+    short = plain(amount)
+    written = str(short)
+    return f"{short:f}" if "E" in written else written
 
 
 def in_bounds(amount: Decimal) -> bool:

@@ -90,7 +90,7 @@ class Halted(Struct, frozen=True):
 ClaimVerdict = Claimed | Busy | Halted | Conflict | Done
 
 
-class Mapping(Struct, frozen=True, array_like=True):
+class Mapping(Struct, frozen=True, array_like=True, gc=False):
     """A venue order id that a commit learns, and the parked set that it folded."""
 
     venue_order_key: int
@@ -98,7 +98,7 @@ class Mapping(Struct, frozen=True, array_like=True):
     parked_digest: str
 
 
-class OrderPlan(Struct, frozen=True, kw_only=True, array_like=True):
+class OrderPlan(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One order of a commit; numbers name keys of the plan, from 1."""
 
     key: int
@@ -115,9 +115,10 @@ class OrderPlan(Struct, frozen=True, kw_only=True, array_like=True):
     mappings: tuple[Mapping, ...] = ()
     position: int = 0
     cancel_requested: bool = False
+    relied: tuple[str, ...] = ()
 
 
-class PositionPlan(Struct, frozen=True, array_like=True):
+class PositionPlan(Struct, frozen=True, array_like=True, gc=False):
     """One position of a commit."""
 
     key: int
@@ -126,7 +127,7 @@ class PositionPlan(Struct, frozen=True, array_like=True):
     new_digest: str
 
 
-class EntryPlan(Struct, frozen=True, array_like=True):
+class EntryPlan(Struct, frozen=True, array_like=True, gc=False):
     """One entry of `evidence` and what proves that it may be acknowledged."""
 
     entry: str

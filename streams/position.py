@@ -16,14 +16,29 @@ def move(position: Position, terms: Place, fill: Execution) -> Position:
     Returns:
         The position after it; `quantity` moves by the fill, less a fee taken in the base asset.
     """
+    return settled(step(position, terms, fill))
+
+
+def step(position: Position, terms: Place, fill: Execution) -> Position:
+    """Add one execution as `move` does, its amounts not yet in their canonical form; `settled` gives it to the last."""
     signed = fill.quantity if fill.side == "buy" else -fill.quantity
     quantity, entry_cost, realized = _trade(position, signed, fill.price)
-    fees = position.fees
-    if fill.fee and fill.fee_asset:
-        fees = {**fees, fill.fee_asset: plain(CONTEXT.add(fees.get(fill.fee_asset, ZERO), fill.fee))}
-        if fill.fee_asset == _base_of_spot(terms.symbol):
+    fees, asset = position.fees, fill.fee_asset
+    if fill.fee and asset:
+        fees = {**fees, asset: CONTEXT.add(fees.get(asset, ZERO), fill.fee)}
+        if terms.symbol.startswith(asset) and asset == _base_of_spot(terms.symbol):
             quantity = CONTEXT.subtract(quantity, fill.fee)
-    return Position(quantity=plain(quantity), entry_cost=plain(entry_cost), realized=plain(realized), fees=fees)
+    return Position(quantity=quantity, entry_cost=entry_cost, realized=realized, fees=fees)
+
+
+def settled(position: Position) -> Position:
+    """Bring every amount to its canonical form."""
+    return Position(
+        quantity=plain(position.quantity),
+        entry_cost=plain(position.entry_cost),
+        realized=plain(position.realized),
+        fees={asset: plain(fee) for asset, fee in position.fees.items()},
+    )
 
 
 def _trade(position: Position, signed: Decimal, price: Decimal) -> tuple[Decimal, Decimal, Decimal]:

@@ -6,9 +6,10 @@ milliseconds. Acknowledging is not done here: only a script that proves the reas
 """
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -18,6 +19,7 @@ from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.clock import Clock
+from streams.wire import command
 
 log = logging.getLogger("fillonce.reader")
 
@@ -26,7 +28,7 @@ BACKOFF_MIN_MS, BACKOFF_MAX_MS = 10, 1_000
 BLOCK_MS = 500
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """One entry as delivered; `fields` is empty when it was trimmed away before it was read."""
 
     id: str
@@ -44,17 +46,21 @@ class Reader:
     """
 
     def __init__(  # noqa: D417 - the first five are what they are called
-        self, redis: Redis, stream: str, group: str, consumer: str, *, count: int, claim_idle_ms: int, clock: Clock
+        self, redis: Redis, stream: str, group: str, consumer: str, *, count: int, claim_idle_ms: int, clock: Clock,
+        ahead: bool = False,
     ) -> None:  # fmt: skip
         """Bind a reader.
 
         Args:
             count: most entries of one batch.
             claim_idle_ms: an entry pending for longer belongs to a dead consumer.
+            ahead: read the next batch while the last one is worked on. What was read ahead when the reading ends
+                stays pending, and is delivered again by `forget`.
         """
         self.reconnects = self.claimed = self.lost = 0
         self._redis, self._stream, self._group, self._consumer = redis, stream, group, consumer
         self._count, self._claim_idle_ms, self._clock = count, claim_idle_ms, clock
+        self._ahead = ahead
         self._running, self._prepared = True, False
         self._drained = False  # the last step looked for new entries and found none
         self._own_cursor: str | None = "0"  # where re-reading own pending entries stands; None when done
@@ -76,19 +82,26 @@ class Reader:
             burst: end when nothing is left to deliver.
             idle: also yield an empty batch when nothing came within a blocking read.
         """
-        while self._running:
-            try:
-                batch = await self._next(0 if burst else BLOCK_MS)
-                self._backoff_ms = BACKOFF_MIN_MS
-            except (RedisError, OSError) as error:
-                await self._recover(error)
-                continue
-            if batch:
-                yield batch
-            elif self._drained and burst:
-                return
-            elif self._drained and idle:
-                yield batch
+        coming: asyncio.Task[list[Entry]] | None = None
+        try:
+            while self._running:
+                try:
+                    batch = await (coming if coming is not None else self._next(0 if burst else BLOCK_MS))
+                    self._backoff_ms = BACKOFF_MIN_MS
+                except (RedisError, OSError) as error:
+                    coming = None
+                    await self._recover(error)
+                    continue
+                coming, drained = None, self._drained
+                if self._ahead and not (drained and burst):
+                    coming = asyncio.create_task(self._next(0 if burst else BLOCK_MS))
+                    await asyncio.sleep(0)  # it asks before the batch at hand is worked on
+                if batch or (drained and idle and not burst):
+                    yield batch
+                elif drained and burst:
+                    return
+        finally:
+            await _ended(coming)
 
     async def _next(self, block_ms: int) -> list[Entry]:
         self._drained = False
@@ -111,19 +124,22 @@ class Reader:
                 raise
 
     async def _read_own(self, cursor: str) -> list[Entry]:
-        reply = await self._redis.xreadgroup(self._group, self._consumer, {self._stream: cursor}, count=self._count)
+        reply = await self._read(cursor)
         batch = _entries(reply, redelivered=True)
         self._own_cursor = batch[-1].id if batch else None
         return batch
 
     async def _read_new(self, block_ms: int) -> list[Entry]:
-        block = block_ms or None  # 0 would mean for ever
-        reply = await self._redis.xreadgroup(
-            self._group, self._consumer, {self._stream: ">"}, count=self._count, block=block
-        )
+        reply = await self._read(">", *(("BLOCK", block_ms) if block_ms else ()))  # 0 would mean for ever
         batch = _entries(reply, redelivered=False)
         self._drained = not batch
         return batch
+
+    async def _read(self, after: str, *options: str | int) -> Any:
+        return await command(
+            self._redis, "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", self._count, *options, "STREAMS",
+            self._stream, after,
+        )  # fmt: skip
 
     async def _take_over(self) -> list[Entry]:
         """Claim one batch of what dead consumers left; what is already ours and idle comes back the same way."""
@@ -167,11 +183,24 @@ async def _drop(redis: Redis) -> None:
         pass  # it is gone already
 
 
+async def _ended(coming: "asyncio.Task[list[Entry]] | None") -> None:
+    """End a read that nobody waits for any more."""
+    if coming is None:
+        return
+    coming.cancel()
+    with contextlib.suppress(asyncio.CancelledError, RedisError, OSError):
+        await coming
+
+
 def _entries(reply: Any, *, redelivered: bool) -> list[Entry]:
+    """Read a reply for one stream: a list of pairs, or a map in the newer protocol; entries are flat lists."""
     if not reply:
         return []
-    if isinstance(reply, dict):
-        rows = [row for rows in reply.values() for page in rows for row in page]
-    else:
-        rows = [row for _, page in reply for row in page]
-    return [Entry(row[0].decode(), row[1] or {}, redelivered) for row in rows]
+    [(_, rows)] = reply.items() if isinstance(reply, dict) else reply
+    return [Entry(entry_id.decode(), _fields(flat), redelivered) for entry_id, flat in rows]
+
+
+def _fields(flat: Sequence[bytes] | None) -> dict[bytes, bytes]:
+    if not flat:
+        return {}
+    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -34,7 +34,7 @@ VALID_FOR_DEFAULT = timedelta(hours=1)
 TAGS_MAX = 16
 
 
-class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="place", tag_field="kind"):
+class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="place", tag_field="kind", gc=False):
     """A strategy's decision to have an order at the venue.
 
     Attributes:
@@ -132,42 +132,42 @@ class Cancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=
 Intent = Place | Cancel
 
 
-class Accepted(Struct, frozen=True, tag="accepted"):
+class Accepted(Struct, frozen=True, tag="accepted", gc=False):
     """The venue has the order; its own words are in the raw payload beside this."""
 
 
-class Refused(Struct, frozen=True, tag="refused"):
+class Refused(Struct, frozen=True, tag="refused", gc=False):
     """The venue's code is on its allow-list of codes that prove the command had no effect."""
 
     code: str
     reason: str
 
 
-class Duplicate(Struct, frozen=True, tag="duplicate"):
+class Duplicate(Struct, frozen=True, tag="duplicate", gc=False):
     """The venue already knows this client order id: an earlier attempt landed, look it up."""
 
     code: str
 
 
-class Throttled(Struct, frozen=True, tag="throttled"):
+class Throttled(Struct, frozen=True, tag="throttled", gc=False):
     """The venue did not process the command for its rate limit."""
 
     retry_after_ms: int
 
 
-class NotSent(Struct, frozen=True, tag="not_sent"):
+class NotSent(Struct, frozen=True, tag="not_sent", gc=False):
     """Nothing reached the venue: no byte left, or the venue refused the request as too late."""
 
     reason: str
 
 
-class Unknown(Struct, frozen=True, tag="unknown"):
+class Unknown(Struct, frozen=True, tag="unknown", gc=False):
     """Could not tell. The order may be live."""
 
     reason: str
 
 
-class Absent(Struct, frozen=True, tag="absent"):
+class Absent(Struct, frozen=True, tag="absent", gc=False):
     """Looked for by rule R2 and not there; `begun_at_ms` is when the first look-up began (server's clock)."""
 
     begun_at_ms: int
@@ -178,7 +178,7 @@ Outcome = Accepted | Refused | Duplicate | Throttled | NotSent | Unknown | Absen
 Source = Literal["answer", "stream", "lookup", "backfill", "ingest", "reconcile"]
 
 
-class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="command"):
+class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="command", gc=False):
     """Which claim an answer speaks of, and what it says of it."""
 
     client_order_id: str
@@ -187,7 +187,7 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="comman
     kind: Literal["place", "cancel"] = "place"
 
 
-class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The `data` field of an entry of `evidence`; the venue's own bytes stand beside it in `raw`.
 
     Attributes:
@@ -212,7 +212,7 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
 VenueStatus = Literal["open", "partially_filled", "filled", "cancelled", "rejected", "expired"]
 
 
-class Execution(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="execution"):
+class Execution(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="execution", gc=False):
     """One trade of one order, as the venue states it.
 
     Attributes:
@@ -247,7 +247,7 @@ class Execution(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="exec
         return f"{self.venue_order_id}:{self.trade_id}"
 
 
-class OrderReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="report"):
+class OrderReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="report", gc=False):
     """The venue's statement of an order's status; its cumulative figure is a check, never a sum."""
 
     venue_symbol: str
@@ -279,7 +279,7 @@ class Adjustment(Struct, frozen=True, kw_only=True, tag="adjustment"):
     at_ms: int
 
 
-class Ignored(Struct, frozen=True, omit_defaults=True, tag="ignored"):
+class Ignored(Struct, frozen=True, omit_defaults=True, tag="ignored", gc=False):
     """A payload that says nothing about an order: a balance, an echo, a keep-alive."""
 
     reason: str
@@ -293,7 +293,7 @@ OrderStatus = Literal[
 TERMINAL: frozenset[str] = frozenset({"filled", "cancelled", "rejected", "expired"})
 
 
-class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What evidence has shown of an order; owned by the commit, stored as canonical JSON.
 
     Attributes:
@@ -321,7 +321,7 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     anomalies: tuple[str, ...] = ()
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class Order(Struct, frozen=True, kw_only=True, gc=False):
     """Our record of an intent's life, as one value.
 
     `status`, `token`, `send_by_ms`, `cancel_requested` belong to the claim; `state` and `digest` to the commit.
@@ -360,7 +360,7 @@ class Order(Struct, frozen=True, kw_only=True):
         return self.status not in TERMINAL or self.state.filled < self.state.reported
 
 
-class Position(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Position(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What the fills of one symbol (and side) add up to.
 
     Attributes:

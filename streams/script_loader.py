@@ -22,6 +22,7 @@ from streams.errors import (
     StoreError,
     StoreUnreachable,
 )
+from streams.wire import command
 
 NAMES = (
     "publish",
@@ -86,10 +87,10 @@ async def call(redis: Redis, name: str, keys: Sequence[str], args: Sequence[byte
     source = load(name)
     try:
         try:
-            return await redis.evalsha(source.sha, len(keys), *keys, *args)
+            return await command(redis, "EVALSHA", source.sha, len(keys), *keys, *args)
         except NoScriptError:
             await redis.script_load(source.text)
-            return await redis.evalsha(source.sha, len(keys), *keys, *args)
+            return await command(redis, "EVALSHA", source.sha, len(keys), *keys, *args)
     except ResponseError as error:
         if isinstance(error, ReadOnlyError):
             # Behind a moving address the next connection may reach the primary.

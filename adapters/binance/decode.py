@@ -18,12 +18,14 @@ from adapters.binance.payloads import (
     ORDER,
     RAW_BYTES_MAX,
     REPORT,
+    SPOT_FRAME,
     TRADE,
     TRANSFER,
     BalanceUpdate,
     ExecutionReport,
     FillRow,
     OrderRow,
+    QuotedReport,
     VenueId,
     amount,
     amount_or_none,
@@ -97,7 +99,7 @@ def decode(format: str, raw: bytes) -> Sequence[Fact]:  # noqa: A002 - the word 
             case "binance.trade":
                 return _trade(raw)
             case "binance.stream":
-                return _frame(raw)
+                return _stream(raw)
             case "binance.account":
                 return [Ignored("a statement of balances says nothing about an order")]
             case _:
@@ -178,6 +180,14 @@ def _trade(raw: bytes) -> Sequence[Fact]:
     return [execution]
 
 
+def _stream(raw: bytes) -> Sequence[Fact]:
+    try:
+        event = SPOT_FRAME.decode(raw).event
+    except msgspec.ValidationError:
+        return _frame(raw)  # another event, or a fault that is to be told in the words of its own event
+    return _report(event, _SPOT_EXECUTION_TYPES)
+
+
 def _frame(raw: bytes | msgspec.Raw, *, wrapped: bool = False) -> Sequence[Fact]:
     frame = FRAME.decode(raw)
     if isinstance(frame.e, str):
@@ -208,7 +218,7 @@ def _transfer(event: BalanceUpdate) -> Adjustment:
     return Adjustment(id=fact, cause="transfer", amounts={event.asset: delta}, at_ms=event.cleared_at_ms)
 
 
-def _report(event: ExecutionReport, execution_types: frozenset[str]) -> Sequence[Fact]:
+def _report(event: ExecutionReport | QuotedReport, execution_types: frozenset[str]) -> Sequence[Fact]:
     if event.execution_type not in execution_types:
         raise BadPayload(f"execution type {event.execution_type[:48]!r} is not on the list of known ones")
     client_order_id = _client_id(event.original_client_order_id, event.client_order_id)
@@ -267,7 +277,7 @@ def _trade_id(value: int | str | None) -> str:
     return shown
 
 
-def _positive(raw: msgspec.Raw, name: str) -> Decimal:
+def _positive(raw: msgspec.Raw | str | None, name: str) -> Decimal:
     value = amount(raw, name)
     if not value:
         raise BadPayload(f"{name} of a trade is zero")

@@ -28,6 +28,8 @@ VenueSymbol = Annotated[str, Meta(pattern=r"\A[^\s{}:]{1,64}\Z")]
 
 _ABSENT = Raw(b"null")
 _NUMBER = re.compile(rb"-?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
+# What venues write nearly always: within every bound, and canonical once the zeros at its end are gone.
+_ORDINARY = re.compile(r"[0-9]{1,19}\.[0-9]{1,19}")
 
 
 class FillRow(Struct, frozen=True, rename="camel"):
@@ -126,6 +128,36 @@ class ExecutionReport(Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES):
     is_maker: bool | None = None
 
 
+class QuotedReport(
+    Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES, tag_field="e", tag="executionReport", gc=False
+):
+    """`executionReport` with its amounts as JSON strings, as spot writes them: read whole in one pass."""
+
+    symbol: VenueSymbol
+    order_id: Number
+    side: Text
+    execution_type: Text
+    status: Text
+    cumulative_quantity: str
+    transacted_at_ms: Millis
+    client_order_id: Text | None = None
+    original_client_order_id: Text | None = None
+    reject_reason: Text | None = None
+    last_quantity: str | None = None
+    last_price: str | None = None
+    commission: str | None = None
+    commission_asset: Text | None = None
+    trade_id: int | None = None
+    is_maker: bool | None = None
+
+
+class SpotFrame(Struct, frozen=True, gc=False):
+    """A wrapped `executionReport`; with an `e` of its own it would be another event."""
+
+    event: QuotedReport
+    e: UnsetType = UNSET
+
+
 class FuturesUpdate(Struct, frozen=True):
     """`ORDER_TRADE_UPDATE` of the USD-M private stream."""
 
@@ -154,11 +186,11 @@ class AccountRow(Struct, frozen=True):
     balances: tuple[Held, ...]
 
 
-def amount(raw: Raw, name: str, *, least: Decimal | None = ZERO) -> Decimal:
+def amount(raw: Raw | str | None, name: str, *, least: Decimal | None = ZERO) -> Decimal:
     """Read an amount from its JSON text.
 
     Args:
-        raw: a JSON string or number; anything else is refused.
+        raw: a JSON string or number, or the text of a JSON string; anything else is refused.
         name: of the field, for the sentence.
         least: smallest legal value; None where a negative one has a meaning (a rebate).
 
@@ -174,12 +206,20 @@ def amount(raw: Raw, name: str, *, least: Decimal | None = ZERO) -> Decimal:
     return value
 
 
-def amount_or_none(raw: Raw, name: str, *, least: Decimal | None = ZERO) -> Decimal | None:
+def amount_or_none(raw: Raw | str | None, name: str, *, least: Decimal | None = ZERO) -> Decimal | None:
     """Read an amount that may be null or absent; otherwise as `amount`."""
-    shown = bytes(raw).strip()
+    if isinstance(raw, str):
+        if _ORDINARY.fullmatch(raw):
+            return Decimal(raw.rstrip("0").rstrip("."))
+        return _unusual(raw.encode(), f'"{raw}"'.encode(), name, least)
+    shown = b"null" if raw is None else bytes(raw).strip()
     if shown == b"null":
         return None
     digits = shown[1:-1] if len(shown) > 1 and shown[:1] == shown[-1:] == b'"' else shown
+    return _unusual(digits, shown, name, least)
+
+
+def _unusual(digits: bytes, shown: bytes, name: str, least: Decimal | None) -> Decimal:
     if _NUMBER.fullmatch(digits) is None:
         raise BadPayload(f"{name} is not a plain decimal: {_short(shown)}")
     value = Decimal(digits.decode("ascii"))
@@ -202,6 +242,7 @@ def _short(shown: bytes) -> str:
 ORDER = msgspec.json.Decoder(OrderRow)
 TRADE = msgspec.json.Decoder(TradeRow)
 FRAME = msgspec.json.Decoder(Frame)
+SPOT_FRAME = msgspec.json.Decoder(SpotFrame)
 REPORT = msgspec.json.Decoder(ExecutionReport)
 TRANSFER = msgspec.json.Decoder(BalanceUpdate)
 ACCOUNT = msgspec.json.Decoder(AccountRow)

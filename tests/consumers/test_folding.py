@@ -199,7 +199,14 @@ def check_entries(folded: Folded, batch: Sequence[Item]) -> None:
     dealt = [plan.entry for plan in folded.commit.entries] + [plan.entry for plan in folded.parks]
     assert sorted(dealt) == sorted(item.entry for item in batch)
     assert all(0 <= plan.order <= len(folded.commit.orders) for plan in folded.commit.entries)
-    assert list(folded.orders) == [plan.client_order_id for plan in folded.commit.orders]
+    for order, plan in zip(folded.orders, folded.commit.orders, strict=True):
+        assert (order.client_order_id, order.status, order.digest) == (
+            plan.client_order_id, plan.new_status, plan.new_digest
+        )  # fmt: skip
+        assert codec.encode_text(order.state) == plan.new_state
+    for (position, digest), move_ in zip(folded.positions.values(), folded.commit.positions, strict=True):
+        assert (codec.encode_text(position), digest) == (move_.new_state, move_.new_digest)
+    assert list(folded.positions) == [key(folded, one.key) for one in folded.commit.positions]
     assert len(set(folded.commit.keys)) == len(folded.commit.keys)
 
 
