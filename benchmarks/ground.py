@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -75,3 +76,10 @@ def place(number: int, account: str = ACCOUNT) -> Place:
         account=account, strategy="bench", signal_id=f"s{number}", signal_time=now, valid_until=now + VALID_FOR,
         symbol="BTC/USDT", side="buy", type="limit", quantity=Decimal(1), price=Decimal(50_000),
     )  # fmt: skip
+
+
+def rows(reply: Any) -> list[Any]:
+    """Give the rows of one stream's XREADGROUP, in either protocol's shape; none when nothing came."""
+    if isinstance(reply, dict):
+        return [row for pages in reply.values() for page in pages for row in page]
+    return [row for _, page in reply or () for row in page]

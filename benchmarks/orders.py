@@ -20,6 +20,7 @@ from adapters.binance.decode import ORDER_FORMAT, STREAM_FORMAT
 from adapters.binance.facts import FACTS
 from benchmarks.backlog_entries import AT_MS, INTERLEAVED, Fields, report
 from benchmarks.ground import ACCOUNT, INFO, INSTRUMENTS, place
+from benchmarks.workers import settings
 from consumers.ledger import Ledger
 from consumers.prepare import Prepared, prepare
 from consumers.roles import RoleName, Task, Workshop, build
@@ -31,7 +32,6 @@ from streams.producer import FIRST_LOOK_MS, IntentProducer
 from streams.reader import Reader
 from streams.schemas import Accepted, Command, Evidence
 from streams.scripts import Scripts
-from streams.settings import AccountSettings, Settings
 
 WINDOW_MS = 60_000
 SIDE_BY_SIDE = 32
@@ -48,10 +48,7 @@ class Named(Struct, frozen=True):
 
 def workshop(url: str, role: RoleName, account: str = ACCOUNT, **changes: Any) -> Workshop:
     """Everything a role process of this account holds, with the default settings but for `changes`."""
-    settings = Settings(
-        redis_url=url, redis_timeout_ms=60_000, accounts={account: AccountSettings(symbols=("BTC/USDT",))}, **changes
-    )
-    return Workshop(Task(role=role, account=account), settings, {})
+    return Workshop(Task(role=role, account=account), settings(url, account, **changes), {})
 
 
 @asynccontextmanager

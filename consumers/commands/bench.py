@@ -11,7 +11,7 @@ import typer
 from consumers.commands import output
 from streams.errors import UsageError
 
-NAMES = ("ledger", "dedup", "publish", "listener")
+NAMES = ("ledger", "dedup", "publish", "latency", "growth", "accounts", "listener")
 
 
 def bench(
@@ -82,10 +82,13 @@ def _names(only: list[str], known: Sequence[str]) -> list[str]:
 
 def _writable(file: Path) -> None:
     """Refuse before minutes of measuring what could not be kept after them."""
+    existed = file.exists()
     try:
         file.open("a").close()
     except OSError as error:
         raise UsageError(f"Cannot write {file}: {error.strerror}.") from None
+    if not existed:
+        file.unlink()
 
 
 @contextmanager

@@ -1,13 +1,16 @@
 """`fillonce bench`: a report whose shape can be relied upon; what it measured is nobody's business here."""
 
+import json
+import os
+import signal
+from xml.etree import ElementTree as ET
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from benchmarks.figures import Row, quantile, ratios, spread
+from benchmarks.suite import BENCHMARKS
+from consumers.commands.bench import NAMES
 from tests.commands import Shell, words
-
-SAMPLES = st.lists(st.integers(0, 10**12), min_size=1, max_size=50)
+from tests.support import wait_until
 
 
 @pytest.fixture
@@ -18,8 +21,12 @@ def shell(tmp_path):
 
 @pytest.mark.slow
 def test_a_quick_look_at_duplicates_reports_every_figure_its_goals_and_the_machine(shell):
-    """One JSON document; exit code 1 exactly when a goal was missed in every round; rounds in order, machine named."""
-    said = shell("bench", "--only", "dedup", "--quick", "--json")
+    """One JSON document; exit code 1 exactly when a goal was missed in every round; rounds in order, machine named;
+    kept as it was told, drawn, and beside what was kept before."""  # noqa: D205, D209 - one specification
+    kept = {"name": "duplicate p50 / empty p50", "unit": "times", "median": 1e-9, "low": 1e-9, "high": 1e-9}
+    (shell.folder / "before.json").write_text(json.dumps({"rows": {"dedup": [kept]}}))
+    files = ("--compare", "before.json", "--save", "now.json", "--plot", "now.svg")
+    said = shell("bench", "--only", "dedup", "--quick", "--json", *files)
     report = said.json
     assert said.code == (0 if report["ok"] else 1)
     assert said.err == "measuring dedup\n"
@@ -31,6 +38,10 @@ def test_a_quick_look_at_duplicates_reports_every_figure_its_goals_and_the_machi
     assert {"duplicate p99", "empty script p99", "open loop 10,000/s, 4 connections, p99"} <= set(rows)
     assert all(0 < row["low"] <= row["median"] <= row["high"] for row in rows.values())
     assert report["missed"] == [f"dedup: {name}" for name, row in rows.items() if row["verdict"] == "missed"]
+    assert json.loads((shell.folder / "now.json").read_bytes()) == report
+    [row] = report["compared"]
+    assert (row["benchmark"], row["name"], row["verdict"]) == ("dedup", kept["name"], "worse")
+    assert ET.parse(shell.folder / "now.svg").getroot().tag.endswith("svg")  # noqa: S314 - our own
     assert report["machine"].keys() >= {"processor", "cores", "python", "redis-py", "server"}
 
 
@@ -39,37 +50,54 @@ def test_a_benchmark_that_does_not_exist_is_refused_by_name(shell, only):
     """Exit code 2 and the names there are."""
     said = shell("bench", "--only", only)
     assert said.code == 2
-    assert words(said.err) == f"--only takes ledger, dedup, publish, listener, not {only!r}."
+    assert words(said.err) == f"--only takes ledger, dedup, publish, latency, growth, accounts, listener, not {only!r}."
 
 
-@given(SAMPLES, st.floats(0.01, 1))
-def test_a_quantile_is_the_smallest_sample_that_enough_samples_do_not_exceed(samples, share):
-    """At least that share lies at or below it; below it lies less."""
-    found = quantile(samples, share)
-    assert found in samples
-    assert sum(one <= found for one in samples) >= share * len(samples)
-    assert sum(one < found for one in samples) < share * len(samples)
+def test_completion_offers_exactly_the_benchmarks_there_are():
+    """Known without importing them, and the same."""
+    assert tuple(BENCHMARKS) == NAMES
 
 
-def test_no_samples_have_no_quantile():
-    """An empty round is an error, not a zero."""
-    with pytest.raises(ValueError, match="no samples"):
-        quantile([], 0.5)
+@pytest.mark.parametrize("option", ["--save", "--plot"])
+def test_what_could_not_be_written_is_refused_before_anything_is_measured(shell, option):
+    """Minutes of measuring are not thrown away."""
+    said = shell("bench", option, "no/such/folder/file")
+    assert (said.code, words(said.err)) == (2, "Cannot write no/such/folder/file: No such file or directory.")
 
 
-@given(SAMPLES, st.integers(0, 10**12))
-def test_a_goal_is_missed_only_when_every_round_missed_it(rounds, limit):
-    """Met when every round met it, otherwise undecided; without a goal there is no verdict."""
-    row = Row(name="one", unit="ns", spread=spread(rounds), limit=limit)
-    hits = [one <= limit for one in rounds]
-    assert row.verdict == ("met" if all(hits) else "undecided" if any(hits) else "missed")
-    assert Row(name="one", unit="ns", spread=spread(rounds)).verdict == ""
+def test_a_file_that_can_be_written_is_not_there_before_there_is_a_report(shell):
+    """A refusal leaves nothing behind, and takes nothing away."""
+    (shell.folder / "kept.json").write_text("{}")
+    said = shell("bench", "--save", "new.json", "--plot", "kept.json", "--only", "speed")
+    assert said.code == 2
+    assert [one.name for one in shell.folder.iterdir()] == ["kept.json"]
 
 
-@given(st.lists(st.tuples(st.integers(1, 10**9), st.integers(1, 10**9)), max_size=20))
-def test_ratios_compare_the_two_halves_of_the_same_round(pairs):
-    """Round by round, in order; a round without its other half is refused."""
-    measured, beside = [one for one, _ in pairs], [other for _, other in pairs]
-    assert ratios(measured, beside) == [one / other for one, other in pairs]
-    with pytest.raises(ValueError, match="zip"):
-        ratios([*measured, 1], beside)
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"rows": {"ledger": [{}]}}', '{"rows": {"ledger": [{"median": []}]}}']
+)
+def test_a_file_that_is_no_report_is_refused_by_name(shell, text):
+    """Exit code 2 and one sentence, before anything is measured."""
+    (shell.folder / "before.json").write_text(text)
+    said = shell("bench", "--compare", "before.json")
+    assert (said.code, words(said.err)) == (2, "before.json is no report of `fillonce bench --save`.")
+
+
+def test_a_report_that_is_not_there_is_named(shell):
+    """Exit code 2 and one sentence."""
+    said = shell("bench", "--compare", "before.json")
+    assert (said.code, words(said.err)) == (2, "Cannot read before.json: No such file or directory.")
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_with_everything_it_started(tmp_path):
+    """Exit code 130, no trace, and no data directory of a server left behind."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    shell = Shell(tmp_path, {"TMPDIR": str(scratch)})
+    with shell.started("bench", "--only", "ledger", "--quick") as process:
+        wait_until(lambda: any(one.name.startswith("fillonce-bench-") for one in scratch.iterdir()), 30)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(30) == 130
+    assert shell.written("bench") == "measuring ledger\n"
+    assert list(scratch.iterdir()) == []
