@@ -184,7 +184,8 @@ async def _workers(stack: AsyncExitStack, ground: _Ground, rounds: int) -> list[
     enter, redis = stack.enter_async_context, ground.redis
     venue = await enter(SimulatedVenue(local_settings([ACCOUNT], BALANCES)))
     env = env_of(settings(ground.url, rest_url=venue.rest_url, stream_url=venue.ws_url), venue)
-    pids = {role: await enter(worker(Task(role=role, account=ACCOUNT), env, redis)) for role in ROLES}
+    tasks = [Task(role=role, account=ACCOUNT) for role in ROLES]
+    pids = dict(zip(ROLES, await asyncio.gather(*(enter(worker(one, env, redis)) for one in tasks)), strict=True))
     memory: dict[str, list[float]] = {role: [] for role in ROLES}
     producer = IntentProducer(redis, timeout_ms=QUIET_S * 1000)
     for number in range(rounds):

@@ -117,7 +117,8 @@ class _Bench:
         await open_account(redis)
         count = sum(effort.samples.values()) * (effort.rounds + 1)
         orders = await submit(redis, range(FIRST_ORDER, FIRST_ORDER + count // PER_ORDER + 1))
-        ends = [await enter(Child("benchmarks.observed", kind, server.url)) for kind in ("floor", "ledger", "handler")]
+        kinds = ("floor", "ledger", "handler")
+        ends = await asyncio.gather(*(enter(Child("benchmarks.observed", kind, server.url)) for kind in kinds))
         tap = await enter(Tap(int(venue.rest_url.rpartition(":")[2])))
         exchange = await _ccxt(venue, tap.url)
         stack.push_async_callback(exchange.close)
@@ -125,8 +126,8 @@ class _Bench:
         stream = await enter(serve(bench.subscribed, "127.0.0.1", 0, compression=None))
         port = next(iter(stream.sockets)).getsockname()[1]
         env = env_of(settings(server.url, rest_url=tap.url, stream_url=f"ws://127.0.0.1:{port}"), venue)
-        await enter(worker(Task(role="gateway", account=ACCOUNT), env, redis))
-        await enter(worker(Task(role="listener", account=ACCOUNT), env, redis))
+        tasks = (Task(role="gateway", account=ACCOUNT), Task(role="listener", account=ACCOUNT))
+        await asyncio.gather(*(enter(worker(one, env, redis)) for one in tasks))
         await bench.quiet(())
         return bench
 
