@@ -36,7 +36,7 @@ class Effort(Struct, frozen=True):
 
 
 FULL = Effort(rounds=9, orders=4_096)
-QUICK = Effort(rounds=5, orders=512)
+QUICK = Effort(rounds=5, orders=256)
 TINY = Effort(rounds=1, orders=16)
 
 
