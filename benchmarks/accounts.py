@@ -35,7 +35,7 @@ class Effort(Struct, frozen=True):
     orders: int
 
 
-FULL = Effort(rounds=9, orders=4_096)
+FULL = Effort(rounds=9, orders=2_048)
 QUICK = Effort(rounds=5, orders=256)
 TINY = Effort(rounds=1, orders=16)
 

@@ -51,7 +51,7 @@ class Effort(Struct, frozen=True):
     known: tuple[int, ...]
 
 
-FULL = Effort(rounds=9, orders=1_024, known=(1_000, 100_000, 1_000_000))
+FULL = Effort(rounds=9, orders=512, known=(1_000, 100_000, 1_000_000))
 QUICK = Effort(rounds=5, orders=128, known=(1_000, 10_000, 100_000))
 TINY = Effort(rounds=1, orders=4, known=(100, 200))
 

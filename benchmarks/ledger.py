@@ -47,7 +47,7 @@ class Effort(Struct, frozen=True):
     others: int
 
 
-FULL = Effort(rounds=9, orders=5_000, others=2_000)
+FULL = Effort(rounds=9, orders=2_500, others=1_000)
 QUICK = Effort(rounds=5, orders=384, others=100)
 TINY = Effort(rounds=1, orders=8, others=4)
 
