@@ -84,3 +84,8 @@ def times(
 ) -> Row:  # fmt: skip
     """Report a ratio, round by round."""
     return Row(name=name, unit="times", spread=spread(ratios(measured, beside)), limit=limit, better=better, note=note)
+
+
+def number(value: float) -> str:
+    """Write a figure as a person reads it."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -6,12 +6,12 @@ and one script there, on the same server. Every path has its round in turn; at o
 """
 
 import asyncio
-import importlib
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from itertools import cycle
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from websockets.asyncio.server import ServerConnection, serve
 
 from adapters.simulated.process import SimulatedVenue, local_settings
+from benchmarks.bare_ccxt import open_ccxt
 from benchmarks.child import Child
 from benchmarks.figures import Row, quantile, spread, times
 from benchmarks.ground import ACCOUNT, INFO, Tell, client, open_account, place, served
@@ -42,8 +43,10 @@ FSYNC: Final[Fsync] = "always"
 KEYS: Final = AccountKeys(ACCOUNT)
 BALANCES: Final = {"BTC": Decimal(1_000_000), "USDT": Decimal(10**12)}
 QUANTILES: Final = (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
-QUIET_S: Final = 30
+QUIET_S: Final = 120
 LOOK_S: Final = 0.005
+# Producers at work at the same time, each on a connection of its own.
+PRODUCERS: Final = 16
 BARE: Final = "bare-"
 FIRST_ORDER: Final = 10**9  # apart from the simulated venue's own
 
@@ -55,7 +58,7 @@ class Effort(Struct, frozen=True):
     samples: dict[int, int]
 
 
-FULL = Effort(rounds=5, samples={1: 12, 100: 300, 1_000: 2_000})
+FULL = Effort(rounds=5, samples={1: 12, 100: 300, 1_000: 1_000})
 QUICK = Effort(rounds=5, samples={1: 1, 100: 20, 1_000: 100})
 TINY = Effort(rounds=1, samples={1_000: 4})
 
@@ -90,12 +93,16 @@ class _Bench:
         rounds: (path, rate) -> keys of each round that counts.
     """
 
-    def __init__(self, redis: Redis, tap: Tap, exchange: Any, ends: Sequence[Child], orders: Sequence[Named]) -> None:
+    def __init__(
+        self, *, redis: Redis, clients: Sequence[Redis], tap: Tap, exchange: Any, ends: Sequence[Child],
+        orders: Sequence[Named],
+    ) -> None:  # fmt: skip
         self.sent: dict[str, int] = {}
         self.rounds: dict[tuple[str, int], list[list[str]]] = defaultdict(list)
         self._redis, self._tap, self._exchange = redis, tap, exchange
         self._floor, self._ledger, self._handler = ends
-        self._producer = IntentProducer(redis, timeout_ms=QUIET_S * 1000)
+        self._clients = cycle(clients)
+        self._producers = cycle([IntentProducer(one, timeout_ms=QUIET_S * 1000) for one in clients])
         self._frames = ((f"{one.number * PER_ORDER + last}", frame(one, one.number * PER_ORDER + last, last=last))
                         for one in orders for last in (False, True))  # fmt: skip
         self._numbers = iter(range(1, FIRST_ORDER))
@@ -120,9 +127,10 @@ class _Bench:
         kinds = ("floor", "ledger", "handler")
         ends = await asyncio.gather(*(enter(Child("benchmarks.observed", kind, server.url)) for kind in kinds))
         tap = await enter(Tap(int(venue.rest_url.rpartition(":")[2])))
-        exchange = await _ccxt(venue, tap.url)
+        exchange = await open_ccxt(venue, tap.url, timeout_ms=QUIET_S * 1000)
         stack.push_async_callback(exchange.close)
-        bench = cls(redis, tap, exchange, ends, orders)
+        clients = [await enter(client(server.url, f"bench-producer-{one}")) for one in range(PRODUCERS)]
+        bench = cls(redis=redis, clients=clients, tap=tap, exchange=exchange, ends=ends, orders=orders)
         stream = await enter(serve(bench.subscribed, "127.0.0.1", 0, compression=None))
         port = next(iter(stream.sockets)).getsockname()[1]
         env = env_of(settings(server.url, rest_url=tap.url, stream_url=f"ws://127.0.0.1:{port}"), venue)
@@ -202,7 +210,7 @@ class _Bench:
 
     async def _wake(self, key: str) -> None:
         self.sent[key] = time.perf_counter_ns()
-        await self._redis.xadd(FLOOR_STREAM, {"key": key, "data": b"x" * 300})
+        await next(self._clients).xadd(FLOOR_STREAM, {"key": key, "data": b"x" * 300})
 
     async def _send(self, made: tuple[str, bytes]) -> None:
         assert self.socket is not None
@@ -211,29 +219,11 @@ class _Bench:
 
     async def _publish(self, made: tuple[str, Place]) -> None:
         self.sent[made[0]] = time.perf_counter_ns()
-        await self._producer.place(made[1])
+        await next(self._producers).place(made[1])
 
     async def _order(self, key: str) -> None:
         self.sent[key] = time.perf_counter_ns()
         await self._exchange.create_order("BTC/USDT", "market", "buy", 0.001, params={"newClientOrderId": key})
-
-
-async def _ccxt(venue: SimulatedVenue, url: str) -> Any:
-    """Make ccxt's client as its users have it, but for the address."""
-    library = await asyncio.to_thread(importlib.import_module, "ccxt.async_support")
-    held = venue.settings.accounts[0]
-    exchange = library.binance(
-        {"apiKey": held.api_key, "secret": held.secret, "enableRateLimit": False, "options": {
-            "fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False, "fetchMargins": False}}
-    )  # fmt: skip
-    exchange.urls["api"] = {name: f"{url}/{one.split('://', 1)[1].partition('/')[2]}" if isinstance(one, str) else one
-                            for name, one in exchange.urls["api"].items()}  # fmt: skip
-    try:
-        await exchange.load_markets()
-    except BaseException:
-        await exchange.close()
-        raise
-    return exchange
 
 
 def _key(thing: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-WIDTH, LABEL, BAR, LINE, HEAD = 860, 330, 380, 26, 58
+WIDTH, LABEL, BAR, LINE, HEAD = 960, 430, 360, 26, 58
 TENFOLD: Final = 10
 _COLOURS: Final = {"met": "#2a9d63", "undecided": "#c98a1b", "missed": "#c2453d", "": "#5b7fb5"}
 

@@ -18,12 +18,12 @@ PAGE: Final = 1_000
 PREFIX: Final = FACTS.id_rule.prefix
 COPY: Final = """
 -- KEYS[1] record, KEYS[2] venue order, KEYS[3] live or ended
--- ARGV first number, how many, prefix of records, prefix of venue orders, score, format of a name
+-- ARGV first number, how many, prefix of records, prefix of venue orders, score of the first, format of a name
 for number = tonumber(ARGV[1]), tonumber(ARGV[1]) + tonumber(ARGV[2]) - 1 do
   local id = string.format(ARGV[6], number)
   redis.call('COPY', KEYS[1], ARGV[3] .. id)
   redis.call('SET', ARGV[4] .. string.format('%d', number), id)
-  redis.call('ZADD', KEYS[3], ARGV[5], id)
+  redis.call('ZADD', KEYS[3], tonumber(ARGV[5]) + number - tonumber(ARGV[1]), id)
 end
 """
 
@@ -43,10 +43,12 @@ async def copy(redis: Redis, keys: AccountKeys, order: Named, kind: Kind, number
     venue_order = keys.venue_order("BTCUSDT", str(order.number))
     prefix = venue_order.removesuffix(str(order.number))
     index = keys.live if kind == "live" else keys.ended
-    # Nobody looks at a copy: a live one is due in ages, an ended one has just ended.
+    # Nobody looks at a copy: live ones are due in ages, ended ones have ended one after the other in the last hours.
     seconds, _ = await redis.time()
-    score = int(seconds) * 1000 + (10**10 if kind == "live" else 0)
+    score = int(seconds) * 1000 + (10**10 if kind == "live" else -len(numbers))
     for start in range(numbers.start, numbers.stop, PAGE):
         some = min(PAGE, numbers.stop - start)
         where = (keys.order(order.client_order_id), venue_order, index)
-        await redis.evalsha(script, 3, *where, start, some, keys.order(""), prefix, score, f"{PREFIX}%0{width}d")
+        await redis.evalsha(
+            script, 3, *where, start, some, keys.order(""), prefix, score + start - numbers.start, f"{PREFIX}%0{width}d"
+        )

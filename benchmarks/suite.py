@@ -25,7 +25,7 @@ def run(names: Sequence[str], size: Size, tell: Callable[[str, str], None]) -> d
         tell: called with the name of a benchmark and what it is at; the latter is empty when it begins.
     """
     rows: dict[str, list[Row]] = {}
-    began = datetime.now(UTC)
+    began, where = datetime.now(UTC), machine.describe()  # before our own load
     for name in names:
         tell(name, "")
         rows[name] = uvloop.run(_measure(name, size, tell))
@@ -34,7 +34,7 @@ def run(names: Sequence[str], size: Size, tell: Callable[[str, str], None]) -> d
         "size": size,
         "date": began.strftime("%Y-%m-%d"),
         "seconds": round((datetime.now(UTC) - began).total_seconds()),
-        "machine": machine.describe(),
+        "machine": where,
         **summed_up(rows),
     }
 

@@ -118,15 +118,15 @@ def _show(report: Mapping[str, Any]) -> None:
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
+    from benchmarks.figures import number
+
     sign = "≤" if row["better"] == "less" else "≥"
-    goal = "" if row["goal"] is None else f"{sign} {_number(row['goal'])}"
-    figures = [_number(row[one]) for one in ("median", "low", "high")]
+    goal = "" if row["goal"] is None else f"{sign} {number(row['goal'])}"
+    figures = [number(row[one]) for one in ("median", "low", "high")]
     return [row["name"], *figures, row["unit"], goal, row["verdict"]]
 
 
 def _against(row: Mapping[str, Any] | None) -> list[str]:
-    return ["", ""] if row is None else [_number(row["before"]), row["verdict"]]
+    from benchmarks.figures import number
 
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return ["", ""] if row is None else [number(row["before"]), row["verdict"]]

@@ -17,6 +17,7 @@ GOALS = {
     "latency": {},
     "growth": {
         "server time a commit of a fill, 200 / 100 orders": (1.15, "less"),
+        "server processor time a fill, 200 / 100 orders": (1.15, "less"),
         "process time a fill, 200 / 100 orders": (1.15, "less"),
         "bytes of a terminal order": (900, "less"),
         **{f"{role} process": (250, "less") for role in ("gateway", "ledger", "listener", "resolver")},
