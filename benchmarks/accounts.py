@@ -55,7 +55,7 @@ async def measure(effort: Effort, tell: Tell) -> list[Row]:
             if number == 1:
                 rounds.clear()  # the first was to warm up
             for count in COUNTS:
-                tell(f"{count} accounts, round {number} of {effort.rounds}")
+                tell(f"{_accounts(count)}, round {number} of {effort.rounds}")
                 rounds[count].append(await several.round(count, effort.orders))
         await ledgers.finish()
     return [rate(f"fills, {_accounts(count)}, {FSYNC}", rounds[count], "all together") for count in COUNTS] + [

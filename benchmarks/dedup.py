@@ -43,7 +43,7 @@ class Effort(Struct, frozen=True):
 
 
 FULL = Effort(rounds=9, calls=2_000, local_calls=100_000, open_ms=3_000)
-QUICK = Effort(rounds=5, calls=500, local_calls=20_000, open_ms=500)
+QUICK = Effort(rounds=5, calls=300, local_calls=20_000, open_ms=300)
 TINY = Effort(rounds=1, calls=5, local_calls=100, open_ms=20)
 
 

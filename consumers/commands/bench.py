@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -54,10 +54,13 @@ def bench(
         ) from None
     names = _names(only or [], suite.BENCHMARKS)
     kept = comparing.load(Path(compare)) if compare else None
+    size: Literal["full", "quick"] = "quick" if quick else "full"
+    if kept is not None and kept.get("size", size) != size:
+        output.say(f"{compare} was a {kept['size']} run and this is a {size} one: only what both measure is compared.")
     for file in filter(None, (save, plot)):
         _writable(Path(file))
     with _telling() as tell:
-        report = suite.run(names, "quick" if quick else "full", tell)
+        report = suite.run(names, size, tell)
     if kept is not None:
         report["compared"] = comparing.compare(report, kept)
     if save:

@@ -24,12 +24,14 @@ def test_a_quick_look_at_duplicates_reports_every_figure_its_goals_and_the_machi
     """One JSON document; exit code 1 exactly when a goal was missed in every round; rounds in order, machine named;
     kept as it was told, drawn, and beside what was kept before."""  # noqa: D205, D209 - one specification
     kept = {"name": "duplicate p50 / empty p50", "unit": "times", "median": 1e-9, "low": 1e-9, "high": 1e-9}
-    (shell.folder / "before.json").write_text(json.dumps({"rows": {"dedup": [kept]}}))
+    (shell.folder / "before.json").write_text(json.dumps({"size": "full", "rows": {"dedup": [kept]}}))
     files = ("--compare", "before.json", "--save", "now.json", "--plot", "now.svg")
     said = shell("bench", "--only", "dedup", "--quick", "--json", *files)
     report = said.json
     assert said.code == (0 if report["ok"] else 1)
-    assert said.err == "measuring dedup\n"
+    assert said.err == (
+        "before.json was a full run and this is a quick one: only what both measure is compared.\nmeasuring dedup\n"
+    )
     rows = {row["name"]: row for row in report["rows"]["dedup"]}
     assert {name: row["goal"] for name, row in rows.items() if row["goal"] is not None} == {
         "local hit p99": 5_000,
