@@ -1,18 +1,18 @@
 """Whatever dies, at whatever point: what is traded is counted once, and the journal gives the same state."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import pytest_asyncio
 
 from streams.script_loader import NAMES
 from tests.crash.lane import Lane
-from tests.crash.points import Passes, plan, sample
+from tests.crash.points import Passes, Strike, Target, plan, sample
 
 # The first test waits for the recording, which takes half a minute when other processes want the cores too.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 SEED = 7
-KILLS, TURNS = 12, 3
+KILLS, FAILOVERS, TURNS = 12, 3, 3
 # Producers and people call them, no role does.
 NOT_OF_A_ROLE = {"publish", "halt", "forget", "lapse"}
 
@@ -43,10 +43,27 @@ async def test_a_death_at_a_crash_point_leaves_the_venues_books_and_the_journal_
     lane: Lane, passes: Passes, number: int
 ) -> None:
     """A seeded point, side and victim: after the restart every fill counts once and `verify` finds one hash."""
+    await struck(lane, chosen(passes, KILLS, ("role", "server", "cut"))[number])
+
+
+@pytest.mark.parametrize("number", range(FAILOVERS))
+async def test_a_replica_that_lost_what_came_before_a_crash_point_goes_on_to_the_same_agreement(
+    lane: Lane, passes: Passes, number: int
+) -> None:
+    """Cut off before the point and promoted at it: one order per intent, executions once, one hash."""
+    await struck(lane, chosen(passes, FAILOVERS, ("history",))[number])
+
+
+def chosen(passes: Passes, count: int, strikes: tuple[Strike, ...]) -> list[list[Target]]:
+    """So many seeded choices, each with others that may take its turn: a rare point may not come by again."""
     # A new account for every death would take too long here; `make crash` has them.
-    targets = [target for target in plan(passes, SEED) if target.profile != "start"]
-    # A rare point (a proof of absence, say) may not come by again; another one takes its turn.
-    for target in sample(targets, KILLS * TURNS, SEED)[number::KILLS]:
+    targets = [one for one in plan(passes, SEED) if one.profile != "start" and one.strike in strikes]
+    return [sample(targets, count * TURNS, SEED)[number::count] for number in range(count)]
+
+
+async def struck(lane: Lane, targets: Sequence[Target]) -> None:
+    """Strike the first of them that is reached; nothing may be found after any of them."""
+    for target in targets:
         outcome = await lane.strike(target)
         assert not outcome.trouble, f"{target}: {outcome.trouble}"
         if outcome.fired:
