@@ -234,11 +234,13 @@ class _Demo:
         return all(copy.get("done") for copy in copies)
 
     async def _quiet(self) -> bool:
-        """Nothing is on its way: what is left rests at the venue."""
-        statuses = await self.store.live_statuses()
-        backlog = await self.store.backlog()
-        waiting = sum(row["lag"] + row["pending"] for row in backlog.values()) + await self._unheard()
-        return not waiting and not set(statuses) - {"open", "partially_filled"}
+        """Nothing is on its way, and no strategy is still to react: what is left rests at the venue."""
+        moving = set(await self.store.live_statuses()) - {"open", "partially_filled"}
+        return not (moving or await self._waiting() or await self._unheard())
+
+    async def _waiting(self) -> int:
+        """Entries nobody has dealt with."""
+        return sum(row["lag"] + row["pending"] for row in (await self.store.backlog()).values())
 
     async def _unheard(self) -> int:
         """Events that a strategy has not read, and may react to."""
@@ -246,7 +248,8 @@ class _Demo:
         return sum(int(group["lag"] or 0) + int(group["pending"]) for group in groups)
 
     async def _ended(self) -> bool:
-        return await self._quiet() and not await self.store.live_statuses()
+        """Nothing lives and nothing is on its way; the strategies have gone, so what happens now nobody hears."""
+        return not await self._waiting() and not await self.store.live_statuses()
 
     async def _cancel_all(self) -> None:
         producer = IntentProducer(self.redis, timeout_ms=10_000)
