@@ -1,10 +1,11 @@
-"""`make crash`: hit every crash point with kill -9 of the role and of the server, finish, audit, verify.
+"""`make crash`: hit every crash point with kill -9 of the role, of the server, and of a server whose replica takes over.
 
 Exit code 1 when anything did not hold, when a point could not be hit, or when the time was over before the end.
 """
 
 import argparse
 import asyncio
+import resource
 import shutil
 import sys
 import tempfile
@@ -75,7 +76,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--strike", default="", choices=("", *get_args(Strike)))
     parser.add_argument("--seed", type=int, default=1, help="of later occurrences and of the venue's faults")
     parser.add_argument("--points", type=int, default=0, help="so many deaths, chosen by the seed; 0 is all")
-    parser.add_argument("--lanes", type=int, default=4, help="deployments side by side; two to a core")
+    parser.add_argument("--lanes", type=int, default=8, help="deployments side by side; they wait more than they work")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="no further death is begun after them")
     parser.add_argument("--list", action="store_true", help="print every point")
     return parser.parse_args(arguments)
@@ -93,7 +94,11 @@ def _progress(tally: Tally, seconds: float) -> None:
 
 
 def _report(tally: Tally, targets: Sequence[Target], seconds: float) -> bool:
-    points = {one.target.point for one in tally.outcomes}
+    points = {one.target.point for one in tally.outcomes if one.fired}
+    for point in sorted({target.point for target in targets} - points):
+        _say(f"never reached: {point}")
+    equal = sum(one.fired and not one.trouble for one in tally.outcomes)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     kills = Counter(one.target.strike for one in tally.outcomes if one.fired)
     for one in tally.missed:
         _say(f"missed: {one.target}")
@@ -103,8 +108,9 @@ def _report(tally: Tally, targets: Sequence[Target], seconds: float) -> bool:
         f"{len(points)} points x {kills.total() / max(1, len(points)):.1f} deaths = {kills.total()} "
         f"({kills['role']} kills of a role, {kills['server']} of the server, {kills['history']} failovers, "
         f"{kills['cut']} lost answers), "
-        f"{len(tally.violations)} violations, {len(tally.missed)} missed, {tally.left} of {len(targets)} not tried, "
-        f"{seconds:.0f} s"
+        f"{len(tally.violations)} violations, {equal} times equal hashes, {len(tally.missed)} missed, "
+        f"{tally.left} of {len(targets)} not tried, "
+        f"{seconds:.0f} s, {usage.ru_utime + usage.ru_stime:.0f} s of a core"
     )
     return not tally.violations and not tally.missed and not tally.left
 

@@ -150,11 +150,11 @@ class Desk:
         """Look once: cancel what rests; True when nothing is live and nothing waits."""
         await self._make_good()
         try:
-            statuses, waiting = await self.store.live_statuses(), await self.waiting()
-            if not statuses and not waiting:
+            listed: Any = await self.redis.zrange(self.keys.live, 0, -1)
+            if not listed and not await self.waiting():
                 return True
-            for order in await self.store.all_orders():
-                if order.live and not order.cancel_requested and order.client_order_id not in self._done:
+            for order in await self.store.orders([one.decode() for one in listed]):
+                if order and order.live and not order.cancel_requested and order.client_order_id not in self._done:
                     self._done.add(order.client_order_id)
                     wish = Cancel(account=self.account, client_order_id=order.client_order_id)
                     await self.publish([wish])
