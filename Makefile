@@ -27,7 +27,7 @@ demo: install ## Run the whole pipeline against the simulated venue and audit it
 test: install ## Run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-crash: install ## Kill every role and the server at every crash point (half an hour)
+crash: install ## Kill roles and server, and promote a replica, at every crash point (half an hour)
 	@$(BIN)/python -m tests.crash $(ARGS)
 
 check: install ## Lint, types and import direction
