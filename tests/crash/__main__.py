@@ -1,4 +1,4 @@
-"""`make crash`: hit every crash point with kill -9 of the role, of the server, and of a server whose replica takes over.
+"""`make crash`: hit every crash point with kill -9 of the role, of the server, and of one whose replica takes over.
 
 Exit code 1 when anything did not hold, when a point could not be hit, or when the time was over before the end.
 """
