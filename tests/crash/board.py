@@ -6,19 +6,20 @@ The page outlives whoever dies: a kill -9 loses nothing that was written to it.
 import mmap
 import struct
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from tests.crash.points import PROFILES, Profile, Target
+from tests.crash.points import PROFILES, VOLLEY_MAX, Profile, Target
 
-_SIZE: Final = 4096
-_GENERATION, _COUNT, _FIRED, _PROFILE, _SERVER, _TEXT_LENGTH, _CUT = range(0, 56, 8)
-_TEXT: Final = 64
+_SIZE: Final = 16_384
+_GENERATION, _PROFILE, _SERVER, _TEXT_LENGTH, _CUT = range(0, 40, 8)
+_COUNTS, _FIRED, _TEXT = 64, 128, 256  # a number for every target of a volley, twice; then the volley
 _WHOLE, _TO_CUT, _WAS_CUT = range(3)
 _LOOK_S: Final = 0.001
-_target = msgspec.json.Decoder(Target)
+_volley = msgspec.json.Decoder(list[Target])
 
 
 class Board:
@@ -29,18 +30,13 @@ class Board:
         with path.open("r+b") as file:
             self._page = mmap.mmap(file.fileno(), _SIZE)
         self._generation = -1
-        self._armed: Target | None = None
+        self._armed: Sequence[Target] = ()
 
     @classmethod
     def create(cls, path: Path) -> "Board":
         """Make an empty page."""
         path.write_bytes(bytes(_SIZE))
         return cls(path)
-
-    @property
-    def fired(self) -> bool:
-        """Whether the armed point was struck."""
-        return bool(self._read(_FIRED))
 
     @property
     def profile(self) -> Profile:
@@ -60,29 +56,40 @@ class Board:
     def server_pid(self, pid: int) -> None:
         self._write(_SERVER, pid)
 
-    @property
-    def passed(self) -> int:
-        """How often the armed point was passed."""
-        return self._read(_COUNT)
-
-    def arm(self, target: Target | None) -> None:
-        """Arm one target, or none."""
-        text = msgspec.json.encode(target) if target else b""
-        self._write(_FIRED, 0)
-        self._write(_COUNT, 0)
+    def arm(self, volley: Sequence[Target]) -> None:
+        """Arm targets, or none."""
+        assert len(volley) <= VOLLEY_MAX
+        for number in range(VOLLEY_MAX):
+            self._write(_COUNTS + 8 * number, 0)
+            self._write(_FIRED + 8 * number, 0)
         self._write(_CUT, _WHOLE)
+        text = msgspec.json.encode(volley)
         self._page[_TEXT : _TEXT + len(text)] = text
         self._write(_TEXT_LENGTH, len(text))
         self._write(_GENERATION, self._read(_GENERATION) + 1)
 
-    def armed(self) -> Target | None:
-        """The target that is armed and not yet struck."""
+    def armed(self) -> Sequence[Target]:
+        """The targets, those that were struck too."""
         generation = self._read(_GENERATION)
         if generation != self._generation:
             text = self._page[_TEXT : _TEXT + self._read(_TEXT_LENGTH)]
-            self._armed = _target.decode(text) if text else None
+            self._armed = _volley.decode(text) if text else ()
             self._generation = generation
-        return None if self.fired else self._armed
+        return self._armed
+
+    def fired(self, number: int) -> bool:
+        """Whether a target was struck."""
+        return bool(self._read(_FIRED + 8 * number))
+
+    @property
+    def all_fired(self) -> bool:
+        """Whether all of them were."""
+        return all(self.fired(number) for number in range(len(self.armed())))
+
+    @property
+    def lost(self) -> bool:
+        """Whether the server is to be gone for ever."""
+        return any(self.fired(number) and one.strike == "history" for number, one in enumerate(self.armed()))
 
     @property
     def to_cut(self) -> bool:
@@ -93,20 +100,20 @@ class Board:
         """Let that role go on."""
         self._write(_CUT, _WAS_CUT)
 
-    def take(self, target: Target) -> bool:
-        """Count one passage of the armed point; True for the one that is to be struck.
+    def take(self, number: int) -> bool:
+        """Count one passage of an armed point; True for the one that is to be struck.
 
         Waits where the replica is to be cut off first, so that what follows is what gets lost.
         """
-        count = self._read(_COUNT) + 1
-        self._write(_COUNT, count)
+        target, count = self.armed()[number], self._read(_COUNTS + 8 * number) + 1
+        self._write(_COUNTS + 8 * number, count)
         if target.strike == "history" and count == target.kept:
             self._write(_CUT, _TO_CUT)
             while self.to_cut:
                 time.sleep(_LOOK_S)
         if count != target.nth:
             return False
-        self._write(_FIRED, 1)
+        self._write(_FIRED + 8 * number, 1)
         return True
 
     def _read(self, at: int) -> int:

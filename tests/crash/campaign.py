@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from tests.crash.lane import Lane, Outcome
 from tests.crash.nursery import ROOT
-from tests.crash.points import Passes, Target
+from tests.crash.points import Passes, Target, volleys
 
-_outcome = msgspec.json.Decoder(Outcome)
+_outcomes = msgspec.json.Decoder(list[Outcome])
 LINE_BYTES_MAX = 1 << 22  # an outcome with all its details
 
 
@@ -58,14 +58,14 @@ async def run(
     """Strike every target.
 
     Args:
-        targets: what to try; a target that is missed is tried once more at the end.
+        targets: what to try; a target that is missed is tried once more at the end, by itself.
         folder: one subfolder with a log per lane.
         seed: of the venues' faults.
         lanes: how many work side by side.
         until: monotonic time after which no further target is begun.
         show: told after each outcome.
     """
-    waiting, again, tally = deque(targets), set[Target](), Tally(wanted=len(targets))
+    waiting, again, tally = deque(volleys(targets)), set[Target](), Tally(wanted=len(targets))
 
     async def lane(number: int) -> None:
         place = folder / f"lane{number}"
@@ -78,21 +78,22 @@ async def run(
             assert process.stdin is not None
             assert process.stdout is not None
             while waiting and time.monotonic() < until:
-                process.stdin.write(msgspec.json.encode(waiting.popleft()) + b"\n")
+                volley = waiting.popleft()
+                process.stdin.write(msgspec.json.encode(volley) + b"\n")
                 line = await process.stdout.readline()
                 if not line:
-                    tally.left += 1
+                    tally.left += len(volley)
                     break
-                outcome = _outcome.decode(line)
-                if not (outcome.fired or outcome.trouble or outcome.target in again):
-                    again.add(outcome.target)
-                    waiting.append(outcome.target)
-                    continue
-                tally.outcomes.append(outcome)
-                show(tally)
+                for outcome in _outcomes.decode(line):
+                    if not (outcome.fired or outcome.trouble or outcome.target in again):
+                        again.add(outcome.target)
+                        waiting.append([outcome.target])
+                        continue
+                    tally.outcomes.append(outcome)
+                    show(tally)
             process.stdin.close()
             await process.wait()
 
     await asyncio.gather(*(lane(number) for number in range(lanes)))
-    tally.left += len(waiting)
+    tally.left += sum(map(len, waiting))
     return tally

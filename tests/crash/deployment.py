@@ -99,7 +99,7 @@ class Deployment:
         await wait_until_async(self._leads, PATIENCE_S)
 
     async def restart(self, role: str) -> None:
-        """Kill a role and wait until it is back, or was struck on its way."""
+        """Kill a role and wait until it is back, however often it is struck on its way."""
         child = next(child for child in self.children if child.task.role == role)
         await wait_until_async(lambda: child.pid, PATIENCE_S)
         before = child.pid
@@ -107,7 +107,7 @@ class Deployment:
             os.kill(before, signal.SIGKILL)
 
         async def back() -> bool:
-            return self.board.fired or (child.pid != before and await self.up(child))
+            return child.pid != before and await self.up(child)
 
         await wait_until_async(back, PATIENCE_S)
 
@@ -129,8 +129,12 @@ class Deployment:
         return bool(child.pid and beat.get("pid") == child.pid)
 
     async def _leads(self) -> bool:
-        beats = await self.beats()
-        return bool(beats["ledger.0"]["leads"] and beats["listener.0"]["current"])
+        try:
+            beats = await self.beats()
+        except (RedisError, OSError):
+            return False
+        told = beats.get("ledger.0", {}), beats.get("listener.0", {})
+        return bool(told[0].get("leads") and told[1].get("current"))
 
     async def compare(self) -> None:
         """Find every connection that the server has in the recording, with as many bytes sent as were received.
@@ -195,7 +199,7 @@ class Deployment:
             await asyncio.gather(task, return_exceptions=True)
             self.board.cut_done()
             with suppress(AssertionError):  # whoever was to kill the server may have died before
-                if self.board.fired:
+                if self.board.lost:
                     await wait_until_async(lambda: self.servers.replica is None)
             await self.servers.drop()
 
@@ -207,7 +211,7 @@ class Deployment:
             while True:
                 server = self.servers.primary
                 await server.wait()
-                if self.servers.replica is not None and self.board.fired:
+                if self.servers.replica is not None and self.board.lost:
                     await self.servers.promote()
                     self.desk.histories += 1
                 else:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,14 @@ LOOKS_S = 6.0
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What came of one strike; `trouble` is empty when everything held."""
+    """What came of one strike.
+
+    Attributes:
+        target: what was tried.
+        fired: whether its point was passed often enough.
+        seconds: its part of what its volley took.
+        trouble: what did not hold after the volley; empty when everything did.
+    """
 
     target: Target
     fired: bool
@@ -53,44 +61,51 @@ class Lane(Deployment):
         await super().move()
         self._strikes = 0
 
-    async def strike(self, target: Target) -> Outcome:
-        """Arm one target, trade until it was struck, let everything come to rest, and audit."""
+    async def strike(self, *volley: Target) -> list[Outcome]:
+        """Arm targets of one scenario, trade until all were struck, let everything come to rest, and audit."""
         if self._strikes >= STRIKES_PER_ACCOUNT:
             await self.move()
-        self._strikes += 1
+        self._strikes += len(volley)
         began, trouble = time.monotonic(), []
+        lost = any(target.strike == "history" for target in volley)
         try:
-            async with self.replicated() if target.strike == "history" else nullcontext():
-                fired = await self._trade_until_struck(target)
-            self.board.arm(None)
+            async with self.replicated() if lost else nullcontext():
+                await self._trade_until_struck(volley)
+            fired = self._disarm(volley)
             await self.settle()
             trouble = await self.trouble()
         except (AssertionError, RedisError, OSError) as error:
-            fired = self.board.fired
-            self.board.arm(None)
+            fired = self._disarm(volley)
             trouble = [f"did not come to rest: {error}", *await self._said()]
         if trouble:
             self._strikes = STRIKES_PER_ACCOUNT  # the next one finds an account without a past
-        return Outcome(target=target, fired=fired, seconds=round(time.monotonic() - began, 2), trouble=tuple(trouble))
+        seconds = round((time.monotonic() - began) / len(volley), 2)
+        return [
+            Outcome(target=target, fired=target in fired, seconds=seconds, trouble=tuple(trouble)) for target in volley
+        ]
 
-    async def _trade_until_struck(self, target: Target) -> bool:
+    async def _trade_until_struck(self, volley: Sequence[Target]) -> None:
         self.desk.begin()
-        self.board.arm(target)
-        if target.strike == "history" and target.kept == 0:
+        self.board.arm(volley)
+        if any(target.strike == "history" and target.kept == 0 for target in volley):
             await self.servers.cut()
         for _ in range(WAVES_MAX):
-            await self.wave(target.profile, target.point)
+            await self.wave(volley[0].profile, [target.point for target in volley])
             if await self._struck():
                 break
-        return self.board.fired
 
-    async def wave(self, profile: Profile, point: Point | None = None) -> None:
-        """Run one scenario, for one point or for all.
+    def _disarm(self, volley: Sequence[Target]) -> list[Target]:
+        fired = [target for number, target in enumerate(volley) if self.board.fired(number)]
+        self.board.arm(())
+        return fired
+
+    async def wave(self, profile: Profile, points: Sequence[Point] = ()) -> None:
+        """Run one scenario, for some points or for all.
 
         `restart` and `outage` kill the role or the server themselves, so that the way back up is passed too.
         """
         self.board.profile = profile
-        if point is None or point.call == "SCRIPT LOAD":
+        if not points or any(point.call == "SCRIPT LOAD" for point in points):
             await self.redis.script_flush()
         match profile:
             case "start":
@@ -106,7 +121,7 @@ class Lane(Deployment):
                 await self._answered()
             case "restart":
                 await self.desk.trade()
-                roles = (point.role,) if point else ROLES
+                roles = sorted({point.role for point in points}) or ROLES
                 await asyncio.gather(*(self.restart(role) for role in roles))
                 await self.desk.trade()
             case "outage":
@@ -182,10 +197,10 @@ class Lane(Deployment):
                     os.kill(pid, signal.SIGCONT)
 
     async def _struck(self) -> bool:
-        """Whether the point was struck; some are passed only while nothing happens, so a wave is given that time."""
+        """Whether all points were struck; some are passed only while nothing happens, so a wave is given that time."""
         with suppress(AssertionError):
-            await wait_until_async(lambda: self.board.fired, IDLE_S)
-        return self.board.fired
+            await wait_until_async(lambda: self.board.all_fired, IDLE_S)
+        return self.board.all_fired
 
     async def _answered(self) -> None:
         """Wait until every order of this wave is beyond doubt, so that look-ups happen while faults last."""

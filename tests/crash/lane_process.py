@@ -1,4 +1,4 @@
-"""A lane as a process: targets come in on standard input, one JSON line each, outcomes go out on standard output."""
+"""A lane as a process: volleys come in on standard input, outcomes go out on standard output, a JSON line each."""
 
 import asyncio
 import sys
@@ -13,12 +13,12 @@ from tests.crash.points import Target
 
 
 async def work(folder: Path, seed: int) -> None:
-    """Strike one target after another until standard input ends."""
-    decode = msgspec.json.Decoder(Target).decode
+    """Strike one volley after another until standard input ends."""
+    decode = msgspec.json.Decoder(list[Target]).decode
     async with Lane(folder, seed=seed) as lane:
         while line := await asyncio.to_thread(sys.stdin.buffer.readline):
-            outcome = await lane.strike(decode(line))
-            sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
+            outcomes = await lane.strike(*decode(line))
+            sys.stdout.buffer.write(msgspec.json.encode(outcomes) + b"\n")
             sys.stdout.buffer.flush()
 
 

@@ -26,6 +26,8 @@ COMMON: Sequence[Profile] = ("plain", "park", "restart", "faults", "outage")
 REOPENING: Sequence[Profile] = ("restart", "outage", "faults", "start", "plain", "park")
 # How often a recording runs each scenario.
 WAVES: Mapping[Profile, int] = {"plain": 1, "park": 1, "restart": 1, "faults": 2, "outage": 1, "start": 1}
+# Deaths that share the scenario they happen in, what follows it, and its audit.
+VOLLEY_MAX = 5
 UNNAMED = "unnamed"
 # A later occurrence is looked for among the first so many of a wave; further ones are the same place again.
 LATER_MAX = 12
@@ -103,6 +105,21 @@ def plan(passes: Passes, seed: int) -> list[Target]:
                     kept = dice.randint(0, nth - (phase == "before")) if strike == "history" else 0
                     found.append(Target(point=point, phase=phase, strike=strike, nth=nth, profile=profile, kept=kept))
     return found
+
+
+def volleys(targets: Iterable[Target]) -> list[list[Target]]:
+    """Put deaths of one scenario together, each at another point; a server is gone for ever once at most."""
+    full: list[list[Target]] = []
+    open_ones: dict[Profile, list[Target]] = {}
+    for target in targets:
+        volley = open_ones.setdefault(target.profile, [])
+        if any(one.point == target.point or one.strike == target.strike == "history" for one in volley):
+            full.append(volley)
+            volley = open_ones[target.profile] = []
+        volley.append(target)
+        if len(volley) == VOLLEY_MAX:
+            full.append(open_ones.pop(target.profile))
+    return full + [volley for volley in open_ones.values() if volley]
 
 
 def sample(targets: Sequence[Target], count: int, seed: int) -> list[Target]:

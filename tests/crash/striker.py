@@ -17,7 +17,7 @@ _THROUGH = frozenset({"streams/script_loader.py", "streams/scripts.py", "streams
 
 
 class Striker:
-    """Names every passage of a point and strikes the one that is armed."""
+    """Names every passage of a point and strikes where one is armed."""
 
     def __init__(self, role: str, folder: Path, *, record: bool) -> None:
         """Join the lane whose folder it is."""
@@ -35,13 +35,11 @@ class Striker:
     def passing(self, call: str, site: str, connection: str = "", size: int = 0) -> Target | None:
         """Pass a point with so many bytes to be sent; the target when this is the passage to strike."""
         self.write(call, site, connection, size)
-        armed = self._board.armed()
-        if armed is None:
-            return None
-        point = armed.point
-        if point.call != call or point.site != site or point.role != self.role:
-            return None
-        return armed if self._board.take(armed) else None
+        for number, target in enumerate(self._board.armed()):
+            point = target.point
+            if point.call == call and point.site == site and point.role == self.role and self._board.take(number):
+                return target
+        return None
 
     def write(self, call: str, site: str, connection: str, size: int = 0) -> None:
         """Write one line of the recording."""

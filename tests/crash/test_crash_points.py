@@ -64,7 +64,7 @@ def chosen(passes: Passes, count: int, strikes: tuple[Strike, ...]) -> list[list
 async def struck(lane: Lane, targets: Sequence[Target]) -> None:
     """Strike the first of them that is reached; nothing may be found after any of them."""
     for target in targets:
-        outcome = await lane.strike(target)
+        [outcome] = await lane.strike(target)
         assert not outcome.trouble, f"{target}: {outcome.trouble}"
         if outcome.fired:
             return
