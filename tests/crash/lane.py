@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from consumers.demo.audit import Local, audit, read_books
 from consumers.roles import ROLES
 from streams import events
+from streams.errors import ServerError
 from streams.verify import verify
 from tests.crash.deployment import Deployment
 from tests.crash.points import PROFILES, UNNAMED, WAVES, Point, Profile, Target, counted
@@ -106,7 +107,7 @@ class Lane(Deployment):
         """
         self.board.profile = profile
         if not points or any(point.call == "SCRIPT LOAD" for point in points):
-            await self.redis.script_flush()
+            await self.desk.insist(self.redis.script_flush)
         match profile:
             case "start":
                 await self.move()
@@ -126,7 +127,8 @@ class Lane(Deployment):
                 await self.desk.trade()
             case "outage":
                 await self.desk.trade()
-                self.servers.primary.kill()
+                with suppress(ServerError):  # it is just being started
+                    self.servers.primary.kill()
                 await self.desk.trade()
         await self.desk.rest()
 

@@ -164,7 +164,7 @@ class Desk:
 
     async def _do(self, step: Callable[[], Awaitable[object]]) -> None:
         self._deeds.append(step)
-        await self._insist(step)
+        await self.insist(step)
 
     async def _make_good(self) -> None:
         """Do all of it again, in its order, on a server that may have lost it; a strategy that restarted."""
@@ -173,9 +173,9 @@ class Desk:
             self._producer = IntentProducer(self.redis, timeout_ms=2_000)
             self._done.clear()
             for step in self._deeds:
-                await self._insist(step)
+                await self.insist(step)
 
-    async def _insist(self, step: Callable[[], Awaitable[object]]) -> None:
+    async def insist(self, step: Callable[[], Awaitable[object]]) -> None:
         """Do a step that may be done twice, as soon as Redis is there."""
 
         async def done() -> bool:
