@@ -6,6 +6,7 @@ faults. Liquidity comes from `Pipeline.house`, so a test knows every trade that 
 """
 
 import asyncio
+import contextlib
 import itertools
 import re
 import secrets
@@ -30,7 +31,7 @@ from adapters.simulated.faults import OFF
 from adapters.simulated.liquidity import Liquidity
 from adapters.simulated.process import SimulatedVenue
 from adapters.simulated.symbols import Symbol
-from adapters.venue import Venue
+from adapters.venue import CouldNotAsk, Venue
 from consumers.demo.audit import Audit, Local, audit, read_books
 from consumers.durability import Durability, Level
 from consumers.findings import Terms
@@ -158,7 +159,16 @@ class Pipeline:
             venue="binance", credentials=Credentials(told.api_key, secret or told.secret),
             rest_url=rest_url or self.process.rest_url, ws_url=self.process.ws_url, request_timeout_ms=request_ms,
         )  # fmt: skip
-        venue = await registry.open_venue(where, self.server_clock.now_ms)
+        venues: list[Venue] = []
+
+        async def opened() -> bool:
+            # A deadline that suits the orders of a test may be too short for a busy machine's first connection.
+            with contextlib.suppress(CouldNotAsk):
+                venues.append(await registry.open_venue(where, self.server_clock.now_ms))
+            return bool(venues)
+
+        await wait_until_async(opened)
+        [venue] = venues
         venue.facts = msgspec.structs.replace(
             venue.facts, request_lifetime_ms=LIFETIME_MS, lookup_lag_ms=lag_ms, clock_bound_ms=CLOCK_MS
         )

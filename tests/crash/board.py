@@ -3,6 +3,7 @@
 The page outlives whoever dies: a kill -9 loses nothing that was written to it.
 """
 
+import fcntl
 import mmap
 import struct
 import time
@@ -27,8 +28,8 @@ class Board:
 
     def __init__(self, path: Path) -> None:
         """Map an existing page."""
-        with path.open("r+b") as file:
-            self._page = mmap.mmap(file.fileno(), _SIZE)
+        self._file = path.open("r+b")
+        self._page = mmap.mmap(self._file.fileno(), _SIZE)
         self._generation = -1
         self._armed: Sequence[Target] = ()
 
@@ -105,8 +106,11 @@ class Board:
 
         Waits where the replica is to be cut off first, so that what follows is what gets lost.
         """
-        target, count = self.armed()[number], self._read(_COUNTS + 8 * number) + 1
+        target = self.armed()[number]
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # several gateways pass one point; the kernel frees what a dead one held
+        count = self._read(_COUNTS + 8 * number) + 1
         self._write(_COUNTS + 8 * number, count)
+        fcntl.flock(self._file, fcntl.LOCK_UN)
         if target.strike == "history" and count == target.kept:
             self._write(_CUT, _TO_CUT)
             while self.to_cut:
