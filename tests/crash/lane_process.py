@@ -3,23 +3,28 @@
 import asyncio
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from streams.parent import end_with_parent
-from tests.crash.lane import Lane
+from tests.crash.lane import Lane, Outcome
 from tests.crash.points import Target
 
 
 async def work(folder: Path, seed: int) -> None:
-    """Strike one volley after another until standard input ends."""
+    """Say that it is ready, by no outcome; then strike one volley after another until standard input ends."""
     decode = msgspec.json.Decoder(list[Target]).decode
     async with Lane(folder, seed=seed) as lane:
+        _tell([])
         while line := await asyncio.to_thread(sys.stdin.buffer.readline):
-            outcomes = await lane.strike(*decode(line))
-            sys.stdout.buffer.write(msgspec.json.encode(outcomes) + b"\n")
-            sys.stdout.buffer.flush()
+            _tell(await lane.strike(*decode(line)))
+
+
+def _tell(outcomes: Sequence[Outcome]) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(outcomes) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def main() -> int:
