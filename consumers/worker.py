@@ -51,7 +51,8 @@ async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
     async def start() -> None:
         try:
             role = await build(shop)
-        except FillonceError as error:  # a venue or a server that is away: one sentence, and another try later
+        # A venue or a server that is away, or loads its data: one sentence, and another try later.
+        except (FillonceError, RedisError, OSError) as error:
             log.error("%s cannot start: %s", task.name, error)  # noqa: TRY400 - no trace for what needs none
             failed.set()
             app.exit()

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ import orjson
 import pytest
 
 from consumers.keyring import variables
-from consumers.supervise import Supervisor
+from consumers.supervise import Supervisor, environment
 from streams.keys import GATEWAYS
 from streams.settings import AccountSettings, Settings
 from tests.pipeline import Pipeline, Proxy, identities
@@ -104,6 +106,20 @@ async def test_a_gateway_that_is_asked_to_stop_settles_what_is_in_flight(pipelin
         assert await gateway._process.wait() == 0
         await pipeline.status(name, "open")
         assert await pipeline.pending(pipeline.keys.intents, GATEWAYS) == 0
+
+
+def test_a_role_whose_server_is_away_says_so_in_one_line_and_leaves_the_next_try_to_its_parent(tmp_path: Path) -> None:
+    """Exit code 1, no traceback: what starts it again needs none."""
+    account = AccountSettings(symbols=("BTC/USDT",), rest_url="http://127.0.0.1:1", stream_url="ws://127.0.0.1:1")
+    settings = Settings(accounts={"binance.main": account})
+    key, secret = variables("binance.main")
+    env = environment(settings, f"unix://{tmp_path}/nobody.sock", {**os.environ, key: "x" * 32, secret: "y" * 32})
+    command = [sys.executable, "-P", "-m", "consumers.worker", "gateway", "binance.main", "0"]
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=START_S, check=False)
+    assert ended.returncode == 1
+    [said] = [line for line in ended.stderr.splitlines() if '"error"' in line]
+    assert "gateway.0 cannot start" in orjson.loads(said)["message"]
+    assert "Traceback" not in ended.stderr + ended.stdout
 
 
 def _arguments(pid: int) -> str:
