@@ -20,13 +20,14 @@ class Durability:
     Attributes:
         confirm_ms: longest wait for a confirmation; it is a part of the send window.
         reason: what it means when `confirm` says no.
+        silent: whether it said no because the server gave no answer at all.
     """
 
     def __init__(self, redis: Redis, level: Level, replicas_min: int) -> None:
         """Bind it; `open` finds out what the server needs."""
         self.confirm_ms = CONFIRM_MS
         self._redis, self._level, self._replicas_min = redis, level, replicas_min
-        self._asks, self._looked = False, False
+        self._asks, self._looked, self.silent = False, False, False
         self.reason = self._unconfirmed = (
             f"fewer than {replicas_min} replicas confirmed a claim within {CONFIRM_MS} ms"
             if level == "replica"
@@ -50,7 +51,7 @@ class Durability:
 
     async def confirm(self) -> bool:
         """Say whether everything this connection wrote so far is kept as the level promises."""
-        self.reason = self._unconfirmed
+        self.reason, self.silent = self._unconfirmed, False
         try:
             if not self._looked:
                 await self._look()
@@ -63,6 +64,7 @@ class Durability:
             self.reason = str(error)
             return False
         except (RedisError, OSError):
+            self.silent = True
             return False
         return True
 

@@ -192,10 +192,16 @@ class Gateway:
         return await self._claims.known(refused.item.client_order_id)
 
     async def _kept(self) -> bool:
-        """Whether the claims have the account's durability; where they have not, nothing is sent and trading halts."""
+        """Whether the claims have the account's durability; where they have not, nothing is sent and trading halts.
+
+        A server that gave no answer has broken no promise: it restarts or is replaced, and the next claim asks again.
+        """
         if await self._durability.confirm():
             return True
         reason = self._durability.reason
+        if self._durability.silent:
+            log.warning("a claim is not sent: %s", reason)
+            return False
         log.error("trading halts: %s", reason)
         try:
             await self._claims.halt("halt", reason, self._settings.name)

@@ -19,6 +19,7 @@ from streams.server import EmbeddedServer
 from tests import pipeline as parts
 from tests.failover import replicated
 from tests.pipeline import Pipeline, identities
+from tests.proxy import Proxy
 
 pytestmark = pytest.mark.slow
 WINDOW_MS = 300
@@ -182,6 +183,31 @@ async def test_a_gateway_looks_again_at_a_server_whose_history_changed(pipeline:
 
 async def _refuse() -> None:
     raise UsageError("There is no disk.")
+
+
+async def test_a_server_that_is_gone_before_it_confirmed_a_claim_does_not_halt_the_account(
+    tmp_path: Path, venue_process: SimulatedVenue
+) -> None:
+    """A restart is no broken promise: that claim is not sent, the next one is, and nobody has to resume anything."""
+    async with (
+        EmbeddedServer(tmp_path, fsync="everysec") as server,
+        Proxy.redis(server.url) as proxy,
+        venue_process.control() as control,
+    ):
+        await control.set_faults(OFF)
+        async with Pipeline(proxy.url, venue_process, control, next(parts._numbers)) as pipeline:
+            await pipeline.register()
+            await pipeline.open_gate()
+            proxy.drop(b"\r\nWAITAOF\r\n")
+            gateway = await pipeline.gateway()
+            await pipeline.ledger()
+            await pipeline.resolver()
+            [name] = await pipeline.place(pipeline.terms())
+            await pipeline.status(name, "open")
+            assert gateway.claimed == 2
+            assert isinstance((await outcomes(pipeline))[0], NotSent)
+            assert identities(await pipeline.venue_orders()) == [name]
+            assert not await halt_reason(pipeline)
 
 
 async def test_disk_without_an_append_only_file_is_refused_in_one_sentence(tmp_path: Path) -> None:

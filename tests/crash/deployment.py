@@ -187,8 +187,10 @@ class Deployment:
         async def watch() -> None:
             while True:
                 await wait_until_async(lambda: self.board.to_cut, timeout_s=math.inf)
-                await self.servers.cut()
-                self.board.cut_done()
+                try:
+                    await self.servers.cut()
+                finally:
+                    self.board.cut_done()
 
         await self.servers.follow()
         task = asyncio.create_task(watch())
