@@ -12,12 +12,13 @@ from consumers.reconciler import IMPORTED
 from streams import codec
 from streams.plans import ImportItem
 from streams.record import NEW_STATE_TEXT
-from streams.schemas import Place
+from streams.schemas import Accepted, NotSent, Outcome, Place, Refused, Throttled, Unknown
 from tests.flow import Bench, execution, status
 from tests.pipeline import trade
 
 PIECES = 10
 PIECE = Decimal("0.1")
+QUEUED_MS = 1
 
 
 @dataclass
@@ -65,6 +66,34 @@ class Truth:
     def at_venue(self) -> bool:
         """Whether one of its requests arrived."""
         return any(one.reached for one in self.tokens.values())
+
+
+def placed(truth: Truth, token: Token, outcome: int, *, reached: bool) -> tuple[Outcome, bytes]:
+    """What came of a place; `reached` is believed only while its window is open and it may arrive."""
+    if reached and token.open and not token.closed_window:
+        token.open, token.reached = False, True
+        if outcome % 3 == 2:
+            return Unknown("no answer"), b""
+        truth.named = True
+        return Accepted(), order_row(truth)
+    no: list[Outcome] = [NotSent("late"), Throttled(QUEUED_MS), Refused("-2010", "no funds"), Unknown("cut")]
+    said = no[outcome % len(no)]
+    if isinstance(said, Unknown):
+        token.closed_window = True  # it was lost on its way
+    else:
+        token.open = False
+    return said, b""
+
+
+def cancelled(truth: Truth, outcome: int, *, reached: bool) -> tuple[Outcome, bytes]:
+    """What came of a cancel of an order that is at the venue."""
+    if reached and not truth.ended:
+        truth.ended = True
+        if outcome % 2:
+            return Unknown("no answer"), b""
+        truth.named = True
+        return Accepted(), order_row(truth)
+    return Refused("-2011", "Unknown order sent."), b""
 
 
 def order_row(truth: Truth) -> bytes:

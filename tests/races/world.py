@@ -20,26 +20,20 @@ from streams.reader import Entry
 from streams.schemas import (
     TERMINAL,
     Absent,
-    Accepted,
     Cancel,
     Command,
     Evidence,
-    NotSent,
-    Outcome,
-    Refused,
-    Throttled,
     Unknown,
 )
 from tests.flow import INFO, INSTRUMENTS, LEASE_MS, LOOK_MS, WINDOW_MS, Bench, place
 from tests.races.losing import Kept, keep, restore
 from tests.races.standstill import RULES, Still, fold_one, write
-from tests.races.truth import PIECE, Token, Truth, order_row, reopen, say_all, say_execution, say_report
+from tests.races.truth import PIECE, Token, Truth, cancelled, placed, reopen, say_all, say_execution, say_report
 
 ORDERS_MAX = 3
 ROUNDS_MAX = 40
 # A window that closed before its claim returned: a gateway that stood still, without the wait.
 CLOSED_MS = -1
-QUEUED_MS = 1
 SWEEP_MS = (30_000, 100, 5_000)
 # Every ledger of the model, so that the epoch repeats: only what they folded from tells them apart.
 HOLDER = "model"
@@ -145,9 +139,9 @@ class World:
             return
         held = self.held.pop(number % len(self.held))
         if held.item.command == "place":
-            said, raw = self._placed(held, outcome, reached=reached)
+            said, raw = placed(held.truth, held.truth.tokens[held.item.token], outcome, reached=reached)
         else:
-            said, raw = self._cancelled(held, outcome, reached=reached)
+            said, raw = cancelled(held.truth, outcome, reached=reached)
         command = Command(
             client_order_id=held.truth.name, token=held.item.token, outcome=said, kind=held.item.command
         )  # fmt: skip
@@ -330,33 +324,6 @@ class World:
 
     async def _doubt(self, truth: Truth, token: str) -> None:
         await self.bench.say(order=await self.bench.order(truth.name), token=token, outcome=Unknown("no answer"))
-
-    def _placed(self, held: Held, outcome: int, *, reached: bool) -> tuple[Outcome, bytes]:
-        """What came of a place; `reached` is believed only while its window is open and it may arrive."""
-        token = held.truth.tokens[held.item.token]
-        if reached and token.open and not token.closed_window:
-            token.open, token.reached = False, True
-            if outcome % 3 == 2:
-                return Unknown("no answer"), b""
-            held.truth.named = True
-            return Accepted(), order_row(held.truth)
-        no: list[Outcome] = [NotSent("late"), Throttled(QUEUED_MS), Refused("-2010", "no funds"), Unknown("cut")]
-        said = no[outcome % len(no)]
-        if isinstance(said, Unknown):
-            token.closed_window = True  # it was lost on its way
-        else:
-            token.open = False
-        return said, b""
-
-    def _cancelled(self, held: Held, outcome: int, *, reached: bool) -> tuple[Outcome, bytes]:
-        truth = held.truth
-        if reached and not truth.ended:
-            truth.ended = True
-            if outcome % 2:
-                return Unknown("no answer"), b""
-            truth.named = True
-            return Accepted(), order_row(truth)
-        return Refused("-2011", "Unknown order sent."), b""
 
     def _ledger(self) -> Ledger:
         chosen = LedgerSettings(holder=HOLDER, lease_ms=LEASE_MS, rules=RULES)
