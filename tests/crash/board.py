@@ -5,6 +5,7 @@ The page outlives whoever dies: a kill -9 loses nothing that was written to it.
 
 import fcntl
 import mmap
+import os
 import struct
 import time
 from collections.abc import Sequence
@@ -28,8 +29,8 @@ class Board:
 
     def __init__(self, path: Path) -> None:
         """Map an existing page."""
-        self._file = path.open("r+b")
-        self._page = mmap.mmap(self._file.fileno(), _SIZE)
+        self._file = os.open(path, os.O_RDWR)
+        self._page = mmap.mmap(self._file, _SIZE)
         self._generation = -1
         self._armed: Sequence[Target] = ()
 
