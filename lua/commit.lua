@@ -119,14 +119,19 @@ local function write(order)
   if order[11] ~= '' then changes[#changes + 1] = order[11] end
 end
 
-local moved = {}
+local moved, exposure = {}, nil
 for number, order in ipairs(orders) do
   if verdicts[number] == 1 then
-    if order[8] ~= order[5] then write(order) end
+    if order[8] ~= order[5] then
+      write(order)
+      exposure = order[8]
+    end
     schedule(order[2], key(order[1]), order[9], order[6])
     if order[13] > 0 then moved[order[13]] = true end
   end
 end
+-- What a limit was held against is another one now; the digest is as new as the state (R9).
+if exposure then redis.call('HSET', control, 'exposure', exposure) end
 for number, position in ipairs(positions) do
   if moved[number] then
     redis.call('HSET', key(position[1]), 'state', position[3], 'digest', position[4])
