@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from redis.asyncio import Redis
 
+from consumers.judge import Judge
 from consumers.limits import Book, Mark, Rate, Room, claimed, next_rate, reduces, refusal
 from streams.limits import Limits
 from streams.marks import publish_mark
 from streams.money import ZERO
+from streams.plans import Claimed, Stale
 from streams.schemas import Place
-from tests.flow import place
+from tests.flow import INSTRUMENTS, Bench, place
 from tests.pipeline import Pipeline
 
 ONE, TEN = Decimal(1), Decimal(10)
@@ -214,3 +217,52 @@ async def test_a_halt_holds_what_is_of_its_scope_and_nothing_else(pipeline: Pipe
         await pipeline.status(other, "open")
     await pipeline.scripts.halt("resume", "test", "test", where)
     await pipeline.status(held, "open")
+
+
+async def test_what_was_judged_before_another_claim_or_switch_is_judged_again(redis: Redis, account: str) -> None:
+    """R9: the claim compares the exposure; the last room is used once, and a refusal of yesterday refuses nothing."""
+    bench = await Bench(redis, account).open()
+    places = [place(account, f"s{number}") for number in range(3)]
+    await bench.publish(*places)
+    entries = await bench.read_intents()
+    items = [
+        bench.claim_item(entry.id, one, strategy="test", symbol=SYMBOL)
+        for entry, one in zip(entries, places, strict=True)
+    ]
+    limits = Limits(position_max={"*": ONE})
+    judges = [Judge(redis, bench.keys, limits) for _ in range(2)]
+    [(one, seen), (other, also)] = [
+        await judge.judge([item], INSTRUMENTS) for judge, item in zip(judges, items, strict=False)
+    ]
+    assert (one[0].refusal, other[0].refusal, seen) == ("", "", also)
+    assert isinstance((await bench.scripts.claim(one, "g", 5_000, 1_000, seen))[0], Claimed)
+    assert await bench.scripts.claim(other, "g", 5_000, 1_000, also) == [Stale()]
+    refused, now = await judges[1].judge([items[1]], INSTRUMENTS)
+    assert "position_max" in refused[0].refusal
+    await bench.scripts.halt("reduce", "x", "test", "symbol:OTHER/USDT")
+    assert await bench.scripts.claim(refused, "g", 5_000, 1_000, now) == [Stale()]
+    assert (await bench.order(items[1].client_order_id)).status == "created"
+
+
+async def test_an_order_that_only_others_of_its_batch_forbid_is_left_to_the_next_round(
+    redis: Redis, account: str
+) -> None:
+    """Whether those are sent is not known yet; by itself it would be allowed."""
+    bench = await Bench(redis, account).open()
+    places = [place(account, f"s{number}") for number in range(3)]
+    items = [bench.claim_item("1-1", one, strategy="test", symbol=SYMBOL) for one in places]
+    judged, _ = await Judge(redis, bench.keys, Limits(position_max={"*": Decimal(2)})).judge(items, INSTRUMENTS)
+    assert [(item.judged, item.refusal) for item in judged] == [(True, ""), (True, "")]
+
+
+async def test_a_fill_makes_another_exposure(pipeline: Pipeline) -> None:
+    """What was judged before it is judged again."""
+    await pipeline.ledger()
+    await pipeline.listener()
+    await pipeline.gateway()
+    [name] = await pipeline.place(pipeline.terms())
+    await pipeline.status(name, "open")
+    before = await pipeline.redis.hget(pipeline.keys.control, "exposure")
+    await pipeline.house("SELL", 1)
+    await pipeline.status(name, "filled")
+    assert await pipeline.redis.hget(pipeline.keys.control, "exposure") != before
