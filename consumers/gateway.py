@@ -8,6 +8,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Sequence
+from typing import assert_never
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 
 from adapters.venue import Answer, Venue, Window
 from consumers.durability import Durability
+from consumers.judge import Judge
 from consumers.prepare import Prepared, Unusable, prepare
 from consumers.quarantine import quarantine
 from streams import codec
@@ -23,7 +25,7 @@ from streams.clock import Clock
 from streams.errors import HistoryChanged, StoreUnreachable
 from streams.instrument import Instruments
 from streams.keys import AccountKeys
-from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Halted
+from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Halted, Reducing, Stale
 from streams.reader import Entry, Reader
 from streams.schemas import AccountInfo, Command, Evidence, NotSent, Unknown
 from streams.scripts import Scripts
@@ -57,7 +59,8 @@ class Gateway:
 
     def __init__(
         self, *, scripts: Scripts, claims: Scripts, durability: Durability, reader: Reader, keys: AccountKeys,
-        venue: Venue, info: AccountInfo, instruments: Instruments, settings: GatewaySettings, clock: Clock,
+        venue: Venue, info: AccountInfo, instruments: Instruments, judge: Judge, settings: GatewaySettings,
+        clock: Clock,
     ) -> None:  # fmt: skip
         """Bind it: `scripts` on a pool, because answers are settled side by side; `claims` on the one connection that
         `durability` speaks of; the reader on one of its own.
@@ -66,7 +69,7 @@ class Gateway:
         self.instruments = instruments
         self._scripts, self._claims, self._durability = scripts, claims, durability
         self._reader, self._keys, self._venue, self._info = reader, keys, venue, info
-        self._settings, self._clock = settings, clock
+        self._judge, self._settings, self._clock = judge, settings, clock
         self._running = True
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry id
         self._passed_over: set[str] = set()  # delivered again while their answers were out
@@ -100,6 +103,7 @@ class Gateway:
         return {
             "claimed": self.claimed, "duplicates": self.duplicates, "quarantined": self.quarantined,
             "cache_hits": self.known.counters.hits, "halted": self.halted, "in_flight": self.in_flight,
+            "refused": self._judge.refused,
         }  # fmt: skip
 
     async def handle(self, entries: Sequence[Entry]) -> None:
@@ -153,11 +157,27 @@ class Gateway:
         return self._settings.in_flight_max - len(self._tasks)
 
     async def _claim(self, prepared: Sequence[Prepared]) -> None:
-        items = [msgspec.structs.replace(one.item, token=self._token(one.item.entry)) for one in prepared]
+        """Claim all of these, a few at a time where limits have to be judged by what the ones before them did."""
+        left = list(prepared)
+        while left:
+            left = await self._claim_judged(left)
+
+    async def _claim_judged(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        """Judge and claim the first of these; those that are to be judged again, and those behind them."""
+        tokens = [msgspec.structs.replace(one.item, token=self._token(one.item.entry)) for one in prepared]
+        items, exposure = await self._judge.judge(tokens, self.instruments)
         settings = self._settings
-        verdicts = await self._claims.claim(items, settings.name, settings.window_ms, settings.first_look_ms)
+        verdicts = await self._claims.claim(
+            items, settings.name, settings.window_ms, settings.first_look_ms, exposure
+        )  # fmt: skip
+        again: list[Prepared] = []
         kept = not any(isinstance(one, Claimed) for one in verdicts) or await self._kept()
-        for one, item, verdict in zip(prepared, items, verdicts, strict=True):
+        for one, item, verdict in zip(prepared, items, verdicts, strict=False):
+            if isinstance(verdict, Stale | Reducing):
+                if isinstance(verdict, Reducing):
+                    self._judge.press(item.entry)
+                again.append(one)
+                continue
             self._tokens.pop(item.entry, None)
             match verdict:
                 case Claimed():
@@ -178,6 +198,9 @@ class Gateway:
                     self.known.put(one.raw, one)
                 case Busy():
                     self.duplicates += 1
+                case _:
+                    assert_never(verdict)
+        return [*again, *prepared[len(items) :]]
 
     def _known(self, entry: Entry) -> Prepared | None:
         """Recognise an intent that a claim has found to need nothing; the claim still decides and acknowledges."""

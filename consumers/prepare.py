@@ -88,6 +88,8 @@ def _place(entry: str, intent: Place, info: AccountInfo, sent: dict[str, str], r
         digest=published.digest,
         sent=codec.encode_text(sent),
         refusal=codec.encode_text(refusal) if refusal else "",
+        strategy=intent.strategy,
+        symbol=intent.symbol,
     )
 
 

@@ -7,7 +7,7 @@ it had has lost no claim, so nothing is waited for.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -51,12 +51,12 @@ class Seen(Struct, frozen=True):
 
     Attributes:
         at_ms: when, on the monotonic clock.
-        halt: reason of a halt, if there was one.
+        switches: halts that were on, by level and scope (`halt`, `reduce:strategy:s`), with the reason as stored.
         tip: the newest journal entry, id and data.
     """
 
     at_ms: int
-    halt: str | None
+    switches: Mapping[str, str]
     tip: tuple[bytes, bytes] | None
 
 
@@ -121,20 +121,25 @@ class Reconciler:
         """Keep what a server that loses its last writes would not tell any more."""
         at_ms = self._clock.monotonic_ms()
         pipe = self._redis.pipeline(transaction=False)
-        pipe.hget(self._keys.control, "halt")
+        pipe.hgetall(self._keys.control)
         pipe.xrevrange(self._keys.events, count=1)
-        reason, newest = await pipe.execute()
+        control, newest = await pipe.execute()
         self._seen = Seen(
             at_ms=at_ms,
-            halt=msgspec.json.decode(reason, type=str) if reason else None,
+            switches={
+                name.decode(): msgspec.json.decode(reason, type=str)
+                for name, reason in control.items()
+                if name.partition(b":")[0] in (b"halt", b"reduce")
+            },
             tip=(newest[0][0], newest[0][1][b"data"]) if newest else None,
         )
 
     async def _halt_again(self) -> None:
         """Assert a halt that was seen and is lost; one that was resumed meanwhile waits for a person once more."""
-        halt = self._seen.halt if self._seen else None
-        if halt is not None and not await self._redis.hexists(self._keys.control, "halt"):
-            await self._scripts.halt("halt", halt, "reconciler")
+        for name, reason in self._seen.switches.items() if self._seen else ():
+            if not await self._redis.hexists(self._keys.control, name):
+                level, _, scope = name.partition(":")
+                await self._scripts.halt("halt" if level == "halt" else "reduce", reason, "reconciler", scope)
 
     async def _reconcile(self, history: str, *, fresh: bool) -> None:
         last: Any = await self._redis.xrevrange(self._keys.events, count=1)

@@ -17,6 +17,7 @@ from adapters.venue import Venue, VenueFacts
 from consumers.durability import Durability
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
+from consumers.judge import Judge
 from consumers.keyring import credentials
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.listener import Listener, ListenerSettings
@@ -181,6 +182,7 @@ async def _gateway(shop: Workshop) -> Role:
         venue=await shop.venue(),
         info=info,
         instruments=instruments,
+        judge=Judge(redis, shop.keys, shop.account.limits),
         settings=GatewaySettings(
             name=shop.task.name,
             window_ms=shop.account.send_window_ms,

@@ -9,19 +9,24 @@ KEYS[5]   ended sorted set
 KEYS[6+]  spent sets of the months in ARGV[6], then order hashes, one per item of the plan
 
 ARGV[1]  plan, msgpack: list of maps {command, entry, token, client_order_id, fingerprint, valid_until_ms, terms, state,
-         digest, sent, refusal}; command is place or cancel; sent is JSON of the amounts to send; refusal is a JSON
-         string when a limit forbids sending, else empty
+         digest, sent, refusal, strategy, symbol, judged, reduces, rate}; command is place or cancel; sent is JSON of
+         the amounts to send; refusal is a JSON string when a limit forbids sending, else empty; judged says that it was
+         held against the exposure of ARGV[8], reduces that by it the order can only make the position smaller; rate is
+         what is kept of the strategy's orders of this second, may be empty
 ARGV[2]  consumer group
 ARGV[3]  gateway
 ARGV[4]  send window in ms
 ARGV[5]  first look in ms after now, for a record made here
 ARGV[6]  months of spent identities, comma separated, as the control hash has them
 ARGV[7]  name of the gate's opening that the caller has passed
+ARGV[8]  name of the exposure that judged items were held against
 
 Returns {now in ms, verdict …}, one verdict per item
   {'claimed', send_by in ms, record …}  send it; the entry is acknowledged by settle
   {'busy'}                              another claim of it is open; the entry stays pending
-  {'halted'}                            the account is halted; the entry stays pending
+  {'halted'}                            a halt is on it; the entry stays pending
+  {'stale'}                             the exposure is another one now: judge it again
+  {'reducing'}                          only what reduces the position may go out: judge it
   {'conflict', fingerprint}             other content under the same identity; the caller quarantines the entry
   {'done', status}                      nothing is to be sent; the entry is acknowledged
 Errors  HISTORY_CHANGED, GATE_MOVED, SPENT_CHANGED
@@ -40,7 +45,14 @@ if gate_moved(control, ARGV[7]) then return refuse_gate(control) end
 if spent_changed(control, ARGV[6]) then return refuse_spent() end
 
 local now, changes, finished = now_ms(), {}, {}
-local halted = redis.call('HEXISTS', control, 'halt') == 1
+local stale = (redis.call('HGET', control, 'exposure') or '') ~= ARGV[8]
+
+-- A switch is on for the account, for all accounts, for a strategy or for a symbol.
+local function switched(name, item)
+  local found = redis.call('HMGET', control, name, name .. ':global', name .. ':strategy:' .. item.strategy,
+    name .. ':symbol:' .. item.symbol)
+  return (found[1] or found[2] or found[3] or found[4]) and true or false
+end
 
 local function done(item, status)
   finished[#finished + 1] = item.entry
@@ -105,15 +117,20 @@ local function place(key, item)
     end_record(key, item.client_order_id, 'expired', '"valid_until passed before it was sent"', live, ended, now, changes)
     return done(item, 'expired')
   end
+  local halted = switched('halt', item)
+  if not halted and item.judged and stale then return {'stale'} end
   if item.refusal ~= '' then
     end_record(key, item.client_order_id, 'rejected', item.refusal, live, ended, now, changes)
     return done(item, 'rejected')
   end
   if halted then return {'halted'} end
+  if not item.reduces and switched('reduce', item) then return {'reducing'} end
   if known[4] == item.token then return {'busy'} end -- repeated after that claim was closed: a token is used once
   local send_by = math.min(now + window_ms, valid_until)
   redis.call('HSET', key, 'status', 'submitting', 'token', item.token, 'send_by', digits(send_by), 'sent', item.sent)
   redis.call('ZADD', live, send_by + 1, item.client_order_id)
+  redis.call('HSET', control, 'exposure', item.token)
+  if item.rate ~= '' then redis.call('HSET', control, 'rate:' .. item.strategy, item.rate) end
   return take(key, item, 'place', send_by, item.sent)
 end
 

@@ -147,14 +147,19 @@ local function write(order)
   if order[11] ~= '' then changes[#changes + 1] = order[11] end
 end
 
-local moved = {}
+local moved, exposure = {}, nil
 for number, order in ipairs(orders) do
   if verdicts[number] == 1 then
-    if order[8] ~= order[5] then write(order) end
+    if order[8] ~= order[5] then
+      write(order)
+      exposure = order[8]
+    end
     schedule(order)
     if order[13] > 0 then moved[order[13]] = true end
   end
 end
+-- What a limit was held against is another one now; the digest is as new as the state (R9).
+if exposure then redis.call('HSET', control, 'exposure', exposure) end
 if #looks > 0 then redis.call('ZADD', live, unpack(looks)) end
 if #ends > 0 then
   redis.call('ZADD', ended, unpack(ends))

@@ -197,11 +197,12 @@ class Forgotten(Change, frozen=True, kw_only=True, omit_defaults=True, tag="forg
 
 
 class Switched(Change, frozen=True, kw_only=True, omit_defaults=True, tag="switched"):
-    """The account was halted or resumed: who, and why."""
+    """A switch was turned: who, and why; an empty scope is the account."""
 
-    to: Literal["halted", "trading"]
+    to: Literal["halted", "reducing", "trading"]
     reason: str
     who: str
+    scope: str = ""
 
 
 class Opened(Change, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):

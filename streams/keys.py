@@ -76,6 +76,11 @@ class AccountKeys(Struct, frozen=True):
         return self._key("positions")
 
     @property
+    def marks(self) -> str:
+        """Stream of reference prices, written by a feed or a strategy."""
+        return self._key("marks")
+
+    @property
     def holdings(self) -> str:
         """Hash: asset -> what the account holds beside its fills; `:` and an adjustment's id -> it was counted."""
         return self._key("holdings")

@@ -63,6 +63,11 @@ class ClaimItem(Struct, frozen=True, kw_only=True):
     digest: str = ""
     sent: str = "{}"
     refusal: str = ""
+    strategy: str = ""
+    symbol: str = ""
+    judged: bool = False
+    reduces: bool = False
+    rate: str = ""
 
 
 class Claimed(Struct, frozen=True):
@@ -84,10 +89,18 @@ class Done(Struct, frozen=True):
 
 
 class Halted(Struct, frozen=True):
-    """The account is halted; the entry waits."""
+    """A halt is on it; the entry waits."""
 
 
-ClaimVerdict = Claimed | Busy | Halted | Conflict | Done
+class Stale(Struct, frozen=True):
+    """The exposure it was judged by is another one now: judge it again."""
+
+
+class Reducing(Struct, frozen=True):
+    """Only what reduces the position may go out: judge it."""
+
+
+ClaimVerdict = Claimed | Busy | Halted | Stale | Reducing | Conflict | Done
 
 
 class Mapping(Struct, frozen=True, array_like=True, gc=False):

@@ -33,7 +33,9 @@ from streams.plans import (
     Published,
     PublishItem,
     PublishVerdict,
+    Reducing,
     Spent,
+    Stale,
 )
 from streams.record import to_order
 from streams.schemas import Order
@@ -79,14 +81,24 @@ class Scripts:
         )  # fmt: skip
         return [_publish_verdict(item.client_order_id, answer) for item, answer in zip(items, answers, strict=True)]
 
-    async def claim(self, items: Sequence[ClaimItem], gateway: str, window_ms: int, look_ms: int) -> list[ClaimVerdict]:
-        """Claim entries. Repeating the call with the same tokens gives the same claims."""
+    async def claim(
+        self, items: Sequence[ClaimItem], gateway: str, window_ms: int, look_ms: int, exposure: str = ""
+    ) -> list[ClaimVerdict]:
+        """Claim entries. Repeating the call with the same tokens gives the same claims.
+
+        Args:
+            items: what to claim.
+            gateway: who claims.
+            window_ms: the send window.
+            look_ms: first look at a record made here.
+            exposure: name of the exposure that judged items were held against.
+        """
         orders = [self._keys.order(item.client_order_id) for item in items]
         packed = _pack(items)
         now, *answers = await self._passing(
             lambda: call(
                 self._redis, "claim", [*self._four(), self._keys.ended, *self._spent(), *orders],
-                [packed, GATEWAYS, gateway, window_ms, look_ms, self._months, self.passage.current],
+                [packed, GATEWAYS, gateway, window_ms, look_ms, self._months, self.passage.current, exposure],
             )
         )  # fmt: skip
         return [_claim_verdict(item, int(now), answer) for item, answer in zip(items, answers, strict=True)]
@@ -176,9 +188,9 @@ class Scripts:
         epoch, owner, left = await call(self._redis, "lease", [self._keys.control], [action, holder, lease_ms])
         return Lease(int(epoch), owner.decode(), int(left))
 
-    async def halt(self, action: Literal["halt", "resume"], reason: str, who: str) -> int:
-        """Halt the account's claims or resume them; the server's time in ms."""
-        args: Args = [action, _json(reason), _json(who)]
+    async def halt(self, action: Literal["halt", "reduce", "resume"], reason: str, who: str, scope: str = "") -> int:
+        """Turn a switch; the server's time in ms. Scopes: `global`, `strategy:NAME`, `symbol:SYMBOL`, the account."""
+        args: Args = [action, _json(reason), _json(who), f":{scope}" if scope else "", _json(scope)]
         _, now = await call(self._redis, "halt", [self._keys.control, self._keys.events], args)
         return int(now)
 
@@ -259,14 +271,17 @@ def _publish_verdict(client_order_id: str, answer: list[bytes | None]) -> Publis
     raise ContractError(f"publish answered {answer[:1]!r}")
 
 
+_WAITING: dict[bytes, ClaimVerdict] = {
+    b"busy": Busy(), b"halted": Halted(), b"stale": Stale(), b"reducing": Reducing()
+}  # fmt: skip
+
+
 def _claim_verdict(item: ClaimItem, now_ms: int, answer: list[bytes | None]) -> ClaimVerdict:
     match answer:
         case [b"claimed", bytes(send_by), *record]:
             return Claimed(_order(item.client_order_id, record), now_ms, int(send_by))
-        case [b"busy"]:
-            return Busy()
-        case [b"halted"]:
-            return Halted()
+        case [b"busy" | b"halted" | b"stale" | b"reducing" as word]:
+            return _WAITING[word]
         case [b"conflict", bytes(stored)]:
             return Conflict(stored.decode())
         case [b"done", bytes(status)]:

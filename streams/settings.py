@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.errors import UsageError
+from streams.limits import Limits
 from streams.policy import ReconcileSettings
 from streams.schemas import AccountName, Symbol
 
@@ -44,6 +45,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             venue's module declares (a simulated or a private venue).
         request_lifetime_ms: how long a request may still be acted upon after its window; as above.
         reconcile: what may be done about differences between the venue and us.
+        limits: what an order must keep before it is sent.
     """
 
     symbols: Annotated[tuple[Symbol, ...], Meta(min_length=1, max_length=5_000)]
@@ -60,6 +62,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     lookup_lag_ms: Ms | None = None
     request_lifetime_ms: Ms | None = None
     reconcile: ReconcileSettings = ReconcileSettings()
+    limits: Limits = Limits()
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

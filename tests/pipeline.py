@@ -37,6 +37,7 @@ from consumers.durability import Durability, Level
 from consumers.findings import Terms
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
+from consumers.judge import Judge
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.listener import Listener, ListenerSettings
 from consumers.patrol import Patrol, PatrolSettings
@@ -50,6 +51,7 @@ from streams.clock import SystemClock
 from streams.connection import connect
 from streams.instrument import Instruments, tabulate
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+from streams.limits import Limits
 from streams.policy import Kind, Mode, Policies
 from streams.producer import IntentProducer, Receipt
 from streams.reader import Reader
@@ -177,7 +179,7 @@ class Pipeline:
 
     async def gateway(
         self, index: int = 0, *, venue: Venue | None = None, window_ms: int = WINDOW_MS, claim_idle_ms: int = 60_000,
-        in_flight_max: int = 32, start: bool = True,
+        in_flight_max: int = 32, start: bool = True, limits: Limits | None = None,
     ) -> Gateway:  # fmt: skip
         """A gateway, running unless told otherwise."""
         name = f"gateway.{index}"
@@ -191,7 +193,7 @@ class Pipeline:
             claims=Scripts(claims, self.keys),
             durability=await Durability.open(claims, "disk", 1),
             reader=reader, keys=self.keys, venue=venue or await self.venue(), info=self.info,
-            instruments=self.instruments,
+            instruments=self.instruments, judge=Judge(self.redis, self.keys, limits or Limits()),
             settings=GatewaySettings(
                 name=name, window_ms=window_ms, first_look_ms=15_000, in_flight_max=in_flight_max
             ),

@@ -35,6 +35,7 @@ async def read_figures(redis: Redis, account: str) -> dict[str, Any]:
         "account": account,
         "gate": await _gate(redis, keys, roles),
         "halted": _reason(control.get(b"halt")),
+        "switches": switches(control),
         "orders": await _orders(redis, keys, now_ms),
         "backlog": await store.backlog(),
         "parked": {
@@ -60,6 +61,12 @@ def _reconciled(stored: bytes | None, now_ms: int) -> dict[str, Any] | None:
         return None
     told = msgspec.json.decode(stored, type=dict[str, Any])
     return {"age_ms": now_ms - int(told["at_ms"]), **told}
+
+
+def switches(control: dict[bytes, bytes]) -> dict[str, str]:
+    """Which switches are on, by level and scope (`halt`, `reduce:strategy:s`), and why."""
+    names = sorted(name for name in control if name.partition(b":")[0] in (b"halt", b"reduce"))
+    return {name.decode(): msgspec.json.decode(control[name], type=str) for name in names}
 
 
 def _reason(stored: bytes | None) -> str | None:

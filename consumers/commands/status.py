@@ -74,7 +74,7 @@ def _lines(one: dict[str, Any]) -> list[tuple[str, str]]:
     gate, orders, parked, quarantined = one["gate"], one["orders"], one["parked"], one["quarantined"]
     lines = [
         ("gate", "open" if gate["open"] else f"SHUT: {gate['reason']}"),
-        ("trading", "yes" if one["halted"] is None else f"HALTED: {one['halted']}"),
+        ("trading", _trading(one["switches"])),
         ("orders", _orders(orders)),
         *((name, _backlog(figures)) for name, figures in one["backlog"].items()),
         ("parked", f"{parked['executions']} executions of {parked['orders']} orders" + _since(parked["oldest_ms"])),
@@ -88,6 +88,17 @@ def _lines(one: dict[str, Any]) -> list[tuple[str, str]]:
     if one["stream_watermark_age_ms"] is not None:
         lines.append(("private stream", f"complete until {output.duration(one['stream_watermark_age_ms'])} ago"))
     return lines
+
+
+def _trading(switches: dict[str, str]) -> str:
+    if not switches:
+        return "yes"
+    words = {"halt": "HALTED", "reduce": "REDUCING"}
+    told = []
+    for name, why in switches.items():
+        level, _, scope = name.partition(":")
+        told.append(f"{words[level]}{f' ({scope})' if scope else ''}: {why}")
+    return "; ".join(told)
 
 
 def _reconciled(told: dict[str, Any]) -> str:

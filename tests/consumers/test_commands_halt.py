@@ -48,3 +48,32 @@ async def test_a_halt_without_a_reason_is_bad_usage(shell: Shell) -> None:
     said = shell("halt")
     assert said.code == 2
     assert "--reason" in said.err
+
+
+async def test_every_scope_has_a_switch_of_its_own(redis: Redis, account: str, shell: Shell) -> None:
+    """Resuming one leaves the others on, and shows them."""
+    await Bench(redis, account).open()
+    assert shell("halt", "--strategy", 'odd "one"', "--reason", "a", "--level", "reducing").code == 0
+    assert shell("halt", "--symbol", "BTC/USDT", "--reason", "b").code == 0
+    assert shell("halt", "--all", "--reason", "c", "--json").json["accounts"]
+    switches = shell("status", "--json", "--account", account).json["accounts"][0]["switches"]
+    assert switches == {'reduce:strategy:odd "one"': "a", "halt:symbol:BTC/USDT": "b", "halt:global": "c"}
+    said = shell("resume", "--symbol", "BTC/USDT", "--reason", "done")
+    assert "still on: halt:global (c)" in said.out
+    assert shell("halt", "--all", "--symbol", "BTC/USDT", "--reason", "d").code == 2
+    told = [(one.to, one.scope) for one in await Bench(redis, account).journal() if isinstance(one, Switched)]
+    assert told == [
+        ("reducing", 'strategy:odd "one"'), ("halted", "symbol:BTC/USDT"), ("halted", "global"),
+        ("trading", "symbol:BTC/USDT"),
+    ]  # fmt: skip
+
+
+async def test_a_halt_waits_for_windows_that_are_open_and_for_nothing_else(
+    redis: Redis, account: str, shell: Shell
+) -> None:
+    """The end of a claim's window is what it waits for; with nothing out it returns at once."""
+    bench = await Bench(redis, account).open()
+    assert shell("halt", "--reason", "idle", "--json").json["waited_ms"] == 0
+    shell("resume", "--reason", "go on")
+    await bench.claimed(place(account))
+    assert 0 < shell("halt", "--reason", "busy", "--json").json["waited_ms"] <= 100

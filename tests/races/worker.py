@@ -23,11 +23,13 @@ from adapters.venue import Answer, Window
 from consumers.durability import Durability
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
+from consumers.judge import Judge
 from consumers.ledger import Ledger, LedgerSettings
 from streams.clock import SystemClock
 from streams.connection import connect
 from streams.instrument import tabulate
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+from streams.limits import Limits
 from streams.parent import end_with_parent
 from streams.plans import CommitPlan
 from streams.producer import IntentProducer
@@ -135,6 +137,7 @@ async def _gateway(told: Told) -> Gateway:
         scripts=Scripts(redis, keys), claims=Scripts(claims, keys), durability=await Durability.open(claims, "disk", 1),
         reader=reader, keys=keys, venue=await registry.open_venue(where, server_clock.now_ms),
         info=(await accounts(redis))[told.account], instruments=tabulate(await Store(redis, keys).instruments()),
+        judge=Judge(redis, keys, Limits()),
         settings=GatewaySettings(name=told.name, window_ms=told.window_ms, first_look_ms=15_000, in_flight_max=32),
         clock=clock,
     )  # fmt: skip

@@ -1,0 +1,144 @@
+"""Judges claims before they are made: reads the exposure, holds each order against limits and switches.
+
+What is judged says by which exposure; the claim refuses it when another order was sent, a fill was counted or a
+switch was turned meanwhile, and it is judged again. An account without limits costs nothing here.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
+from consumers.limits import Book, Mark, Rate, claimed, next_rate, reduces, refusal, room_of
+from streams import codec
+from streams.instrument import Instruments
+from streams.keys import AccountKeys
+from streams.limits import Limits
+from streams.marks import Marks
+from streams.money import text
+from streams.plans import ClaimItem
+from streams.schemas import Place
+from streams.store import Store
+
+_sent = msgspec.json.Decoder(dict[str, str])
+_reason = msgspec.json.Decoder(str)
+
+
+class Judge:
+    """Judges the claims of one account.
+
+    Attributes:
+        limits: of the account.
+        refused: orders that a limit or a switch forbids, since the start.
+    """
+
+    def __init__(self, redis: Redis, keys: AccountKeys, limits: Limits) -> None:
+        """Bind it."""
+        self.limits, self.refused = limits, 0
+        self._redis, self._keys = redis, keys
+        self._store, self._marks = Store(redis, keys), Marks(redis, keys)
+        self._pressed: set[str] = set()  # entries that a claim found under `reducing`
+
+    def press(self, entry: str) -> None:
+        """Have an entry judged although nothing is limited: only what reduces may go out."""
+        self._pressed.add(entry)
+
+    async def judge(self, items: Sequence[ClaimItem], instruments: Instruments) -> tuple[list[ClaimItem], str]:
+        """Judge as many of these as can be judged at once, in their order.
+
+        Returns:
+            The first items, judged where they need it, and the name of the exposure. An order that is forbidden only
+            by others of the same call is left out with all behind it: whether those are sent is not known yet.
+        """
+        if not any(self._needs(item) for item in items):
+            return list(items), ""
+        book, control = await self._book(instruments)
+        done: list[ClaimItem] = []
+        first = book
+        for item in items:
+            if not self._needs(item):
+                done.append(item)
+                continue
+            terms, quantity, price = _amounts(item)
+            reducing = _switched(control, terms)
+            sentence = self._sentence(terms, quantity, price, book, reducing)
+            if sentence and book is not first and not self._sentence(terms, quantity, price, first, reducing):
+                break
+            self._pressed.discard(item.entry)
+            rate = next_rate(terms.strategy, book).text if self.limits.orders_per_second_max else ""
+            done.append(
+                replace(
+                    item, judged=True, reduces=not sentence and reducing is not None, rate=rate,
+                    refusal=codec.encode_text(sentence) if sentence else "",
+                )
+            )  # fmt: skip
+            if sentence:
+                self.refused += 1
+            else:
+                book = claimed(terms, quantity, book)
+        return done, first.exposure
+
+    def _needs(self, item: ClaimItem) -> bool:
+        return item.command == "place" and not item.refusal and (self.limits.any or item.entry in self._pressed)
+
+    def _sentence(
+        self, terms: Place, quantity: Decimal, price: Decimal | None, book: Book, reducing: str | None
+    ) -> str:
+        if reducing is not None and not reduces(terms, quantity, book):
+            held = book.positions.get((terms.symbol, terms.position_side), Decimal(0))
+            return (
+                f"reducing ({reducing}): with all that is sent, this {terms.side} of {text(quantity)} could do more "
+                f"than close the position of {text(held)}"
+            )
+        return refusal(terms, quantity, price, book, self.limits)
+
+    async def _book(self, instruments: Instruments) -> tuple[Book, Mapping[str, str]]:
+        # The exposure's name first: whatever moves after it makes the claim refuse what is judged here.
+        raw: Any = await self._redis.hgetall(self._keys.control)
+        control = {name.decode(): value.decode("utf-8", "replace") for name, value in raw.items()}
+        positions = await self._store.positions()
+        live: Any = await self._redis.zrange(self._keys.live, 0, -1)
+        orders = await self._store.orders([name.decode() for name in live])
+        if self.limits.price_collar is not None or self.limits.notional_max:
+            await self._marks.refresh()
+        book = Book(
+            exposure=control.get("exposure", ""),
+            now_ms=await self._store.now_ms(),
+            positions={_sides(key): held.quantity for key, held in positions.items()},
+            sent=[room for order in orders if order is not None and (room := room_of(order)) is not None],
+            rates={name[5:]: _rate(value) for name, value in control.items() if name.startswith("rate:")},
+            marks={symbol: Mark(*mark) for symbol, mark in self._marks.prices.items()},
+            contract_sizes={one.symbol: one.contract_size for one in instruments.by_symbol.values()},
+        )
+        return book, control
+
+
+def _switched(control: Mapping[str, str], terms: Place) -> str | None:
+    """Why only what reduces may go out; None when anything may."""
+    for scope in ("", ":global", f":strategy:{terms.strategy}", f":symbol:{terms.symbol}"):
+        stored = control.get(f"reduce{scope}")
+        if stored is not None:
+            return _reason.decode(stored)
+    return None
+
+
+def _amounts(item: ClaimItem) -> tuple[Place, Decimal, Decimal | None]:
+    """Terms, and the amounts as they are to be sent."""
+    terms, sent = codec.decode_terms(item.terms.encode()), _sent.decode(item.sent)
+    price = sent.get("price")
+    return terms, Decimal(sent.get("quantity", terms.quantity)), terms.price if price is None else Decimal(price)
+
+
+def _sides(key: str) -> tuple[str, str]:
+    for side in ("long", "short"):
+        if key.endswith(f":{side}"):
+            return key.removesuffix(f":{side}"), side
+    return key, "net"
+
+
+def _rate(value: str) -> Rate:
+    second, _, count = value.partition(":")
+    return Rate(int(second), int(count))
