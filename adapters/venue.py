@@ -19,6 +19,9 @@ class CouldNotAsk(FillonceError):  # noqa: N818 - says what happened, as StoreUn
     """A look-up got no answer that means anything; it is never evidence of absence."""
 
 
+OrderEntry = Literal["rest", "ws"]
+
+
 class VenueFacts(Struct, frozen=True, kw_only=True):
     """What a venue declares of itself; the protocol's rules read these, never the venue's name.
 
@@ -35,6 +38,7 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
         times_in_force: times in force it takes.
         flags: of `post_only`, `reduce_only`.
         position_sides: position modes.
+        order_entry: ways by which orders can be sent.
     """
 
     name: str
@@ -49,6 +53,7 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
     times_in_force: frozenset[TimeInForce]
     flags: frozenset[Literal["post_only", "reduce_only"]]
     position_sides: frozenset[PositionSide]
+    order_entry: frozenset[OrderEntry] = frozenset({"rest"})
 
 
 class Window(Struct, frozen=True):

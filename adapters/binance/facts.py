@@ -34,4 +34,5 @@ FACTS = VenueFacts(
     times_in_force=frozenset({"gtc", "ioc", "fok"}),
     flags=frozenset({"post_only"}),
     position_sides=frozenset({"net"}),
+    order_entry=frozenset({"rest", "ws"}),
 )

@@ -9,17 +9,18 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from msgspec import Struct
 
-from adapters.binance import answers, requests
+from adapters.binance import answers, requests, ws_api
 from adapters.binance.codes import CANCEL, PLACE
 from adapters.binance.decode import ACCOUNT_FORMAT, ORDER_FORMAT, TRADE_FORMAT
 from adapters.binance.dialogue import BinanceDialogue
 from adapters.binance.facts import FACTS
 from adapters.binance.instruments import instruments
 from adapters.binance.payloads import RAW_BYTES_MAX
-from adapters.ccxt_rest import CcxtRest
+from adapters.ccxt_rest import CcxtRest, always
 from adapters.classify import Failure, Response, Table, classify, clean
 from adapters.credentials import Credentials
-from adapters.venue import Answer, CouldNotAsk, Rows, StreamEvent, VenueFacts, Window
+from adapters.socket_calls import SocketCalls
+from adapters.venue import Answer, CouldNotAsk, OrderEntry, Rows, StreamEvent, VenueFacts, Window
 from adapters.websocket import listen
 from streams.errors import BadIntent, BadPayload, UsageError
 from streams.instrument import Instrument
@@ -46,6 +47,16 @@ class _Kind(Struct, frozen=True):
     read: Callable[[Response | Failure], list[tuple[int, bytes]]]
 
 
+class _Order(Struct, frozen=True):
+    """One command about one order: by REST, by the order socket, and what its answers prove."""
+
+    endpoint: str
+    method: str
+    table: Table
+
+
+_PLACE = _Order("private_post_order", ws_api.PLACE, PLACE)
+_CANCEL = _Order("private_delete_order", ws_api.CANCEL, CANCEL)
 _ORDERS = _Kind("private_get_allorders", "orderId", answers.orders)
 _TRADES = _Kind("private_get_mytrades", "fromId", answers.trades)
 
@@ -60,10 +71,13 @@ class BinanceVenue:
 
     facts: VenueFacts = FACTS
 
-    def __init__(self, rest: CcxtRest, credentials: Credentials, ws_url: str, now_ms: Callable[[], int]) -> None:
-        """Put the parts together; `now_ms` estimates the Redis server's clock (UTC ms)."""
+    def __init__(
+        self, rest: CcxtRest, credentials: Credentials, ws_url: str, now_ms: Callable[[], int],
+        calls: SocketCalls | None = None,
+    ) -> None:  # fmt: skip
+        """Put the parts together; `now_ms` estimates the Redis server's clock (UTC ms), `calls` is for order entry."""
         self.clock_offset_ms = 0
-        self._rest = rest
+        self._rest, self._calls = rest, calls
         self._now_ms = now_ms
         self._dialogue = BinanceDialogue(ws_url, credentials, self._venue_now_ms)
 
@@ -79,6 +93,8 @@ class BinanceVenue:
         rest_url: str = "",
         ws_url: str = "",
         call_timeout_ms: int = CALL_TIMEOUT_MS,
+        order_entry: OrderEntry = "rest",
+        order_url: str = "",
     ) -> "BinanceVenue":
         """Connect and measure the venue's clock.
 
@@ -88,6 +104,8 @@ class BinanceVenue:
             rest_url: scheme and host to ask instead of the real venue.
             ws_url: whole address of the ws-api to use instead of the real one.
             call_timeout_ms: deadline of every request.
+            order_entry: by which way orders are sent.
+            order_url: whole address of the ws-api for orders; empty takes `ws_url`.
 
         Raises:
             UsageError: the key is not of a kind that can sign here.
@@ -98,9 +116,13 @@ class BinanceVenue:
         rest = await CcxtRest.open(
             "binance", credentials, base_url=rest_url, timeout_ms=call_timeout_ms, options=_OPTIONS
         )
-        venue = cls(rest, credentials, ws_url or WS_URL, now_ms)
+        speech = ws_api.BinanceSpeech(order_url or ws_url or WS_URL, credentials)
+        calls = SocketCalls(speech, call_timeout_ms) if order_entry == "ws" else None
+        venue = cls(rest, credentials, ws_url or WS_URL, now_ms, calls)
         try:
             await venue.measure_clock()
+            if calls is not None:
+                await calls.open()
         except BaseException:
             await venue.close()
             raise
@@ -121,7 +143,7 @@ class BinanceVenue:
             params = requests.place(order)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        return await self._command("private_post_order", params, PLACE, order, window)
+        return await self._command(_PLACE, params, order, window)
 
     async def cancel(self, order: Order, window: Window) -> Answer:
         """Cancel `order` by our id, within `window`."""
@@ -129,7 +151,7 @@ class BinanceVenue:
             params = requests.name(order)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        return await self._command("private_delete_order", params, CANCEL, order, window)
+        return await self._command(_CANCEL, params, order, window)
 
     async def find(self, order: Order) -> Rows:
         """Ask for one order by our id: one row, or none when the venue says -2013.
@@ -141,7 +163,7 @@ class BinanceVenue:
             params = requests.name(order)
         except BadIntent as error:
             raise CouldNotAsk(clean(str(error))) from None
-        answer = await self._signed("private_get_order", params)
+        answer = await self._ask(params)
         if answers.says_no_such_order(answer):
             return Rows(ORDER_FORMAT, ())
         return Rows(ORDER_FORMAT, (answers.one_order(answer),))
@@ -207,20 +229,36 @@ class BinanceVenue:
 
     async def close(self) -> None:
         """Give back sockets."""
+        if self._calls is not None:
+            await self._calls.close()
         await self._rest.close()
 
-    async def _command(
-        self, endpoint: str, params: requests.Params, table: Table, order: Order, window: Window
-    ) -> Answer:
+    async def _command(self, command: _Order, params: requests.Params, order: Order, window: Window) -> Answer:
         def check() -> str:
             now_ms = self._now_ms()
             return f"the send window closed {now_ms - window.send_by_ms} ms ago" if now_ms >= window.send_by_ms else ""
 
         params = {**params, **requests.within(window, self.clock_offset_ms)}
-        answer = await self._rest.call(endpoint, params, check)
-        outcome = classify(table, answer, order.client_order_id)
+        answer = await self._send(command, params, check)
+        outcome = classify(command.table, answer, order.client_order_id)
         raw = answer.body[:RAW_BYTES_MAX] if isinstance(answer, Response) else b""
         return Answer(outcome, ORDER_FORMAT if isinstance(outcome, Accepted) else "", raw)
+
+    async def _send(self, command: _Order, params: requests.Params, check: Callable[[], str]) -> Response | Failure:
+        """Send by the order socket; by REST where nothing has left by it: the same claim, the same window, once."""
+        if self._calls is not None:
+            answer = await self._calls.call(command.method, params, check)
+            if isinstance(answer, Response) or answer.sent:
+                return answer
+        return await self._rest.call(command.endpoint, params, check)
+
+    async def _ask(self, params: requests.Params) -> Response | Failure:
+        """Ask for one order by the order socket; a look-up that gets no answer there is asked again by REST."""
+        if self._calls is not None:
+            answer = await self._calls.call(ws_api.STATUS, {**params, **self._moment()}, always)
+            if isinstance(answer, Response):
+                return answer
+        return await self._signed("private_get_order", params)
 
     async def _since(self, kind: _Kind, symbol: str, since_ms: int) -> list[bytes]:
         """Step through time until something is there, then follow the ids to the end."""
@@ -252,8 +290,10 @@ class BinanceVenue:
         return kind.read(await self._signed(kind.endpoint, {**params, "limit": str(PAGE_ROWS)}))
 
     async def _signed(self, endpoint: str, params: requests.Params) -> Response | Failure:
-        moment = {"timestamp": str(self._venue_now_ms()), "recvWindow": str(LOOKUP_WINDOW_MS)}
-        return await self._rest.call(endpoint, {**params, **moment})
+        return await self._rest.call(endpoint, {**params, **self._moment()})
+
+    def _moment(self) -> requests.Params:
+        return {"timestamp": str(self._venue_now_ms()), "recvWindow": str(LOOKUP_WINDOW_MS)}
 
     async def _sample_clock(self) -> float:
         before_ms = self._now_ms()
