@@ -32,10 +32,13 @@ class SocketProxy:
         self.down = False
         self._upstream = url
         self._held: dict[bytes, Held] = {}
+        self._held_answers: dict[bytes, Held] = {}
+        self._answers_at: dict[str, Held] = {}  # by id of the request
         self._cut_answers: set[bytes] = set()
         self._dropped: set[bytes] = set()
         self._silent: set[str] = set()  # requests whose answer is never given
         self._clients: set[ServerConnection] = set()
+        self._muted: set[ServerConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: Server
 
@@ -52,9 +55,19 @@ class SocketProxy:
         """Deliver the next such message, and cut the client off once it is answered."""
         self._cut_answers.add(needle)
 
+    def hold_answer(self, needle: bytes) -> Held:
+        """Keep the answer to the next such message until it is released; events overtake it."""
+        return self._held_answers.setdefault(needle, Held())
+
     def drop(self, needle: bytes) -> None:
         """Cut the client off before the next such message is delivered."""
         self._dropped.add(needle)
+
+    def mute(self) -> None:
+        """Leave all connections as they are, and neither read nor answer them any more."""
+        for client in list(self._clients):
+            client.transport.pause_reading()
+            self._muted.add(client)
 
     def cut(self) -> None:
         """Cut everybody off, now."""
@@ -110,6 +123,8 @@ class SocketProxy:
         for needle in [one for one in self._cut_answers if one in message]:
             self._cut_answers.discard(needle)
             self._silent.add(orjson.loads(message)["id"])
+        for needle in [one for one in self._held_answers if one in message]:
+            self._answers_at[orjson.loads(message)["id"]] = self._held_answers.pop(needle)
         self.delivered.append(message)
         await server.send(text)
 
@@ -117,7 +132,20 @@ class SocketProxy:
         async for message in server:
             answer = str(message).encode()
             self.answers.append(answer)
-            if orjson.loads(answer).get("id") in self._silent:
+            name = orjson.loads(answer).get("id")
+            if name in self._silent:
                 client.transport.abort()
-            with suppress(ConnectionClosed):
-                await client.send(str(message))
+            held = self._answers_at.pop(name, None)
+            if held is None:
+                await self._give(client, str(message))
+            else:
+                task = asyncio.create_task(self._give(client, str(message), held))
+                self._tasks.add(task)
+
+    async def _give(self, client: ServerConnection, message: str, held: Held | None = None) -> None:
+        if held is not None:
+            await held.passed()
+        if client in self._muted:
+            return
+        with suppress(ConnectionClosed):
+            await client.send(message)

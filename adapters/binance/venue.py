@@ -20,6 +20,7 @@ from adapters.ccxt_rest import CcxtRest, always
 from adapters.classify import Failure, Response, Table, classify, clean
 from adapters.credentials import Credentials
 from adapters.socket_calls import SocketCalls
+from adapters.sockets import Pace
 from adapters.venue import Answer, CouldNotAsk, OrderEntry, Rows, StreamEvent, VenueFacts, Window
 from adapters.websocket import listen
 from streams.errors import BadIntent, BadPayload, UsageError
@@ -67,6 +68,7 @@ class BinanceVenue:
     Attributes:
         facts: what Binance declares of itself.
         clock_offset_ms: what the venue's clock shows more than the Redis server's.
+        pace: bounds of the private stream's waits.
     """
 
     facts: VenueFacts = FACTS
@@ -76,7 +78,7 @@ class BinanceVenue:
         calls: SocketCalls | None = None,
     ) -> None:  # fmt: skip
         """Put the parts together; `now_ms` estimates the Redis server's clock (UTC ms), `calls` is for order entry."""
-        self.clock_offset_ms = 0
+        self.clock_offset_ms, self.pace = 0, Pace()
         self._rest, self._calls = rest, calls
         self._now_ms = now_ms
         self._dialogue = BinanceDialogue(ws_url, credentials, self._venue_now_ms)
@@ -225,7 +227,7 @@ class BinanceVenue:
 
     def stream(self) -> AsyncGenerator[StreamEvent, None]:
         """Private stream for ever."""
-        return listen(self._dialogue)
+        return listen(self._dialogue, self.pace)
 
     async def close(self) -> None:
         """Give back sockets."""
