@@ -15,7 +15,7 @@ from adapters.recorded import Recorded
 from adapters.venue import Decoder, Described, OrderEntry, Venue, VenueFacts
 from streams.errors import UsageError
 
-_OURS = {"binance": "adapters.binance.plug:PLUG"}
+_OURS = {"binance": "adapters.binance.plug:PLUG", "binance-usdm": "adapters.binance_usdm.plug:PLUG"}
 
 
 class VenueSettings(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from adapters.sockets import Broken, Pace, Waits, open_socket, reason_of
-from adapters.venue import Frame, Lost, StreamEvent, Subscribed
+from adapters.venue import CouldNotAsk, Frame, Lost, StreamEvent, Subscribed
 
 FRAMES_EARLY_MAX = 1_024  # frames that may overtake the acknowledgement
 
@@ -56,7 +56,7 @@ class Dialogue(Protocol):
     format: str
 
     def subscribe(self) -> str:
-        """Write a fresh subscription, signed for now."""
+        """Write a fresh subscription, signed for now; empty where the address alone subscribes."""
         ...
 
     def hear(self, raw: bytes) -> Heard:
@@ -71,6 +71,7 @@ async def listen(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     uniform: Callable[[float, float], float] = random.uniform,
     now_ns: Callable[[], int] = time.time_ns,
+    address: Callable[[], Awaitable[str]] | None = None,
 ) -> AsyncGenerator[StreamEvent, None]:
     """Follow a private stream for ever.
 
@@ -80,6 +81,7 @@ async def listen(
         sleep: waits a number of seconds before connecting again.
         uniform: draws the jitter of that wait.
         now_ns: wall clock for `received_at_ns`.
+        address: asks where to connect, before each time; a CouldNotAsk of it is a failed attempt.
 
     Yields:
         `Subscribed`, then frames, then `Lost`; a failed attempt is a `Lost` alone, with its reason.
@@ -89,7 +91,8 @@ async def listen(
     while True:
         connection, subscribed_at = secrets.token_hex(6), math.inf
         try:
-            async with open_socket(dialogue.url, pace) as socket:
+            url = await address() if address is not None else dialogue.url
+            async with open_socket(url, pace) as socket:
                 early = await _subscribe(socket, dialogue, pace, now_ns)
                 subscribed_at = time.monotonic()
                 yield Subscribed(connection)
@@ -103,6 +106,8 @@ async def listen(
                         yield Frame(dialogue.format, raw, received_at_ns, connection)
                     if isinstance(heard, Ended):
                         raise Broken(heard.reason)  # noqa: TRY301 - one way out of a connection, whatever ended it
+        except CouldNotAsk as error:
+            reason = str(error)
         except (OSError, TimeoutError, WebSocketException, Broken) as error:
             reason = reason_of(error)
         stood_s = time.monotonic() - subscribed_at
@@ -115,8 +120,11 @@ async def _subscribe(
 ) -> list[tuple[bytes, int]]:
     """Subscribe and wait for the acknowledgement; returns the frames that overtook it, with their times."""
     early: list[tuple[bytes, int]] = []
+    words = dialogue.subscribe()
+    if not words:
+        return early
     async with asyncio.timeout(pace.answer_ms / 1000):
-        await socket.send(dialogue.subscribe())
+        await socket.send(words)
         while len(early) < FRAMES_EARLY_MAX:
             raw = await socket.recv(decode=False)
             heard = dialogue.hear(raw)

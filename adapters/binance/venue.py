@@ -1,4 +1,4 @@
-"""One account at Binance spot: `Venue` made of the pure parts and the two shells.
+"""One account at Binance: `Venue` made of the pure parts and the two shells.
 
 Commands never raise; look-ups raise `CouldNotAsk`, because not being able to ask proves nothing.
 """
@@ -6,18 +6,15 @@ Commands never raise; look-ups raise `CouldNotAsk`, because not being able to as
 import asyncio
 import statistics
 from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Self
 
-from msgspec import Struct
-
-from adapters.binance import answers, requests, ws_api
-from adapters.binance.codes import CANCEL, PLACE
+from adapters.binance import answers, lists, requests, ws_api
 from adapters.binance.decode import ACCOUNT_FORMAT, ORDER_FORMAT, TRADE_FORMAT
 from adapters.binance.dialogue import BinanceDialogue
-from adapters.binance.facts import FACTS
-from adapters.binance.instruments import instruments
 from adapters.binance.payloads import RAW_BYTES_MAX
+from adapters.binance.product import SPOT, Command, Product
 from adapters.ccxt_rest import CcxtRest, always
-from adapters.classify import Failure, Response, Table, classify, clean
+from adapters.classify import Failure, Response, classify, clean
 from adapters.credentials import Credentials
 from adapters.socket_calls import SocketCalls
 from adapters.sockets import Pace
@@ -27,51 +24,25 @@ from streams.errors import BadIntent, BadPayload, UsageError
 from streams.instrument import Instrument
 from streams.schemas import Accepted, Order, Refused
 
-WS_URL = "wss://ws-api.binance.com:443/ws-api/v3"
 CALL_TIMEOUT_MS = 15_000  # above the ten seconds after which the venue itself gives up (-1007)
 LOOKUP_WINDOW_MS = 5_000
 CLOCK_SAMPLES = 5
-PAGE_ROWS = 1_000  # the venue's own maximum
-PAGES_MAX = 1_000  # of one look-up
-SPAN_MS = 24 * 3_600_000 - 1  # longest time between startTime and endTime
-SPANS_MAX = 100  # older orders without a fill are archived after 90 days anyway
-
-_OPTIONS = {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False, "fetchMargins": False}
 _NOT_ZERO = {"omitZeroBalances": "true"}
 
 
-class _Kind(Struct, frozen=True):
-    """One list that is paged through by id."""
-
-    endpoint: str
-    cursor: str
-    read: Callable[[Response | Failure], list[tuple[int, bytes]]]
-
-
-class _Order(Struct, frozen=True):
-    """One command about one order: by REST, by the order socket, and what its answers prove."""
-
-    endpoint: str
-    method: str
-    table: Table
-
-
-_PLACE = _Order("private_post_order", ws_api.PLACE, PLACE)
-_CANCEL = _Order("private_delete_order", ws_api.CANCEL, CANCEL)
-_ORDERS = _Kind("private_get_allorders", "orderId", answers.orders)
-_TRADES = _Kind("private_get_mytrades", "fromId", answers.trades)
-
-
 class BinanceVenue:
-    """An account at Binance spot. Use `open`, and close it.
+    """An account at Binance, spot or by a subclass another product. Use `open`, and close it.
 
     Attributes:
+        product: what differs between the products.
         facts: what Binance declares of itself.
         clock_offset_ms: what the venue's clock shows more than the Redis server's.
         pace: bounds of the private stream's waits.
     """
 
-    facts: VenueFacts = FACTS
+    product: Product = SPOT
+    shared_url = True  # spot has orders and private stream at one address
+    facts: VenueFacts = SPOT.facts
 
     def __init__(
         self, rest: CcxtRest, credentials: Credentials, ws_url: str, now_ms: Callable[[], int],
@@ -97,7 +68,7 @@ class BinanceVenue:
         call_timeout_ms: int = CALL_TIMEOUT_MS,
         order_entry: OrderEntry = "rest",
         order_url: str = "",
-    ) -> "BinanceVenue":
+    ) -> Self:
         """Connect and measure the venue's clock.
 
         Args:
@@ -116,11 +87,13 @@ class BinanceVenue:
         if "PRIVATE KEY" in credentials.secret:
             raise UsageError("Binance needs an HMAC API key here; make one with a secret instead of a private key.")
         rest = await CcxtRest.open(
-            "binance", credentials, base_url=rest_url, timeout_ms=call_timeout_ms, options=_OPTIONS
+            "binance", credentials, base_url=rest_url, timeout_ms=call_timeout_ms, options=cls.product.options
         )
-        speech = ws_api.BinanceSpeech(order_url or ws_url or WS_URL, credentials)
+        speech = ws_api.BinanceSpeech(
+            order_url or (ws_url if cls.shared_url else "") or cls.product.order_url, credentials
+        )
         calls = SocketCalls(speech, call_timeout_ms) if order_entry == "ws" else None
-        venue = cls(rest, credentials, ws_url or WS_URL, now_ms, calls)
+        venue = cls(rest, credentials, ws_url or cls.product.stream_url, now_ms, calls)
         try:
             await venue.measure_clock()
             if calls is not None:
@@ -142,18 +115,18 @@ class BinanceVenue:
     async def submit(self, order: Order, window: Window) -> Answer:
         """Place `order` within `window`; the order's fills of that moment come in the same answer."""
         try:
-            params = requests.place(order)
+            params = self.product.terms(order)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        return await self._command(_PLACE, params, order, window)
+        return await self._command(self.product.place, params, order, window)
 
     async def cancel(self, order: Order, window: Window) -> Answer:
         """Cancel `order` by our id, within `window`."""
         try:
-            params = requests.name(order)
+            params = requests.name(order, self.product.spell)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        return await self._command(_CANCEL, params, order, window)
+        return await self._command(self.product.cancel, params, order, window)
 
     async def find(self, order: Order) -> Rows:
         """Ask for one order by our id: one row, or none when the venue says -2013.
@@ -162,7 +135,7 @@ class BinanceVenue:
             CouldNotAsk: any other answer, or none.
         """
         try:
-            params = requests.name(order)
+            params = requests.name(order, self.product.spell)
         except BadIntent as error:
             raise CouldNotAsk(clean(str(error))) from None
         answer = await self._ask(params)
@@ -176,7 +149,7 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        page = answers.orders(await self._signed("private_get_openorders", {"symbol": _spell(symbol)}))
+        page = answers.orders(await self._signed(self.product.open_orders, {"symbol": self._spell(symbol)}))
         return Rows(ORDER_FORMAT, [raw for _, raw in page])
 
     async def orders_since(self, symbol: str, since_ms: int) -> Rows:
@@ -185,7 +158,7 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything, or more of them than one look-up may fetch.
         """
-        return Rows(ORDER_FORMAT, await self._since(_ORDERS, symbol, since_ms))
+        return Rows(ORDER_FORMAT, await self._since(self.product.all_orders, symbol, since_ms))
 
     async def trades_since(self, symbol: str, since_ms: int) -> Rows:
         """All own trades of a symbol since, oldest first.
@@ -193,7 +166,7 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything, or more of them than one look-up may fetch.
         """
-        return Rows(TRADE_FORMAT, await self._since(_TRADES, symbol, since_ms))
+        return Rows(TRADE_FORMAT, await self._since(self.product.own_trades, symbol, since_ms))
 
     async def trades_of(self, symbol: str, venue_order_id: str) -> Rows:
         """All own trades of one order, oldest first.
@@ -201,8 +174,8 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        params = {"symbol": _spell(symbol), "orderId": venue_order_id}
-        return Rows(TRADE_FORMAT, await self._follow(_TRADES, params, await self._page(_TRADES, params)))
+        params = {"symbol": self._spell(symbol), "orderId": venue_order_id}
+        return Rows(TRADE_FORMAT, await lists.of_order(self._signed, self.product.own_trades, params))
 
     async def balances(self) -> Rows:
         """What the account holds, free and locked, of every asset that is not zero.
@@ -210,18 +183,18 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        return Rows(ACCOUNT_FORMAT, (answers.body(await self._signed("private_get_account", _NOT_ZERO)),))
+        return Rows(ACCOUNT_FORMAT, (answers.body(await self._signed(self.product.balances, _NOT_ZERO)),))
 
     async def instruments(self) -> Sequence[Instrument]:
-        """Load every spot symbol.
+        """Load every symbol of the product.
 
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        body = answers.body(await self._rest.call("public_get_exchangeinfo", {}))
+        body = answers.body(await self._rest.call(self.product.info, {}))
         try:
             # The list has thousands of symbols: read beside the loop, not in it.
-            return await asyncio.to_thread(instruments, body)
+            return await asyncio.to_thread(self.product.read_instruments, body)
         except BadPayload as error:
             raise CouldNotAsk(clean(str(error))) from None
 
@@ -235,7 +208,7 @@ class BinanceVenue:
             await self._calls.close()
         await self._rest.close()
 
-    async def _command(self, command: _Order, params: requests.Params, order: Order, window: Window) -> Answer:
+    async def _command(self, command: Command, params: requests.Params, order: Order, window: Window) -> Answer:
         def check() -> str:
             now_ms = self._now_ms()
             return f"the send window closed {now_ms - window.send_by_ms} ms ago" if now_ms >= window.send_by_ms else ""
@@ -246,7 +219,7 @@ class BinanceVenue:
         raw = answer.body[:RAW_BYTES_MAX] if isinstance(answer, Response) else b""
         return Answer(outcome, ORDER_FORMAT if isinstance(outcome, Accepted) else "", raw)
 
-    async def _send(self, command: _Order, params: requests.Params, check: Callable[[], str]) -> Response | Failure:
+    async def _send(self, command: Command, params: requests.Params, check: Callable[[], str]) -> Response | Failure:
         """Send by the order socket; by REST where nothing has left by it: the same claim, the same window, once."""
         if self._calls is not None:
             answer = await self._calls.call(command.method, params, check)
@@ -260,36 +233,11 @@ class BinanceVenue:
             answer = await self._calls.call(ws_api.STATUS, {**params, **self._moment()}, always)
             if isinstance(answer, Response):
                 return answer
-        return await self._signed("private_get_order", params)
+        return await self._signed(self.product.order, params)
 
-    async def _since(self, kind: _Kind, symbol: str, since_ms: int) -> list[bytes]:
-        """Step through time until something is there, then follow the ids to the end."""
-        params = {"symbol": _spell(symbol)}
-        start_ms, end_ms = max(since_ms + self.clock_offset_ms, 0), self._venue_now_ms()
-        if end_ms - start_ms > SPANS_MAX * SPAN_MS:
-            raise CouldNotAsk(f"{symbol} since {since_ms} is more than {SPANS_MAX} days ago; ask for less.")
-        while True:
-            span = {"startTime": str(start_ms), "endTime": str(start_ms + SPAN_MS)}
-            page = await self._page(kind, {**params, **span})
-            if page or start_ms + SPAN_MS >= end_ms:
-                return await self._follow(kind, params, page)
-            start_ms += SPAN_MS + 1
-
-    async def _follow(self, kind: _Kind, params: requests.Params, page: list[tuple[int, bytes]]) -> list[bytes]:
-        """Fetch everything after `page` by id, until a page is empty: a short one proves nothing."""
-        rows = page
-        for _ in range(PAGES_MAX):
-            if not page:
-                return [raw for _, raw in rows]
-            after = page[-1][0]
-            page = await self._page(kind, {**params, kind.cursor: str(after + 1)})
-            if page and page[0][0] <= after:
-                raise CouldNotAsk("the venue repeats rows while they are paged through; try again.")
-            rows += page
-        raise CouldNotAsk(f"more than {PAGES_MAX * PAGE_ROWS} rows; ask for less.")
-
-    async def _page(self, kind: _Kind, params: requests.Params) -> list[tuple[int, bytes]]:
-        return kind.read(await self._signed(kind.endpoint, {**params, "limit": str(PAGE_ROWS)}))
+    async def _since(self, kind: lists.Kind, symbol: str, since_ms: int) -> list[bytes]:
+        params, start_ms = {"symbol": self._spell(symbol)}, max(since_ms + self.clock_offset_ms, 0)
+        return await lists.since(self._signed, kind, params, start_ms, self._venue_now_ms())
 
     async def _signed(self, endpoint: str, params: requests.Params) -> Response | Failure:
         return await self._rest.call(endpoint, {**params, **self._moment()})
@@ -299,15 +247,14 @@ class BinanceVenue:
 
     async def _sample_clock(self) -> float:
         before_ms = self._now_ms()
-        answer = await self._rest.call("public_get_time", {})
+        answer = await self._rest.call(self.product.time, {})
         return answers.server_time_ms(answer) - (before_ms + self._now_ms()) / 2
 
     def _venue_now_ms(self) -> int:
         return self._now_ms() + self.clock_offset_ms
 
-
-def _spell(symbol: str) -> str:
-    try:
-        return requests.venue_symbol(symbol)
-    except BadIntent as error:
-        raise CouldNotAsk(str(error)) from None
+    def _spell(self, symbol: str) -> str:
+        try:
+            return self.product.spell(symbol)
+        except BadIntent as error:
+            raise CouldNotAsk(str(error)) from None
