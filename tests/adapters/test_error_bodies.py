@@ -179,3 +179,13 @@ def test_no_list_names_an_ambiguous_code(venue: str) -> None:
     """Whoever adds one to an allow-list is stopped here."""
     named = {rule.code for table in (TABLES[venue], CANCELS[venue]) for rule in table.rules}
     assert not named & set(AMBIGUOUS[venue])
+
+
+@pytest.mark.parametrize("venue", TABLES)
+def test_every_listed_code_is_classed_as_listed(venue: str) -> None:
+    """Also where no body of it is at hand."""
+    listed = THROTTLED | NOT_SENT | REFUSED | (REFUSED_BY_USDM | {"-4116"} if venue == "binance-usdm" else set())
+    for code in listed:
+        told = classify(TABLES[venue], Response(400, {}, json.dumps({"code": int(code), "msg": ""}).encode()), "fo-1")
+        assert type(told) is _wanted(venue, code, ""), (code, told)
+    assert {rule.code for rule in TABLES[venue].rules} - {"-2010", "-1010"} == listed
