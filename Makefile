@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test crash check format lock clean
+.PHONY: help install demo test venues fuzz crash check format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ test: install ## Run the tests
 
 crash: install ## Kill roles and server, and promote a replica, at every crash point (half an hour)
 	@$(BIN)/python -m tests.crash $(ARGS)
+
+venues: install ## Run the conformance suite: every venue by every way of sending orders
+	@$(BIN)/python -m pytest -v --no-header tests/adapters/test_conformance.py $(ARGS)
+
+fuzz: install ## Feed 200,000 mutants of each venue's payloads to every reader (a few minutes)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: install ## Lint, types and import direction
 	@$(BIN)/ruff check .

@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from adapters.credentials import Credentials
 from adapters.recorded import Recorded
-from adapters.venue import Decoder, Described, Venue, VenueFacts
+from adapters.venue import Decoder, Described, OrderEntry, Venue, VenueFacts
 from streams.errors import UsageError
 
-_OURS = {"binance": "adapters.binance.plug:PLUG"}
+_OURS = {"binance": "adapters.binance.plug:PLUG", "binance-usdm": "adapters.binance_usdm.plug:PLUG"}
 
 
 class VenueSettings(Struct, frozen=True, kw_only=True):
@@ -27,6 +27,8 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
         rest_url: scheme and host instead of the real venue's; empty for the real one.
         ws_url: address of the private stream instead of the real one; empty for the real one.
         request_timeout_ms: longest wait for one answer; an order it cuts off is `Unknown`.
+        order_entry: by which way orders are sent; REST stands in for a socket that is not connected.
+        order_url: address of order entry by websocket instead of the real one; empty takes `ws_url` where both are one.
     """
 
     venue: str
@@ -34,6 +36,8 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
     rest_url: str = ""
     ws_url: str = ""
     request_timeout_ms: int = 15_000
+    order_entry: OrderEntry = "rest"
+    order_url: str = ""
 
 
 class Plug(Struct, frozen=True, kw_only=True):
@@ -67,7 +71,11 @@ async def open_venue(settings: VenueSettings, now_ms: Callable[[], int]) -> Venu
         UsageError: there is no such venue, or it cannot be opened with these settings.
         CouldNotAsk: the venue did not answer.
     """
-    return await plug(settings.venue).open(settings, now_ms)
+    found = plug(settings.venue)
+    if settings.order_entry not in found.facts.order_entry:
+        known = ", ".join(sorted(found.facts.order_entry))
+        raise UsageError(f"{found.facts.name} takes no orders by {settings.order_entry}; set order_entry to {known}.")
+    return await found.open(settings, now_ms)
 
 
 def facts(venue: str) -> VenueFacts:

@@ -4,12 +4,13 @@ A venue never raises for an order command: whatever happens is an `Answer` with 
 outcome, `Unknown`, is honest. Look-ups raise `CouldNotAsk`, because not being able to ask proves nothing.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from adapters.declared import Budget, ExecutionIdentity, LookUp, Ordering
 from streams.errors import BadPayload, FillonceError
 from streams.instrument import Instrument
 from streams.schemas import Fact, IdRule, Order, OrderType, Outcome, PositionSide, Side, TimeInForce
@@ -17,6 +18,9 @@ from streams.schemas import Fact, IdRule, Order, OrderType, Outcome, PositionSid
 
 class CouldNotAsk(FillonceError):  # noqa: N818 - says what happened, as StoreUnreachable does
     """A look-up got no answer that means anything; it is never evidence of absence."""
+
+
+OrderEntry = Literal["rest", "ws"]
 
 
 class VenueFacts(Struct, frozen=True, kw_only=True):
@@ -35,6 +39,12 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
         times_in_force: times in force it takes.
         flags: of `post_only`, `reduce_only`.
         position_sides: position modes.
+        order_entry: ways by which orders can be sent.
+        look_ups: endpoints that show orders and executions, with their lag and memory.
+        executions: what makes two reports the same execution.
+        ordering: what the private stream promises.
+        weights: what a request costs of the `weight` budgets, by what it is for.
+        budgets: what the venue counts, over what time, and by whom.
     """
 
     name: str
@@ -49,6 +59,12 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
     times_in_force: frozenset[TimeInForce]
     flags: frozenset[Literal["post_only", "reduce_only"]]
     position_sides: frozenset[PositionSide]
+    order_entry: frozenset[OrderEntry] = frozenset({"rest"})
+    look_ups: Sequence[LookUp]
+    executions: ExecutionIdentity
+    ordering: Ordering
+    weights: Mapping[str, int]
+    budgets: Sequence[Budget]
 
 
 class Window(Struct, frozen=True):

@@ -18,6 +18,7 @@ from consumers.commands.replay import replay
 from consumers.commands.run import run
 from consumers.commands.status import status
 from consumers.commands.trace import trace
+from consumers.commands.venues import venues
 from consumers.commands.verify import verify
 from consumers.demo.command import demo
 
@@ -57,7 +58,8 @@ def _globals(
 
 
 for _command in (
-    demo, run, publish, orders, positions, status, check, halt, resume, reconcile, ingest, verify, trace, replay, bench
+    demo, run, publish, orders, positions, status, check, halt, resume, reconcile, ingest, verify, trace, replay, bench,
+    venues,
 ):  # fmt: skip
     app.command(_command.__name__)(guarded(_command))
 

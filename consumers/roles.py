@@ -112,6 +112,9 @@ class Workshop:
             rest_url=self.account.rest_url,
             ws_url=self.account.stream_url,
             request_timeout_ms=self.account.request_timeout_ms,
+            # Only a gateway sends orders; the other roles need no socket of that kind.
+            order_entry=self.account.order_entry if self.task.role == "gateway" else "rest",
+            order_url=self.account.order_url,
         )
         venue = await registry.open_venue(where, self.server_clock.now_ms)
         self._closers.append(venue.close)

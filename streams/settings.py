@@ -32,6 +32,8 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         venue: name of the venue, or `module:attribute` of your own; default is the account's first part.
         rest_url: base address of REST where it is not the venue's own.
         stream_url: address of the private stream where it is not the venue's own.
+        order_entry: by which way orders are sent: `rest`, or `ws` with REST standing in while the socket is down.
+        order_url: address of WebSocket order entry where it is not the venue's own.
         credentials_file: JSON with `api_key` and `api_secret`, readable by its owner only; default is the environment.
         send_window_ms: how long a claimed order may take to reach the venue.
         request_timeout_ms: longest wait for a venue's answer.
@@ -52,6 +54,8 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     venue: str = ""
     rest_url: str = ""
     stream_url: str = ""
+    order_entry: Literal["rest", "ws"] = "rest"
+    order_url: str = ""
     credentials_file: str = ""
     send_window_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
     request_timeout_ms: Annotated[int, Meta(ge=50, le=60_000)] = 5_000

@@ -153,13 +153,16 @@ class Pipeline:
         await self.scripts.open_gate((await self.scripts.gate()).history)
 
     async def venue(
-        self, *, rest_url: str = "", request_ms: int = REQUEST_MS, lag_ms: int = LAG_MS, secret: str = ""
-    ) -> Venue:
-        """The account at the simulated venue, by the real adapter."""
+        self, *, rest_url: str = "", request_ms: int = REQUEST_MS, lag_ms: int = LAG_MS, secret: str = "",
+        order_url: str = "", ws_url: str = "",
+    ) -> Venue:  # fmt: skip
+        """The account at the simulated venue, by the real adapter; an `order_url` sends orders by websocket."""
         told = next(one for one in self.process.settings.accounts if one.name == self.book)
         where = registry.VenueSettings(
             venue="binance", credentials=Credentials(told.api_key, secret or told.secret),
-            rest_url=rest_url or self.process.rest_url, ws_url=self.process.ws_url, request_timeout_ms=request_ms,
+            rest_url=rest_url or self.process.rest_url,
+            ws_url=ws_url or self.process.ws_url, request_timeout_ms=request_ms,
+            order_entry="ws" if order_url else "rest", order_url=order_url,
         )  # fmt: skip
         venues: list[Venue] = []
 

@@ -14,11 +14,11 @@ from adapters.classify import Rule, Table, Verdict
 NO_SUCH_ORDER = "-2013"
 
 # Answers to a new order that the matching engine refused (the venue's "Messages for -1010, -2010 and -2011").
-_ENGINE_REFUSALS = (
+ENGINE_REFUSALS = (
     r"Account has insufficient balance for requested action"
     r"|Market is closed"
     r"|Order would immediately match and take"
-    r"|Order would trigger immediately"
+    r"|(?:Order|Stop price) would trigger immediately"
     r"|orders are not support(?:ed)? for this symbol"
     r"|Price \* QTY is zero or less"
     r"|IcebergQty exceeds QTY"
@@ -112,7 +112,7 @@ def cancelled(body: bytes, client_order_id: str) -> str:
 
 
 _ERROR = msgspec.json.Decoder(_Error)
-_RULES = (
+ALWAYS = (
     *(Rule(code, verdict) for code, verdict in _BEFORE_PROCESSING),
     *(Rule(code, "refused") for code in _REFUSED_ALWAYS),
 )
@@ -120,18 +120,19 @@ _RULES = (
 PLACE = Table(
     rules=(
         Rule("-2010", "duplicate", r"^Duplicate order sent"),
-        Rule("-2010", "refused", _ENGINE_REFUSALS),
+        Rule("-2010", "refused", ENGINE_REFUSALS),
         Rule("-1010", "duplicate", r"^Duplicate order sent"),
-        Rule("-1010", "refused", _ENGINE_REFUSALS),
-        *_RULES,
+        Rule("-1010", "refused", ENGINE_REFUSALS),
+        *ALWAYS,
     ),
     error=read_error,
     accepted=placed,
 )
 
 # "Unknown order sent." proves that this cancel did nothing; about the order it proves nothing (only a look-up does).
+CANCEL_RULES = (Rule("-2011", "refused"), Rule("-1145", "refused"), *ALWAYS)
 CANCEL = Table(
-    rules=(Rule("-2011", "refused"), Rule("-1145", "refused"), *_RULES),
+    rules=CANCEL_RULES,
     error=read_error,
     accepted=cancelled,
 )

@@ -38,6 +38,7 @@ ORDER_FORMAT: Final = "binance.order"
 TRADE_FORMAT: Final = "binance.trade"
 STREAM_FORMAT: Final = "binance.stream"
 ACCOUNT_FORMAT: Final = "binance.account"
+TRADE_ID_MAX: Final = 64  # signs; the id becomes part of a key
 
 _STATUSES: dict[str, VenueStatus] = {
     "NEW": "open",
@@ -272,7 +273,7 @@ def _side(word: str | None) -> Side:
 
 def _trade_id(value: int | str | None) -> str:
     shown = "" if value is None else str(value)
-    if not shown or not shown.isascii() or not shown.isalnum():
+    if not shown or len(shown) > TRADE_ID_MAX or not shown.isascii() or not shown.isalnum():
         raise BadPayload(f"a trade without a trade id: {shown[:48]!r}")
     return shown
 

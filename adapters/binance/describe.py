@@ -13,7 +13,8 @@ from streams.schemas import OrderType, Side, TimeInForce
 
 _SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell"}
 _TYPES: dict[str, OrderType] = {"LIMIT": "limit", "LIMIT_MAKER": "limit", "MARKET": "market"}
-_TIMES: dict[str, TimeInForce] = {"GTC": "gtc", "IOC": "ioc", "FOK": "fok"}
+# GTX is USDⓈ-M's word for post-only.
+_TIMES: dict[str, TimeInForce] = {"GTC": "gtc", "IOC": "ioc", "FOK": "fok", "GTX": "gtc"}
 
 
 class _Named(Struct, frozen=True, rename="camel"):
@@ -68,6 +69,6 @@ def _described(row: _Row) -> Described:
         quantity=amount(row.orig_qty, "origQty"),
         price=amount(row.price, "price") if kind == "limit" else None,
         time_in_force=_TIMES[row.time_in_force] if kind == "limit" else "gtc",
-        post_only=row.type == "LIMIT_MAKER",
+        post_only=row.type == "LIMIT_MAKER" or row.time_in_force == "GTX",
         created_at_ms=row.time,
     )

@@ -12,7 +12,7 @@ from streams.errors import BadPayload
 from streams.instrument import Instrument
 from streams.money import ZERO
 
-_ASSET = re.compile(r"[A-Z0-9]{1,32}")
+ASSET = re.compile(r"[A-Z0-9]{1,32}")
 _ABSENT = Raw(b"null")
 
 
@@ -55,7 +55,7 @@ def instruments(raw: bytes) -> Sequence[Instrument]:
     return [
         _instrument(entry, {rule.filter_type: rule for rule in entry.filters})
         for entry in listed
-        if _ASSET.fullmatch(entry.base_asset) and _ASSET.fullmatch(entry.quote_asset)
+        if ASSET.fullmatch(entry.base_asset) and ASSET.fullmatch(entry.quote_asset)
     ]
 
 

@@ -4,6 +4,7 @@ Amounts go out exactly as the order's record holds them. ccxt's `create_order` w
 precision without a word (1.00000999 becomes 1), so nothing of it is used but signing and transport.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from adapters.binance.facts import FACTS, WINDOW_MS_MAX
@@ -29,7 +30,7 @@ def place(order: Order) -> Params:
     Raises:
         BadIntent: the order cannot be said in Binance spot's terms; nothing may be sent then.
     """
-    terms = _terms(order)
+    terms = terms_of(order)
     if terms.position_side not in FACTS.position_sides or terms.reduce_only:
         raise BadIntent("Binance spot has neither position sides nor reduce_only; send the order without them.")
     params = {
@@ -50,13 +51,13 @@ def place(order: Order) -> Params:
     return {**params, "type": "LIMIT", "timeInForce": _TIMES_IN_FORCE[terms.time_in_force]}
 
 
-def name(order: Order) -> Params:
-    """Name an order by our id, for a look-up or a cancel.
+def name(order: Order, spell: Callable[[str], str]) -> Params:
+    """Name an order by our id, for a look-up or a cancel; `spell` writes its symbol as the venue does.
 
     Raises:
         BadIntent: the record has no terms, so its symbol is not known.
     """
-    return {"symbol": venue_symbol(_terms(order).symbol), "origClientOrderId": order.client_order_id}
+    return {"symbol": spell(terms_of(order).symbol), "origClientOrderId": order.client_order_id}
 
 
 def within(window: Window, offset_ms: int) -> Params:
@@ -84,7 +85,8 @@ def venue_symbol(symbol: str) -> str:
     return symbol.replace("/", "")
 
 
-def _terms(order: Order) -> Place:
+def terms_of(order: Order) -> Place:
+    """Give an order's terms; raises BadIntent for a tombstone, which has none."""
     if order.terms is None:
         raise BadIntent(f"Order {order.client_order_id} is a tombstone without terms; there is nothing to ask for.")
     return order.terms

@@ -1,4 +1,4 @@
-"""One account at Binance spot: `Venue` made of the pure parts and the two shells.
+"""One account at Binance: `Venue` made of the pure parts and the two shells.
 
 Commands never raise; look-ups raise `CouldNotAsk`, because not being able to ask proves nothing.
 """
@@ -6,64 +6,51 @@ Commands never raise; look-ups raise `CouldNotAsk`, because not being able to as
 import asyncio
 import statistics
 from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Self
 
-from msgspec import Struct
-
-from adapters.binance import answers, requests
-from adapters.binance.codes import CANCEL, PLACE
+from adapters.binance import answers, lists, requests, ws_api
 from adapters.binance.decode import ACCOUNT_FORMAT, ORDER_FORMAT, TRADE_FORMAT
 from adapters.binance.dialogue import BinanceDialogue
-from adapters.binance.facts import FACTS
-from adapters.binance.instruments import instruments
 from adapters.binance.payloads import RAW_BYTES_MAX
-from adapters.ccxt_rest import CcxtRest
-from adapters.classify import Failure, Response, Table, classify, clean
+from adapters.binance.product import SPOT, Command, Product
+from adapters.ccxt_rest import CcxtRest, always
+from adapters.classify import Failure, Response, classify, clean
 from adapters.credentials import Credentials
-from adapters.venue import Answer, CouldNotAsk, Rows, StreamEvent, VenueFacts, Window
+from adapters.socket_calls import SocketCalls
+from adapters.sockets import Pace
+from adapters.venue import Answer, CouldNotAsk, OrderEntry, Rows, StreamEvent, VenueFacts, Window
 from adapters.websocket import listen
 from streams.errors import BadIntent, BadPayload, UsageError
 from streams.instrument import Instrument
 from streams.schemas import Accepted, Order, Refused
 
-WS_URL = "wss://ws-api.binance.com:443/ws-api/v3"
 CALL_TIMEOUT_MS = 15_000  # above the ten seconds after which the venue itself gives up (-1007)
 LOOKUP_WINDOW_MS = 5_000
 CLOCK_SAMPLES = 5
-PAGE_ROWS = 1_000  # the venue's own maximum
-PAGES_MAX = 1_000  # of one look-up
-SPAN_MS = 24 * 3_600_000 - 1  # longest time between startTime and endTime
-SPANS_MAX = 100  # older orders without a fill are archived after 90 days anyway
-
-_OPTIONS = {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False, "fetchMargins": False}
 _NOT_ZERO = {"omitZeroBalances": "true"}
 
 
-class _Kind(Struct, frozen=True):
-    """One list that is paged through by id."""
-
-    endpoint: str
-    cursor: str
-    read: Callable[[Response | Failure], list[tuple[int, bytes]]]
-
-
-_ORDERS = _Kind("private_get_allorders", "orderId", answers.orders)
-_TRADES = _Kind("private_get_mytrades", "fromId", answers.trades)
-
-
 class BinanceVenue:
-    """An account at Binance spot. Use `open`, and close it.
+    """An account at Binance, spot or by a subclass another product. Use `open`, and close it.
 
     Attributes:
+        product: what differs between the products.
         facts: what Binance declares of itself.
         clock_offset_ms: what the venue's clock shows more than the Redis server's.
+        pace: bounds of the private stream's waits.
     """
 
-    facts: VenueFacts = FACTS
+    product: Product = SPOT
+    shared_url = True  # spot has orders and private stream at one address
+    facts: VenueFacts = SPOT.facts
 
-    def __init__(self, rest: CcxtRest, credentials: Credentials, ws_url: str, now_ms: Callable[[], int]) -> None:
-        """Put the parts together; `now_ms` estimates the Redis server's clock (UTC ms)."""
-        self.clock_offset_ms = 0
-        self._rest = rest
+    def __init__(
+        self, rest: CcxtRest, credentials: Credentials, ws_url: str, now_ms: Callable[[], int],
+        calls: SocketCalls | None = None,
+    ) -> None:  # fmt: skip
+        """Put the parts together; `now_ms` estimates the Redis server's clock (UTC ms), `calls` is for order entry."""
+        self.clock_offset_ms, self.pace = 0, Pace()
+        self._rest, self._calls = rest, calls
         self._now_ms = now_ms
         self._dialogue = BinanceDialogue(ws_url, credentials, self._venue_now_ms)
 
@@ -79,7 +66,9 @@ class BinanceVenue:
         rest_url: str = "",
         ws_url: str = "",
         call_timeout_ms: int = CALL_TIMEOUT_MS,
-    ) -> "BinanceVenue":
+        order_entry: OrderEntry = "rest",
+        order_url: str = "",
+    ) -> Self:
         """Connect and measure the venue's clock.
 
         Args:
@@ -88,6 +77,8 @@ class BinanceVenue:
             rest_url: scheme and host to ask instead of the real venue.
             ws_url: whole address of the ws-api to use instead of the real one.
             call_timeout_ms: deadline of every request.
+            order_entry: by which way orders are sent.
+            order_url: whole address of the ws-api for orders; empty takes `ws_url`.
 
         Raises:
             UsageError: the key is not of a kind that can sign here.
@@ -96,11 +87,17 @@ class BinanceVenue:
         if "PRIVATE KEY" in credentials.secret:
             raise UsageError("Binance needs an HMAC API key here; make one with a secret instead of a private key.")
         rest = await CcxtRest.open(
-            "binance", credentials, base_url=rest_url, timeout_ms=call_timeout_ms, options=_OPTIONS
+            "binance", credentials, base_url=rest_url, timeout_ms=call_timeout_ms, options=cls.product.options
         )
-        venue = cls(rest, credentials, ws_url or WS_URL, now_ms)
+        speech = ws_api.BinanceSpeech(
+            order_url or (ws_url if cls.shared_url else "") or cls.product.order_url, credentials
+        )
+        calls = SocketCalls(speech, call_timeout_ms) if order_entry == "ws" else None
+        venue = cls(rest, credentials, ws_url or cls.product.stream_url, now_ms, calls)
         try:
             await venue.measure_clock()
+            if calls is not None:
+                await calls.open()
         except BaseException:
             await venue.close()
             raise
@@ -118,18 +115,18 @@ class BinanceVenue:
     async def submit(self, order: Order, window: Window) -> Answer:
         """Place `order` within `window`; the order's fills of that moment come in the same answer."""
         try:
-            params = requests.place(order)
+            params = self.product.terms(order)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        return await self._command("private_post_order", params, PLACE, order, window)
+        return await self._command(self.product.place, params, order, window)
 
     async def cancel(self, order: Order, window: Window) -> Answer:
         """Cancel `order` by our id, within `window`."""
         try:
-            params = requests.name(order)
+            params = requests.name(order, self.product.spell)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        return await self._command("private_delete_order", params, CANCEL, order, window)
+        return await self._command(self.product.cancel, params, order, window)
 
     async def find(self, order: Order) -> Rows:
         """Ask for one order by our id: one row, or none when the venue says -2013.
@@ -138,10 +135,10 @@ class BinanceVenue:
             CouldNotAsk: any other answer, or none.
         """
         try:
-            params = requests.name(order)
+            params = requests.name(order, self.product.spell)
         except BadIntent as error:
             raise CouldNotAsk(clean(str(error))) from None
-        answer = await self._signed("private_get_order", params)
+        answer = await self._ask(params)
         if answers.says_no_such_order(answer):
             return Rows(ORDER_FORMAT, ())
         return Rows(ORDER_FORMAT, (answers.one_order(answer),))
@@ -152,7 +149,7 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        page = answers.orders(await self._signed("private_get_openorders", {"symbol": _spell(symbol)}))
+        page = answers.orders(await self._signed(self.product.open_orders, {"symbol": self._spell(symbol)}))
         return Rows(ORDER_FORMAT, [raw for _, raw in page])
 
     async def orders_since(self, symbol: str, since_ms: int) -> Rows:
@@ -161,7 +158,7 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything, or more of them than one look-up may fetch.
         """
-        return Rows(ORDER_FORMAT, await self._since(_ORDERS, symbol, since_ms))
+        return Rows(ORDER_FORMAT, await self._since(self.product.all_orders, symbol, since_ms))
 
     async def trades_since(self, symbol: str, since_ms: int) -> Rows:
         """All own trades of a symbol since, oldest first.
@@ -169,7 +166,7 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything, or more of them than one look-up may fetch.
         """
-        return Rows(TRADE_FORMAT, await self._since(_TRADES, symbol, since_ms))
+        return Rows(TRADE_FORMAT, await self._since(self.product.own_trades, symbol, since_ms))
 
     async def trades_of(self, symbol: str, venue_order_id: str) -> Rows:
         """All own trades of one order, oldest first.
@@ -177,8 +174,8 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        params = {"symbol": _spell(symbol), "orderId": venue_order_id}
-        return Rows(TRADE_FORMAT, await self._follow(_TRADES, params, await self._page(_TRADES, params)))
+        params = {"symbol": self._spell(symbol), "orderId": venue_order_id}
+        return Rows(TRADE_FORMAT, await lists.of_order(self._signed, self.product.own_trades, params))
 
     async def balances(self) -> Rows:
         """What the account holds, free and locked, of every asset that is not zero.
@@ -186,86 +183,78 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        return Rows(ACCOUNT_FORMAT, (answers.body(await self._signed("private_get_account", _NOT_ZERO)),))
+        return Rows(ACCOUNT_FORMAT, (answers.body(await self._signed(self.product.balances, _NOT_ZERO)),))
 
     async def instruments(self) -> Sequence[Instrument]:
-        """Load every spot symbol.
+        """Load every symbol of the product.
 
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        body = answers.body(await self._rest.call("public_get_exchangeinfo", {}))
+        body = answers.body(await self._rest.call(self.product.info, {}))
         try:
             # The list has thousands of symbols: read beside the loop, not in it.
-            return await asyncio.to_thread(instruments, body)
+            return await asyncio.to_thread(self.product.read_instruments, body)
         except BadPayload as error:
             raise CouldNotAsk(clean(str(error))) from None
 
     def stream(self) -> AsyncGenerator[StreamEvent, None]:
         """Private stream for ever."""
-        return listen(self._dialogue)
+        return listen(self._dialogue, self.pace)
 
     async def close(self) -> None:
         """Give back sockets."""
+        if self._calls is not None:
+            await self._calls.close()
         await self._rest.close()
 
-    async def _command(
-        self, endpoint: str, params: requests.Params, table: Table, order: Order, window: Window
-    ) -> Answer:
+    async def _command(self, command: Command, params: requests.Params, order: Order, window: Window) -> Answer:
         def check() -> str:
             now_ms = self._now_ms()
             return f"the send window closed {now_ms - window.send_by_ms} ms ago" if now_ms >= window.send_by_ms else ""
 
         params = {**params, **requests.within(window, self.clock_offset_ms)}
-        answer = await self._rest.call(endpoint, params, check)
-        outcome = classify(table, answer, order.client_order_id)
+        answer = await self._send(command, params, check)
+        outcome = classify(command.table, answer, order.client_order_id)
         raw = answer.body[:RAW_BYTES_MAX] if isinstance(answer, Response) else b""
         return Answer(outcome, ORDER_FORMAT if isinstance(outcome, Accepted) else "", raw)
 
-    async def _since(self, kind: _Kind, symbol: str, since_ms: int) -> list[bytes]:
-        """Step through time until something is there, then follow the ids to the end."""
-        params = {"symbol": _spell(symbol)}
-        start_ms, end_ms = max(since_ms + self.clock_offset_ms, 0), self._venue_now_ms()
-        if end_ms - start_ms > SPANS_MAX * SPAN_MS:
-            raise CouldNotAsk(f"{symbol} since {since_ms} is more than {SPANS_MAX} days ago; ask for less.")
-        while True:
-            span = {"startTime": str(start_ms), "endTime": str(start_ms + SPAN_MS)}
-            page = await self._page(kind, {**params, **span})
-            if page or start_ms + SPAN_MS >= end_ms:
-                return await self._follow(kind, params, page)
-            start_ms += SPAN_MS + 1
+    async def _send(self, command: Command, params: requests.Params, check: Callable[[], str]) -> Response | Failure:
+        """Send by the order socket; by REST where nothing has left by it: the same claim, the same window, once."""
+        if self._calls is not None:
+            answer = await self._calls.call(command.method, params, check)
+            if isinstance(answer, Response) or answer.sent:
+                return answer
+        return await self._rest.call(command.endpoint, params, check)
 
-    async def _follow(self, kind: _Kind, params: requests.Params, page: list[tuple[int, bytes]]) -> list[bytes]:
-        """Fetch everything after `page` by id, until a page is empty: a short one proves nothing."""
-        rows = page
-        for _ in range(PAGES_MAX):
-            if not page:
-                return [raw for _, raw in rows]
-            after = page[-1][0]
-            page = await self._page(kind, {**params, kind.cursor: str(after + 1)})
-            if page and page[0][0] <= after:
-                raise CouldNotAsk("the venue repeats rows while they are paged through; try again.")
-            rows += page
-        raise CouldNotAsk(f"more than {PAGES_MAX * PAGE_ROWS} rows; ask for less.")
+    async def _ask(self, params: requests.Params) -> Response | Failure:
+        """Ask for one order by the order socket; a look-up that gets no answer there is asked again by REST."""
+        if self._calls is not None:
+            answer = await self._calls.call(ws_api.STATUS, {**params, **self._moment()}, always)
+            if isinstance(answer, Response):
+                return answer
+        return await self._signed(self.product.order, params)
 
-    async def _page(self, kind: _Kind, params: requests.Params) -> list[tuple[int, bytes]]:
-        return kind.read(await self._signed(kind.endpoint, {**params, "limit": str(PAGE_ROWS)}))
+    async def _since(self, kind: lists.Kind, symbol: str, since_ms: int) -> list[bytes]:
+        params, start_ms = {"symbol": self._spell(symbol)}, max(since_ms + self.clock_offset_ms, 0)
+        return await lists.since(self._signed, kind, params, start_ms, self._venue_now_ms())
 
     async def _signed(self, endpoint: str, params: requests.Params) -> Response | Failure:
-        moment = {"timestamp": str(self._venue_now_ms()), "recvWindow": str(LOOKUP_WINDOW_MS)}
-        return await self._rest.call(endpoint, {**params, **moment})
+        return await self._rest.call(endpoint, {**params, **self._moment()})
+
+    def _moment(self) -> requests.Params:
+        return {"timestamp": str(self._venue_now_ms()), "recvWindow": str(LOOKUP_WINDOW_MS)}
 
     async def _sample_clock(self) -> float:
         before_ms = self._now_ms()
-        answer = await self._rest.call("public_get_time", {})
+        answer = await self._rest.call(self.product.time, {})
         return answers.server_time_ms(answer) - (before_ms + self._now_ms()) / 2
 
     def _venue_now_ms(self) -> int:
         return self._now_ms() + self.clock_offset_ms
 
-
-def _spell(symbol: str) -> str:
-    try:
-        return requests.venue_symbol(symbol)
-    except BadIntent as error:
-        raise CouldNotAsk(str(error)) from None
+    def _spell(self, symbol: str) -> str:
+        try:
+            return self.product.spell(symbol)
+        except BadIntent as error:
+            raise CouldNotAsk(str(error)) from None

@@ -33,6 +33,8 @@ class Account:
         self.initial = dict(balances)
         self.balances = {asset: Balance(free=amount) for asset, amount in balances.items()}
         self.updated_ms = 0
+        self.positions: dict[tuple[str, str], Decimal] = {}  # signed, by symbol and position side
+        self.hedged = False
 
     def balance(self, asset: str) -> Balance:
         """What the account has of an asset, nothing when it was never touched."""

@@ -134,7 +134,12 @@ class Audit:
     def _book(self, name: str) -> dict[str, object]:
         account = self._venue.exchange.accounts[name]
         orders, fills = self._venue.exchange.history.everything(name)
+        positions: dict[str, Decimal] = {}
+        for (symbol, _), amount in account.positions.items():
+            base = self._venue.exchange.market(symbol).rules.base_asset
+            positions[base] = positions.get(base, Decimal(0)) + amount
         return {
+            "positions": {asset: _plain(amount) for asset, amount in positions.items()},
             "initial": {asset: _plain(amount) for asset, amount in account.initial.items()},
             "balances": {
                 asset: {"free": _plain(held.free), "locked": _plain(held.locked)}

@@ -97,6 +97,7 @@ class Exchange:
         asset, amount = self._funds(market, request)
         self.accounts[account].lock(asset, amount)
         order = _new_order(account, request, market.take_order_id(), now_ms, lag_ms)
+        order = msgspec.structs.replace(order, reserved=market.last_price)
         events = market.book.submit(_submission(order))
         if isinstance(events[0], Rejected):
             self.accounts[account].unlock(asset, amount)
@@ -174,19 +175,9 @@ class Exchange:
         return reports
 
     def _fill(self, order: Order, trade: Trade, trade_id: int, now_ms: int, lag_ms: int) -> Fill:
-        rules, maker = self.markets[order.symbol].rules, order.order_id == trade.maker_order_id
-        account = self.accounts[order.account]
-        account.updated_ms = now_ms
-        cost = trade.price * trade.quantity
-        if order.side is Side.BUY:
-            paid, paid_asset, got, got_asset = cost, rules.quote_asset, trade.quantity, rules.base_asset
-            if order.type is not OrderType.MARKET:
-                account.unlock(paid_asset, (order.price - trade.price) * trade.quantity)
-        else:
-            paid, paid_asset, got, got_asset = trade.quantity, rules.base_asset, cost, rules.quote_asset
-        fee = commission(got, self.fees.maker if maker else self.fees.taker)
-        account.spend_locked(paid_asset, paid)
-        account.receive(got_asset, got - fee)
+        maker = order.order_id == trade.maker_order_id
+        self.accounts[order.account].updated_ms = now_ms
+        fee, fee_asset = self._settle(order, trade, maker=maker)
         return Fill(
             account=order.account,
             symbol=order.symbol,
@@ -197,24 +188,42 @@ class Exchange:
             price=trade.price,
             quantity=trade.quantity,
             commission=fee,
-            commission_asset=got_asset,
+            commission_asset=fee_asset,
             maker=maker,
             time_ms=now_ms,
             visible_at_ms=now_ms + lag_ms,
         )
 
+    def _settle(self, order: Order, trade: Trade, *, maker: bool) -> tuple[Decimal, str]:
+        """Move what a trade moves; the fee and its asset."""
+        rules, account = self.markets[order.symbol].rules, self.accounts[order.account]
+        cost = trade.price * trade.quantity
+        if order.side is Side.BUY:
+            paid, paid_asset, got, got_asset = cost, rules.quote_asset, trade.quantity, rules.base_asset
+            if order.type is not OrderType.MARKET:
+                account.unlock(paid_asset, (order.price - trade.price) * trade.quantity)
+        else:
+            paid, paid_asset, got, got_asset = trade.quantity, rules.base_asset, cost, rules.quote_asset
+        fee = commission(got, self.fees.maker if maker else self.fees.taker)
+        account.spend_locked(paid_asset, paid)
+        account.receive(got_asset, got - fee)
+        return fee, got_asset
+
     def _close(self, market: Market, order: Order, status: Status, now_ms: int) -> Order:
-        rules = market.rules
-        account = self.accounts[order.account]
-        if order.side is Side.SELL:
-            account.unlock(rules.base_asset, order.remaining)
-        elif order.type is not OrderType.MARKET:
-            account.unlock(rules.quote_asset, order.price * order.remaining)
-        account.updated_ms = now_ms
+        self._release(market, order)
+        self.accounts[order.account].updated_ms = now_ms
         closed = msgspec.structs.replace(order, status=status, updated_ms=now_ms)
         self.history.put(closed)
         del market.owners[order.order_id]
         return closed
+
+    def _release(self, market: Market, order: Order) -> None:
+        """Give back what the rest of an order had locked."""
+        account = self.accounts[order.account]
+        if order.side is Side.SELL:
+            account.unlock(market.rules.base_asset, order.remaining)
+        elif order.type is not OrderType.MARKET:
+            account.unlock(market.rules.quote_asset, order.price * order.remaining)
 
     def _funds(self, market: Market, request: Placement) -> tuple[str, Decimal]:
         """Asset and amount an order must lock; a market buy needs exactly what it will pay."""
@@ -254,6 +263,8 @@ def _new_order(account: str, request: Placement, order_id: int, now_ms: int, lag
         created_ms=now_ms,
         updated_ms=now_ms,
         visible_at_ms=now_ms + lag_ms,
+        position_side=request.position_side,
+        reduce_only=request.reduce_only,
     )
 
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 import orjson
 from aiohttp import web
 
-from adapters.simulated import payloads
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import Dice, Kind
+from adapters.simulated.form import SPOT, Form
 from adapters.simulated.orders import Report
 from adapters.simulated.payloads import Payload
 
@@ -59,11 +59,13 @@ class Session:
 class Hub:
     """Which sessions listen to which account, and what goes wrong on the way to them."""
 
-    def __init__(self, exchange: Exchange, dice: Dice, now_ms: Callable[[], int]) -> None:
+    def __init__(self, exchange: Exchange, dice: Dice, now_ms: Callable[[], int], form: Form = SPOT) -> None:
         self.sessions: set[Session] = set()
         self._exchange = exchange
         self._dice = dice
         self._now_ms = now_ms
+        self._form = form
+        self.ended: list[Callable[[str], None]] = []
         self._held: dict[str, Payload] = {}
 
     def publish(self, reports: Iterable[Report]) -> None:
@@ -78,7 +80,7 @@ class Hub:
             rules = self._exchange.market(symbol).rules
             assets = (rules.base_asset, rules.quote_asset)
             balances = self._exchange.accounts[account]
-            self._send(account, payloads.account_position(balances, assets, self._now_ms()))
+            self._send(account, self._form.balances(balances, assets, self._now_ms()))
 
     def tell(self, account: str, event: Payload) -> None:
         """Send an event that no report causes."""
@@ -92,7 +94,7 @@ class Hub:
         return len(listening)
 
     def terminate(self, account: str | None) -> int:
-        """End subscriptions with `eventStreamTerminated` and leave the connections open. Returns how many ended."""
+        """End subscriptions with the product's own event and leave the connections open. Returns how many ended."""
         ended = [
             (session, number)
             for session in self.sessions
@@ -105,9 +107,10 @@ class Hub:
 
     def unsubscribe(self, session: Session, subscription_id: int) -> None:
         """End one subscription."""
-        del session.subscriptions[subscription_id]
-        event = {"e": "eventStreamTerminated", "E": self._now_ms()}
-        session.put(orjson.dumps({"subscriptionId": subscription_id, "event": event}))
+        account = session.subscriptions.pop(subscription_id)
+        self._put(session, subscription_id, {"e": self._form.ended, "E": self._now_ms()})
+        for tell in self.ended:
+            tell(account)
 
     def _heard(self, account: str) -> bool:
         return any(self._listens(session, account) for session in self.sessions)
@@ -116,7 +119,9 @@ class Hub:
         account = report.order.account
         if not self._heard(account):
             return
-        event = payloads.execution_report(report, self._now_ms())
+        *before, event = self._form.reports(report, self._now_ms())
+        for early in before:
+            self._send(account, early)
         kind = self._dice.frame(account)
         match kind:
             case Kind.STREAM_CUT:
@@ -142,7 +147,10 @@ class Hub:
         for session in list(self.sessions):
             for number, name in session.subscriptions.items():
                 if name == account:
-                    session.put(orjson.dumps({"subscriptionId": number, "event": event}))
+                    self._put(session, number, event)
+
+    def _put(self, session: Session, number: int, event: Payload) -> None:
+        session.put(orjson.dumps({"subscriptionId": number, "event": event} if self._form.wrapped else event))
 
     def _listens(self, session: Session, account: str | None) -> bool:
         return any(account in {None, name} for name in session.subscriptions.values())

@@ -9,6 +9,7 @@ import msgspec
 
 from adapters.simulated import payloads, requests
 from adapters.simulated.exchange import Exchange
+from adapters.simulated.form import Form
 from adapters.simulated.refusals import mandatory
 from adapters.simulated.requests import Params
 
@@ -22,6 +23,7 @@ class Asker(msgspec.Struct, frozen=True):
 
     account: str
     now_ms: int
+    form: Form
 
 
 Answer = object
@@ -52,24 +54,24 @@ def _order(exchange: Exchange, asker: Asker, params: Params) -> Answer:
     found = exchange.history.find(
         asker.account, symbol, order_id=order_id, client_order_id=client_id, now_ms=asker.now_ms
     )
-    return payloads.order_row(found)
+    return asker.form.order_row(found)
 
 
 def _open_orders(exchange: Exchange, asker: Asker, params: Params) -> Answer:
     symbol = _symbol(exchange, params) if "symbol" in params else None
-    return [payloads.order_row(row) for row in exchange.history.open_orders(asker.account, symbol, asker.now_ms)]
+    return [asker.form.order_row(row) for row in exchange.history.open_orders(asker.account, symbol, asker.now_ms)]
 
 
 def _all_orders(exchange: Exchange, asker: Asker, params: Params) -> Answer:
     symbol = _symbol(exchange, params)
     rows = exchange.history.orders(asker.account, symbol, requests.page(params), asker.now_ms)
-    return [payloads.order_row(row) for row in rows]
+    return [asker.form.order_row(row) for row in rows]
 
 
 def _my_trades(exchange: Exchange, asker: Asker, params: Params) -> Answer:
     symbol = _symbol(exchange, params)
     rows = exchange.history.fills(asker.account, symbol, requests.page(params), asker.now_ms)
-    return [payloads.trade_row(row) for row in rows]
+    return [asker.form.trade_row(row) for row in rows]
 
 
 def _account(exchange: Exchange, asker: Asker, params: Params) -> Answer:

@@ -50,6 +50,8 @@ class Placement(msgspec.Struct, frozen=True):
     price: Decimal | None
     time_in_force: TimeInForce
     client_order_id: str
+    position_side: str = "BOTH"
+    reduce_only: bool = False
 
 
 class Cancellation(msgspec.Struct, frozen=True):
@@ -79,6 +81,9 @@ class Order(msgspec.Struct, frozen=True):
     created_ms: int
     updated_ms: int
     visible_at_ms: int
+    position_side: str = "BOTH"
+    reduce_only: bool = False
+    reserved: Decimal = ZERO  # price for which margin was set aside, of a market order
 
     @property
     def remaining(self) -> Decimal:

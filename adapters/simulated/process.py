@@ -46,8 +46,13 @@ class SimulatedVenue:
 
     @property
     def ws_url(self) -> str:
-        """The websocket API, to stand for `wss://ws-api.binance.com:443/ws-api/v3`."""
-        return f"ws://127.0.0.1:{self._port}/ws-api/v3"
+        """The private stream: `wss://ws-api.binance.com:443/ws-api/v3`, or USDⓈ-M's `wss://fstream.binance.com/ws`."""
+        return f"ws://127.0.0.1:{self._port}" + ("/ws" if self.settings.product == "usdm" else "/ws-api/v3")
+
+    @property
+    def order_url(self) -> str:
+        """Order entry by websocket; at spot the address of everything else, too."""
+        return f"ws://127.0.0.1:{self._port}" + ("/ws-fapi/v1" if self.settings.product == "usdm" else "/ws-api/v3")
 
     @property
     def pid(self) -> int:

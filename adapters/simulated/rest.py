@@ -8,7 +8,6 @@ from adapters.simulated.matching import Side
 from adapters.simulated.refusals import Refusal, mandatory
 from adapters.simulated.venue import Answer, Caller, Venue, refused
 
-_LOOKUP_PATHS = ("order", "openOrders", "allOrders", "myTrades", "account")
 _DEFAULT_DEPTH = 100
 
 
@@ -20,16 +19,17 @@ class Rest:
 
     def routes(self) -> list[web.RouteDef]:
         """Every path this side answers."""
+        path = self._venue.form.rest_path
         return [
-            web.get("/api/v3/ping", self._ping),
-            web.get("/api/v3/time", self._time),
-            web.get("/api/v3/exchangeInfo", self._exchange_info),
-            web.get("/api/v3/ticker/price", self._ticker_price),
-            web.get("/api/v3/depth", self._depth),
-            web.post("/api/v3/order", self._place),
-            web.post("/api/v3/order/test", self._test),
-            web.delete("/api/v3/order", self._cancel),
-            *(web.get(f"/api/v3/{path}", self._lookup) for path in _LOOKUP_PATHS),
+            web.get(f"{path}/ping", self._ping),
+            web.get(f"{path}/time", self._time),
+            web.get(f"{path}/exchangeInfo", self._exchange_info),
+            web.get(f"{path}/ticker/price", self._ticker_price),
+            web.get(f"{path}/depth", self._depth),
+            web.post(f"{path}/order", self._place),
+            web.post(f"{path}/order/test", self._test),
+            web.delete(f"{path}/order", self._cancel),
+            *(web.get(f"{path}/{name}", self._lookup) for name in self._venue.form.lookups),
         ]
 
     async def _ping(self, request: web.Request) -> web.StreamResponse:
@@ -53,7 +53,7 @@ class Rest:
                 "serverTime": venue.now_ms(),
                 "rateLimits": venue.meter.describe(),
                 "exchangeFilters": [],
-                "symbols": [symbols.describe(market.rules) for market in markets],
+                "symbols": [venue.form.describe(market.rules) for market in markets],
             },
         )
 
@@ -108,7 +108,7 @@ class Rest:
         return self._respond(request, self._venue.test_order(caller), 1)
 
     async def _lookup(self, request: web.Request) -> web.StreamResponse:
-        path = request.path.rpartition("/")[2]
+        path = self._venue.form.lookups[request.path.rpartition("/")[2]]
         try:
             caller = await self._authenticate(request)
         except Refusal as refusal:

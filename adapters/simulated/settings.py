@@ -1,6 +1,7 @@
 """Pure: what the simulated venue is told when it starts. Secrets come in this document only, never in arguments."""
 
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
@@ -35,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     liquidity: Liquidity = msgspec.field(default_factory=Liquidity)
     limits: Limits = msgspec.field(default_factory=Limits)
     stream_ping_ms: int = 20_000
+    product: Literal["spot", "usdm"] = "spot"
 
     def __repr__(self) -> str:
         return f"Settings(accounts={[account.name for account in self.accounts]})"

@@ -106,7 +106,7 @@ def describe(symbol: Symbol) -> dict[str, object]:
         "amendAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": _filters(symbol),
+        "filters": filters(symbol),
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "NONE",
@@ -119,7 +119,8 @@ def fixed(amount: Decimal) -> str:
     return f"{amount:.8f}"
 
 
-def _filters(symbol: Symbol) -> list[dict[str, object]]:
+def filters(symbol: Symbol) -> list[dict[str, object]]:
+    """The symbol's filters as `exchangeInfo` prints them."""
     return [
         {
             "filterType": "PRICE_FILTER",

@@ -11,6 +11,7 @@ import orjson
 from adapters.simulated import lookups, payloads, refusals, requests
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import Dice, Faults, Kind
+from adapters.simulated.form import SPOT
 from adapters.simulated.hub import Hub
 from adapters.simulated.limits import Meter
 from adapters.simulated.liquidity import House, Liquidity
@@ -18,6 +19,8 @@ from adapters.simulated.orders import Outcome
 from adapters.simulated.refusals import Refusal
 from adapters.simulated.requests import Params, Window
 from adapters.simulated.settings import AccountSettings, Settings
+from adapters.simulated.usdm import USDM
+from adapters.simulated.usdm_exchange import UsdmExchange
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -43,12 +46,12 @@ class Venue:
 
     def __init__(self, settings: Settings, seed: int, faults: Faults) -> None:
         self.settings = settings
-        self.exchange = Exchange(
-            settings.symbols, {each.name: each.balances for each in settings.accounts}, settings.fees
-        )
+        self.form = USDM if settings.product == "usdm" else SPOT
+        kind = UsdmExchange if settings.product == "usdm" else Exchange
+        self.exchange = kind(settings.symbols, {each.name: each.balances for each in settings.accounts}, settings.fees)
         self.dice = Dice(seed, faults)
         self.meter = Meter(settings.limits)
-        self.hub = Hub(self.exchange, self.dice, self.now_ms)
+        self.hub = Hub(self.exchange, self.dice, self.now_ms, self.form)
         self.liquidity = settings.liquidity
         self.clock_offset_ms = 0
         self._houses = [House(seed, rules) for rules in settings.symbols]
@@ -114,7 +117,7 @@ class Venue:
             return Answer(broken.status, broken.body, broken.content_type)
         if kind is Kind.LATE_ANSWER:
             await asyncio.sleep(self.dice.faults.late_answer_ms / 1000)
-        asker = lookups.Asker(caller.account, self.now_ms())
+        asker = lookups.Asker(caller.account, self.now_ms(), self.form)
         try:
             return Answer(200, orjson.dumps(lookups.answer(path, self.exchange, asker, caller.params)))
         except Refusal as refusal:
@@ -123,7 +126,7 @@ class Venue:
     def test_order(self, caller: Caller) -> Answer:
         """Check a new order without placing it."""
         try:
-            request, _ = requests.placement(caller.params, self._make_id())
+            request, _ = self.form.placement(caller.params, self._make_id())
             self.exchange.check(caller.account, request)
         except Refusal as refusal:
             return refused(refusal)
@@ -146,21 +149,21 @@ class Venue:
             caller.window.check_again(now_ms)
             return self._cancel(caller, now_ms) if cancel else self._place(caller, now_ms)
         except Refusal as refusal:
-            return refused(refusal)
+            return refused(self.form.refused(refusal))
 
     def _place(self, caller: Caller, now_ms: int) -> Answer:
-        request, response_type = requests.placement(caller.params, self._make_id())
+        request, response_type = self.form.placement(caller.params, self._make_id())
         ten_seconds, day = self.meter.count_order(caller.account, now_ms)
         lag_ms = self.dice.lag_ms()
         outcome = self.exchange.place(caller.account, request, now_ms, lag_ms)
         self.dice.lagged(lag_ms)
         headers = {"x-mbx-order-count-10s": str(ten_seconds), "x-mbx-order-count-1d": str(day)}
-        return self._done(outcome, payloads.placed(outcome, response_type), headers)
+        return self._done(outcome, self.form.placed(outcome, response_type), headers)
 
     def _cancel(self, caller: Caller, now_ms: int) -> Answer:
         request = requests.cancellation(caller.params, self._make_id())
         outcome = self.exchange.cancel(caller.account, request, now_ms)
-        return self._done(outcome, payloads.cancelled(outcome), {})
+        return self._done(outcome, self.form.cancelled(outcome), {})
 
     def _done(self, outcome: Outcome, payload: payloads.Payload, headers: Mapping[str, str]) -> Answer:
         self.hub.publish(outcome.reports)

@@ -43,7 +43,7 @@ class WsApi:
 
     def routes(self) -> list[web.RouteDef]:
         """The one path of this side."""
-        return [web.get("/ws-api/v3", self._connect)]
+        return [web.get(self._venue.form.ws_path, self._connect)]
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(

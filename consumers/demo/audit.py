@@ -75,7 +75,11 @@ def read_books(book: Mapping[str, Any]) -> Books:
     """Read one account of the simulated venue's `/sim/books`."""
     return Books(
         initial={asset: Decimal(amount) for asset, amount in book["initial"].items()},
-        balances={asset: Decimal(held["free"]) + Decimal(held["locked"]) for asset, held in book["balances"].items()},
+        balances={
+            **{asset: Decimal(held["free"]) + Decimal(held["locked"]) for asset, held in book["balances"].items()},
+            # With margin nothing of the base asset is held: the venue keeps positions instead.
+            **{asset: Decimal(amount) for asset, amount in book.get("positions", {}).items()},
+        },
         orders=[
             (one["symbol"], str(one["order_id"]), one["client_order_id"], Decimal(one["executed"]))
             for one in book["orders"]
@@ -160,7 +164,7 @@ def _mismatches(books: Books, positions: Mapping[str, Position]) -> list[str]:
     for symbol, position in positions.items():
         base = symbol.partition("/")[0]
         held[base] = held.get(base, Decimal(0)) + position.quantity
-    quotes = {symbol.partition("/")[2] for symbol in positions}
+    quotes = {symbol.partition("/")[2].partition(":")[0] for symbol in positions}
     found = []
     for asset in sorted((set(books.balances) | set(held)) - quotes):
         moved = books.balances.get(asset, Decimal(0)) - books.initial.get(asset, Decimal(0))

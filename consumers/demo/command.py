@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 import typer
 
 
-def demo(
+def demo(  # noqa: PLR0917 - every option is named on the command line
     intents: Annotated[int, typer.Option(min=10, max=200_000, help="About how many orders to make.")] = 2_000,
     seed: Annotated[int, typer.Option(help="Of strategies, market and faults.")] = 1,
     faults: Annotated[
         Literal["off", "default", "harsh"],
         typer.Option(help="What the venue does to us; harsh also kills and pauses."),
     ] = "default",
+    venue: Annotated[Literal["binance", "binance-usdm"], typer.Option(help="Which venue is simulated.")] = "binance",
+    order_entry: Annotated[Literal["rest", "ws"], typer.Option(help="By which way orders are sent.")] = "rest",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
 ) -> int:
     """Run the whole pipeline against a simulated Binance and audit it against the venue's own books.
@@ -27,12 +29,14 @@ def demo(
       fillonce demo
       fillonce demo --intents 500 --seed 7
       fillonce demo --faults harsh --json
+      fillonce demo --venue binance-usdm --order-entry ws
     """  # noqa: D301 - \b tells the help to keep the lines
     from consumers.demo.orchestrate import Options, run
     from consumers.demo.progress import Screen, report, to_json
 
+    asked = Options(intents=intents, seed=seed, faults=faults, venue=venue, order_entry=order_entry)
     with Screen(quiet=as_json and not sys.stderr.isatty()) as screen:
-        result = asyncio.run(run(Options(intents=intents, seed=seed, faults=faults), screen.show))
+        result = asyncio.run(run(asked, screen.show))
     if as_json:
         sys.stdout.write(to_json(result) + "\n")
     else:

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from adapters.simulated.faults import DEFAULT, OFF, Faults, Kind
 from adapters.simulated.process import SimulatedVenue, local_settings
+from adapters.venue import OrderEntry
 from consumers.demo.audit import Audit, Local, audit, read_books
 from consumers.demo.chaos import Chaos, Tally, alongside
 from consumers.demo.plan import NAMES, Script, share
@@ -37,9 +38,9 @@ from streams.server import EmbeddedServer
 from streams.settings import AccountSettings, Settings
 from streams.verify import Verdict, verify
 
-ACCOUNT = "binance.main"
 COPIES = ("a", "b")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
+MARGIN = {"USDT": Decimal(100_000_000)}
 BALANCES = {"BTC": Decimal(1_000), "ETH": Decimal(10_000), "USDT": Decimal(100_000_000)}
 START_S, CALM_S = 60, 90
 LOOK_S = 0.5
@@ -59,6 +60,18 @@ class Options(Struct, frozen=True, kw_only=True):
     intents: int
     seed: int
     faults: Literal["off", "default", "harsh"]
+    venue: Literal["binance", "binance-usdm"] = "binance"
+    order_entry: OrderEntry = "rest"
+
+    @property
+    def account(self) -> str:
+        """Its name."""
+        return f"{self.venue}.main"
+
+    @property
+    def settle(self) -> str:
+        """What follows a symbol of the venue."""
+        return ":USDT" if self.venue == "binance-usdm" else ""
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -121,9 +134,12 @@ class _Demo:
     def __init__(self, options: Options, show: Callable[[Progress], None]) -> None:
         self.options, self.show = options, show
         self.began = time.monotonic()
-        self.keys, self.clock = AccountKeys(ACCOUNT), SystemClock()
+        self.account, self.symbols = options.account, tuple(one + options.settle for one in SYMBOLS)
+        self.keys, self.clock = AccountKeys(self.account), SystemClock()
         self.faults = faults_for(options)
-        self.venue = SimulatedVenue(local_settings([ACCOUNT], BALANCES), seed=options.seed)
+        told = local_settings([self.account], BALANCES if options.venue == "binance" else MARGIN)
+        product: Literal["spot", "usdm"] = "spot" if options.venue == "binance" else "usdm"
+        self.venue = SimulatedVenue(msgspec.structs.replace(told, product=product), seed=options.seed)
 
     async def run(self) -> Result:
         async with AsyncExitStack() as stack:
@@ -152,7 +168,7 @@ class _Demo:
     @asynccontextmanager
     async def _roles(self, url: str) -> AsyncIterator[Supervisor]:
         account = self.venue.settings.accounts[0]
-        key, secret = variables(ACCOUNT)
+        key, secret = variables(self.account)
         supervisor = Supervisor(
             self._settings(), url, {**os.environ, key: account.api_key, secret: account.secret}, self.clock
         )
@@ -165,11 +181,12 @@ class _Demo:
     def _settings(self) -> Settings:
         """Windows and deadlines as short as the simulated venue's faults, so that they are met often."""
         account = AccountSettings(
-            symbols=SYMBOLS, rest_url=self.venue.rest_url, stream_url=self.venue.ws_url, send_window_ms=1_500,
+            symbols=self.symbols, rest_url=self.venue.rest_url, stream_url=self.venue.ws_url, send_window_ms=1_500,
+            order_entry=self.options.order_entry, order_url=self.venue.order_url,
             request_timeout_ms=1_000, backfill_overlap_ms=3_000, lookup_lag_ms=500, request_lifetime_ms=1_000,
         )  # fmt: skip
         return Settings(
-            accounts={ACCOUNT: account}, claim_idle_ms=5_000, calm_ms=2_000, lookup_retry_max_ms=500,
+            accounts={self.account: account}, claim_idle_ms=5_000, calm_ms=2_000, lookup_retry_max_ms=500,
             lease_ms=1_500, log_level="error",
         )  # fmt: skip
 
@@ -180,12 +197,14 @@ class _Demo:
 
     @asynccontextmanager
     async def _strategies(self, url: str) -> AsyncIterator[None]:
-        prices = {f"{one.base_asset}/{one.quote_asset}": one.reference_price for one in self.venue.settings.symbols}
+        settle = self.options.settle
+        listed = self.venue.settings.symbols
+        prices = {f"{one.base_asset}/{one.quote_asset}{settle}": one.reference_price for one in listed}
         started_at, processes = datetime.now(UTC), []
         for name in NAMES:
             script = Script(
-                name=name, account=ACCOUNT, seed=self.options.seed, signals=share(name, self.options.intents),
-                started_at=started_at.replace(microsecond=0), prices={one: prices[one] for one in SYMBOLS},
+                name=name, account=self.account, seed=self.options.seed, signals=share(name, self.options.intents),
+                started_at=started_at.replace(microsecond=0), prices={one: prices[one] for one in self.symbols},
                 pause_ms=max(1, 1_000 * len(NAMES) // SIGNALS_PER_S),
             )  # fmt: skip
             env = {**os.environ, SCRIPT: msgspec.json.encode(script).decode(), URL: url}
@@ -255,7 +274,7 @@ class _Demo:
         producer = IntentProducer(self.redis, timeout_ms=10_000)
         resting = [order.client_order_id for order in await self.store.all_orders() if order.live]
         if resting:
-            await producer.publish([Cancel(account=ACCOUNT, client_order_id=one) for one in resting])
+            await producer.publish([Cancel(account=self.account, client_order_id=one) for one in resting])
 
     async def _show(self, phase: str) -> None:
         beats, statuses = await self._beats(), await self.store.live_statuses()
@@ -284,7 +303,7 @@ class _Demo:
     async def _result(self, restarts: int, blows: Tally | None) -> Result:
         backlog, beats = await self.store.backlog(), await self._beats()
         waiting = sum(row["lag"] + row["pending"] for row in backlog.values()) + len(await self.store.parked())
-        books = read_books((await self.control.books(ACCOUNT))["accounts"][ACCOUNT])
+        books = read_books((await self.control.books(self.account))["accounts"][self.account])
         local = Local(
             orders=await self.store.all_orders(),
             positions=await self.store.positions(),

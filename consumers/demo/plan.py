@@ -58,7 +58,8 @@ def signal(script: Script, number: int) -> Sequence[Intent]:
     dice = random.Random(f"{script.seed}:{script.name}:{number}")  # noqa: S311 - a seeded demo
     symbol = dice.choice(sorted(script.prices))
     side: Literal["buy", "sell"] = dice.choice(("buy", "sell"))
-    quantity = LOTS[symbol] * dice.randint(*SIZES[symbol])
+    pair = symbol.partition(":")[0]
+    quantity = LOTS[pair] * dice.randint(*SIZES[pair])
     intents: list[Intent] = []
     price: Decimal | None = None
     if script.name != "taker":

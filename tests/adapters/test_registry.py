@@ -19,7 +19,7 @@ def test_a_venue_is_found_by_name_and_by_path() -> None:
     assert registry.facts("binance").name == "binance"
     assert registry.decoder("binance") is PLUG.decode
     assert registry.sniffer("binance") is PLUG.sniff
-    assert registry.names() == ("binance",)
+    assert registry.names() == ("binance", "binance-usdm")
 
 
 @pytest.mark.parametrize(

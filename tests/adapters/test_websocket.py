@@ -8,8 +8,9 @@ from contextlib import aclosing
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from adapters.sockets import Pace
 from adapters.venue import Frame, Lost, Subscribed
-from adapters.websocket import Confirmed, Denied, Ended, Event, Heard, Noise, Pace, listen
+from adapters.websocket import Confirmed, Denied, Ended, Event, Heard, Noise, listen
 
 Scene = Callable[[ServerConnection], Awaitable[None]]
 SECRET = "subscribe-with-the-secret"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.commands import Shell, environment
 
-COMMANDS = ("demo", "run", "publish", "orders", "positions", "status", "check", "ingest")
+COMMANDS = ("demo", "run", "publish", "orders", "positions", "status", "check", "ingest", "venues")
 SLOW = ("ccxt", "faststream", "rich", "aiohttp", "websockets", "uvloop")
 
 

@@ -50,7 +50,7 @@ def test_what_spot_cannot_say_is_refused_before_it_is_sent(make_order: Any, term
 def test_a_tombstone_cannot_be_asked_for(make_order: Any) -> None:
     """Without terms there is no symbol."""
     with pytest.raises(BadIntent, match="tombstone"):
-        requests.name(replace(make_order(), terms=None))
+        requests.name(replace(make_order(), terms=None), requests.venue_symbol)
 
 
 @given(quantity=st.decimals(min_value="0.00000001", max_value="99999999", places=8))

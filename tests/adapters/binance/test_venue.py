@@ -13,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.binance.decode import decode
-from adapters.binance.venue import PAGE_ROWS, SPAN_MS, BinanceVenue
+from adapters.binance.lists import PAGE_ROWS, SPAN_MS
+from adapters.binance.venue import BinanceVenue
 from adapters.credentials import Credentials
 from adapters.registry import VenueSettings, open_venue
 from adapters.simulated.control import Control

@@ -1,0 +1,87 @@
+"""Lists of orders and trades: stepped through time until something is there, then followed by id to the end."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from msgspec import Struct
+
+from adapters.binance import answers
+from adapters.binance.requests import Params
+from adapters.classify import Failure, Response
+from adapters.venue import CouldNotAsk
+
+PAGE_ROWS = 1_000  # spot's own maximum, and USDⓈ-M's
+PAGES_MAX = 1_000  # of one look-up
+SPAN_MS = 24 * 3_600_000 - 1  # longest time between startTime and endTime at spot
+SPANS_MAX = 100  # older orders without a fill are archived after 90 days anyway
+
+Ask = Callable[[str, Params], Awaitable[Response | Failure]]
+
+
+class Kind(Struct, frozen=True):
+    """One list that is paged through by id.
+
+    Attributes:
+        endpoint: ccxt's name of it.
+        cursor: parameter of the id to go on from.
+        read: takes the rows out of an answer, by id.
+    """
+
+    endpoint: str
+    cursor: str
+    read: Callable[[Response | Failure], list[tuple[int, bytes]]]
+
+
+def orders(endpoint: str) -> Kind:
+    """Name the list of all orders."""
+    return Kind(endpoint, "orderId", answers.orders)
+
+
+def trades(endpoint: str) -> Kind:
+    """Name the list of own trades."""
+    return Kind(endpoint, "fromId", answers.trades)
+
+
+async def since(ask: Ask, kind: Kind, params: Params, start_ms: int, end_ms: int) -> list[bytes]:
+    """Fetch all rows since a moment of the venue's clock, oldest first.
+
+    Args:
+        ask: sends one signed request.
+        kind: which list.
+        params: the symbol.
+        start_ms: of the venue's clock.
+        end_ms: the venue's now.
+
+    Raises:
+        CouldNotAsk: no answer that means anything, or more rows than one look-up may fetch.
+    """
+    if end_ms - start_ms > SPANS_MAX * SPAN_MS:
+        raise CouldNotAsk(f"{params['symbol']} since {start_ms} is more than {SPANS_MAX} days ago; ask for less.")
+    while True:
+        span = {"startTime": str(start_ms), "endTime": str(start_ms + SPAN_MS)}
+        page = await _page(ask, kind, {**params, **span})
+        if page or start_ms + SPAN_MS >= end_ms:
+            return await _follow(ask, kind, params, page)
+        start_ms += SPAN_MS + 1
+
+
+async def of_order(ask: Ask, kind: Kind, params: Params) -> list[bytes]:
+    """Fetch all rows that `params` name, oldest first; raises as `since`."""
+    return await _follow(ask, kind, params, await _page(ask, kind, params))
+
+
+async def _follow(ask: Ask, kind: Kind, params: Params, page: Sequence[tuple[int, bytes]]) -> list[bytes]:
+    """Fetch everything after `page` by id, until a page is empty: a short one proves nothing."""
+    rows = list(page)
+    for _ in range(PAGES_MAX):
+        if not page:
+            return [raw for _, raw in rows]
+        after = page[-1][0]
+        page = await _page(ask, kind, {**params, kind.cursor: str(after + 1)})
+        if page and page[0][0] <= after:
+            raise CouldNotAsk("the venue repeats rows while they are paged through; try again.")
+        rows += page
+    raise CouldNotAsk(f"more than {PAGES_MAX * PAGE_ROWS} rows; ask for less.")
+
+
+async def _page(ask: Ask, kind: Kind, params: Params) -> list[tuple[int, bytes]]:
+    return kind.read(await ask(kind.endpoint, {**params, "limit": str(PAGE_ROWS)}))

@@ -1,0 +1,25 @@
+"""Binance USDⓈ-M as a `Plug` of the registry: its payloads are of spot's formats."""
+
+from collections.abc import Callable
+
+from adapters.binance.decode import decode
+from adapters.binance.describe import describe
+from adapters.binance.holdings import holdings
+from adapters.binance.recorded import sniff
+from adapters.binance_usdm.facts import FACTS
+from adapters.registry import Plug, VenueSettings
+from adapters.venue import Venue
+
+
+async def open_usdm(settings: VenueSettings, now_ms: Callable[[], int]) -> Venue:
+    """Open an account at Binance USDⓈ-M; raises as `BinanceVenue.open`."""
+    # The HTTP client and ccxt behind it are for those who trade, not for those who decode.
+    from adapters.binance_usdm.venue import BinanceUsdmVenue
+
+    return await BinanceUsdmVenue.open(
+        settings.credentials, now_ms, rest_url=settings.rest_url, ws_url=settings.ws_url,
+        call_timeout_ms=settings.request_timeout_ms, order_entry=settings.order_entry, order_url=settings.order_url,
+    )  # fmt: skip
+
+
+PLUG = Plug(facts=FACTS, decode=decode, describe=describe, holdings=holdings, sniff=sniff, open=open_usdm)

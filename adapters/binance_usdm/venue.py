@@ -1,0 +1,89 @@
+"""One account at Binance USDⓈ-M: spot's shell with other addresses, and a private stream by listen key."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from adapters.binance import answers, ws_api
+from adapters.binance.lists import orders, trades
+from adapters.binance.product import Command, Product
+from adapters.binance.venue import BinanceVenue
+from adapters.binance_usdm import codes, requests
+from adapters.binance_usdm.dialogue import UsdmDialogue, listen_key
+from adapters.binance_usdm.facts import FACTS
+from adapters.binance_usdm.instruments import instruments
+from adapters.ccxt_rest import CcxtRest
+from adapters.credentials import Credentials
+from adapters.socket_calls import SocketCalls
+from adapters.venue import CouldNotAsk, Rows, StreamEvent
+from adapters.websocket import listen
+from streams.tasks import end
+
+KEEP_KEY_MS = 30 * 60_000  # a listen key ends an hour after it was last kept alive
+
+USDM = Product(
+    facts=FACTS,
+    options={"fetchMarkets": {"types": ["linear"]}, "fetchCurrencies": False, "fetchMargins": False},
+    order_url="wss://ws-fapi.binance.com/ws-fapi/v1",
+    stream_url="wss://fstream.binance.com/ws",
+    place=Command("fapiprivate_post_order", ws_api.PLACE, codes.PLACE),
+    cancel=Command("fapiprivate_delete_order", ws_api.CANCEL, codes.CANCEL),
+    order="fapiprivate_get_order",
+    open_orders="fapiprivate_get_openorders",
+    all_orders=orders("fapiprivate_get_allorders"),
+    own_trades=trades("fapiprivate_get_usertrades"),
+    balances="fapiprivatev3_get_balance",
+    time="fapipublic_get_time",
+    info="fapipublic_get_exchangeinfo",
+    terms=requests.place,
+    spell=requests.venue_symbol,
+    read_instruments=instruments,
+)
+
+
+class BinanceUsdmVenue(BinanceVenue):
+    """An account at Binance USDⓈ-M. Use `open`, and close it."""
+
+    product = USDM
+    facts = USDM.facts
+    shared_url = False
+
+    def __init__(
+        self, rest: CcxtRest, credentials: Credentials, ws_url: str, now_ms: Callable[[], int],
+        calls: SocketCalls | None = None,
+    ) -> None:  # fmt: skip
+        """Put the parts together."""
+        super().__init__(rest, credentials, ws_url, now_ms, calls)
+        self._stream = UsdmDialogue(ws_url.rstrip("/"))
+
+    def __repr__(self) -> str:
+        return "BinanceUsdmVenue()"
+
+    async def balances(self) -> Rows:
+        """Refuse to say: what a margin account holds does not follow from its fills alone.
+
+        Raises:
+            CouldNotAsk: always.
+        """
+        raise CouldNotAsk("the holdings of a margin account are no sum of its fills; compare its positions.")
+
+    async def stream(self) -> AsyncGenerator[StreamEvent, None]:
+        """Private stream for ever, its listen key kept alive beside it."""
+        keeper = asyncio.create_task(self._keep_key())
+        try:
+            async with aclosing(listen(self._stream, self.pace, address=self._address)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            await end([keeper])
+
+    async def _address(self) -> str:
+        # Asking again while a key lives gives the same key and another hour.
+        key = listen_key(answers.body(await self._rest.call("fapiprivate_post_listenkey", {})))
+        return f"{self._stream.url}/{key}"
+
+    async def _keep_key(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_KEY_MS / 1000)
+            # What cannot be kept alive ends with `listenKeyExpired`, and the next connection asks for another.
+            await self._rest.call("fapiprivate_put_listenkey", {})

@@ -1,0 +1,37 @@
+"""`fillonce venues`: what each venue declares of itself."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from consumers.commands import output
+
+
+def venues(
+    name: Annotated[str, typer.Argument(help="One venue, or module:attribute of your own; all without.")] = "",
+    *,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="The table of the README.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> int:
+    """Show what a venue takes, refuses, remembers and counts; the rules of the pipeline follow from it.
+
+    \b
+    Examples:
+      fillonce venues
+      fillonce venues binance --json
+    """  # noqa: D301 - \b tells the help to keep the lines
+    from adapters import declared, registry
+
+    found = {one: registry.facts(one) for one in ([name] if name else registry.names())}
+    if as_json:
+        output.document({"venues": [msgspec.to_builtins(facts) for facts in found.values()]})
+    elif as_markdown:
+        output.show(declared.markdown(found).rstrip())
+    else:
+        columns = {one: declared.table(facts) for one, facts in found.items()}
+        rows = [
+            [subject, *(column[subject] for column in columns.values())] for subject in next(iter(columns.values()))
+        ]
+        output.show(output.table("", ["", *columns], rows))
+    return output.DONE
