@@ -9,6 +9,7 @@ from consumers.commands.bench import bench
 from consumers.commands.check import check
 from consumers.commands.halt import halt, resume
 from consumers.commands.ingest import ingest
+from consumers.commands.new import new
 from consumers.commands.orders import orders
 from consumers.commands.output import INTERRUPTED, guarded
 from consumers.commands.positions import positions
@@ -57,7 +58,8 @@ def _globals(
 
 
 for _command in (
-    demo, run, publish, orders, positions, status, check, halt, resume, reconcile, ingest, verify, trace, replay, bench
+    demo, run, new, publish, orders, positions, status, check, halt, resume, reconcile, ingest, verify, trace, replay,
+    bench,
 ):  # fmt: skip
     app.command(_command.__name__)(guarded(_command))
 

@@ -89,6 +89,11 @@ class Delivery:
             reader, self._keys.events, self._group, CONSUMER, count=BATCH, claim_idle_ms=86_400_000, clock=clock
         )
 
+    @property
+    def ready(self) -> bool:
+        """Whether the snapshot was handled."""
+        return self._ready.is_set()
+
     async def run(self) -> None:
         """Give the snapshot, then deliver until stopped.
 

@@ -80,6 +80,10 @@ class Host:
         for one in self._clients:
             await one.aclose()
 
+    def ready(self, account: str) -> bool:
+        """Whether the strategy has the account's snapshot and is given its events."""
+        return self._deliveries[account].ready
+
     def figures(self, account: str) -> Mapping[str, Any]:
         """What one account's delivery counted since its start."""
         return self._deliveries[account].figures
