@@ -5,6 +5,7 @@ A strategy needs no other package: it is a `Strategy`, or publishes with `Intent
 
 from typing import TYPE_CHECKING, Any
 
+from streams.blocking import BlockingIntentProducer
 from streams.connection import connect
 from streams.errors import BadIntent, FillonceError, IntentConflict, StoreUnreachable
 from streams.notices import Fill, OrderChanged, PositionChanged, Snapshot, Tick
@@ -19,6 +20,7 @@ __project__ = "fillonce"
 
 __all__ = [
     "BadIntent",
+    "BlockingIntentProducer",
     "Cancel",
     "Fill",
     "FillonceError",
