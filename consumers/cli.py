@@ -7,6 +7,7 @@ import typer
 
 from consumers.commands.bench import bench
 from consumers.commands.check import check
+from consumers.commands.docs import docs
 from consumers.commands.halt import halt, resume
 from consumers.commands.ingest import ingest
 from consumers.commands.new import new
@@ -59,7 +60,7 @@ def _globals(
 
 for _command in (
     demo, run, new, publish, orders, positions, status, check, halt, resume, reconcile, ingest, verify, trace, replay,
-    bench,
+    bench, docs,
 ):  # fmt: skip
     app.command(_command.__name__)(guarded(_command))
 

@@ -130,6 +130,16 @@ class Rig:
         rows: Any = self._do(self._redis.xrange(self._keys.quarantine))
         return [msgspec.json.decode(fields[b"data"], type=dict[str, str])["reason"] for _, fields in rows]
 
+    def entries(self, stream: str) -> list[dict[bytes, bytes]]:
+        """Every entry of `intents`, `evidence`, `events` or `quarantine`, as it is stored."""
+        rows: Any = self._do(self._redis.xrange(getattr(self._keys, stream)))
+        return [fields for _, fields in rows]
+
+    def append(self, stream: str, **fields: Any) -> None:
+        """Append an entry by bare XADD, as a program in any language does."""
+        given: dict[Any, Any] = fields
+        self._do(self._redis.xadd(getattr(self._keys, stream), given))
+
     def until(self, condition: Callable[[], object], timeout_s: float = WAIT_S) -> None:
         """Wait for a condition.
 
