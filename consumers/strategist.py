@@ -8,6 +8,7 @@ import asyncio
 import importlib
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -126,6 +127,11 @@ async def work(task: StrategyTask, settings: Settings, env: Mapping[str, str]) -
     accounts = chosen_accounts(strategy, settings)
     host = Host(strategy, settings.redis_url, accounts, SystemClock(), settings.redis_timeout_ms)
     heart = connect(settings.redis_url, name=f"{task.name}-heartbeat", timeout_ms=settings.redis_timeout_ms)
+    if pid := await _other(heart, task, accounts):
+        await heart.aclose()
+        await host.close()
+        log.error("%s runs already (pid %d); stop it first: two would share one place in the journal", task.name, pid)
+        return 1
     app, failed = FastStream(host.broker, logger=None), asyncio.Event()
     running: list[asyncio.Task[None]] = []
 
@@ -157,6 +163,35 @@ async def work(task: StrategyTask, settings: Settings, env: Mapping[str, str]) -
     return 1 if failed.is_set() else 0
 
 
+async def _other(redis: Redis, task: StrategyTask, accounts: Sequence[str]) -> int:
+    """Process id of another one that runs the same strategy; 0 when there is none, or only its last words."""
+    first = await _told(redis, task, accounts)
+    if not first or (first.get("host") == socket.gethostname() and not _alive(int(first["pid"]))):
+        return 0
+    await asyncio.sleep(2 * HEARTBEAT_MS / 1000)
+    second = await _told(redis, task, accounts)
+    return int(second["pid"]) if second.get("at_ms", 0) > first["at_ms"] else 0
+
+
+async def _told(redis: Redis, task: StrategyTask, accounts: Sequence[str]) -> dict[str, Any]:
+    try:
+        beat = await redis.hget(AccountKeys(accounts[0]).roles, task.name)
+        found: dict[str, Any] = orjson.loads(beat) if beat else {}
+    except (RedisError, OSError, orjson.JSONDecodeError):
+        return {}
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 async def _beat(redis: Redis, task: StrategyTask, name: str, host: Host, accounts: Sequence[str]) -> None:
     """Say that the process lives, on its own loop: a handler that blocks it is seen as a beat that fails to come."""
     started_ms = time.time_ns() // 1_000_000
@@ -165,7 +200,7 @@ async def _beat(redis: Redis, task: StrategyTask, name: str, host: Host, account
             seconds, micros = await redis.time()
             for account in accounts:
                 beat = {
-                    "pid": os.getpid(), "started_ms": started_ms, "strategy": name,
+                    "pid": os.getpid(), "host": socket.gethostname(), "started_ms": started_ms, "strategy": name,
                     "at_ms": int(seconds) * 1000 + int(micros) // 1000, **host.figures(account),
                 }  # fmt: skip
                 await redis.hset(AccountKeys(account).roles, task.name, orjson.dumps(beat).decode())

@@ -1,5 +1,6 @@
 """A strategy as a process: found by name, killed, restarted, and nothing of it happens twice or not at all."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -178,6 +179,19 @@ async def test_a_strategy_that_is_killed_goes_on_where_it_was(pipeline: Pipeline
     await pipeline.until(read)
     told = await beat(pipeline)
     assert (told["pid"], told["strategy"], told["quarantined"]) == (child.pid, "follower", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_second_process_of_one_strategy_is_refused(pipeline: Pipeline, child: Child) -> None:
+    """Both would read under one name, and each would miss what the other got."""
+    env = environment(settings_for(pipeline.account, pipeline.symbol), pipeline.url, os.environ)
+    second = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", *child.task.arguments, env=env, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await second.communicate()
+    assert second.returncode == 1
+    assert f"runs already (pid {child.pid})" in said.decode()
 
 
 @pytest.mark.slow

@@ -116,6 +116,25 @@ def test_an_event_nobody_knows_is_refused_when_it_is_asked_for() -> None:
         Strategy("s").every(0)
 
 
+def test_the_type_checker_asks_for_what_makes_an_order_the_same_order() -> None:
+    """Mypy fails where one of these ignores is not needed: identity is asked for, and handlers take their event."""
+    app = Strategy("typed")
+
+    def wrong() -> None:
+        Place(  # type: ignore[call-arg]
+            account="sim.main", strategy="s", symbol="BTC/USDT", side="buy", type="market", quantity=Decimal(1)
+        )
+
+        @app.on(OrderChanged)  # type: ignore[arg-type]
+        async def of_another_event(fill: Fill) -> None: ...
+
+        @app.on(Fill)  # type: ignore[type-var]
+        async def answers_a_number(fill: Fill) -> int:
+            return int(fill.quantity)
+
+    assert callable(wrong)
+
+
 class Running:
     """A strategy at work on the real server, one account."""
 
