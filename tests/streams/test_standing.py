@@ -1,6 +1,7 @@
 """The snapshot a strategy begins with: the account as of exactly one journal entry."""
 
 import asyncio
+import random
 from decimal import Decimal
 from typing import Any
 
@@ -10,10 +11,10 @@ from redis.asyncio import Redis
 from streams import codec, events
 from streams.connection import connect
 from streams.keys import AccountKeys
+from streams.reader import Entry
 from streams.rebuild import Rebuilt
-from streams.schemas import Position
+from streams.schemas import Place, Position
 from streams.standing import NO_ENTRY, Standing, covers, read_standing
-from streams.tasks import end
 from tests.flow import Bench, place
 
 
@@ -50,21 +51,29 @@ async def test_it_is_the_fold_of_the_journal_up_to_its_entry_while_orders_are_ma
     """Every order of the journal up to the entry is in it, and none of those after it."""
 
     async def publish() -> None:
-        number = 0
-        while True:
-            number += 1
-            names = [f"{number}-{one}" for one in range(3)]
-            await bench.publish(*(place(bench.account, name, strategy="test" if number % 2 else "b") for name in names))
+        """On a loop and a connection of its own, so that it also comes between two commands of the reader."""
+        own = connect(redis_url, name="flood")
+        other = Bench(own, bench.account)
+        waiting: list[tuple[Entry, Place]] = []
+        dice = random.Random(1)
+        for number in range(120):
+            names = [f"{number}-{one}" for one in range(4)]
+            made = [place(bench.account, name, strategy="test" if number % 3 else "b") for name in names]
+            await other.publish(*made)
+            if waiting:  # older orders move while they are read
+                await other.claim(*waiting.pop(dice.randrange(len(waiting))))
+            fresh = [entry for entry in await other.read_intents() if not entry.redelivered]
+            waiting += zip(fresh, made, strict=True)
+        await own.aclose()
 
     client = connect(redis_url, name="standing")
-    flood = asyncio.create_task(publish())
-    try:
-        found: list[Standing] = []
-        while len(found) < 10 or len(found[-1].snapshot.orders) < 20:
-            found.append(await read_standing(client, bench.keys, "test"))
-    finally:
-        await end([flood])
-        await client.aclose()
+    flood = asyncio.create_task(asyncio.to_thread(asyncio.run, publish()))
+    found: list[Standing] = []
+    while not flood.done():
+        found.append(await read_standing(client, bench.keys, "test"))
+    await flood
+    await client.aclose()
+    assert len({one.snapshot.entry for one in found}) > 2
     for one in found:
         rebuilt = Rebuilt(bench.keys)
         rows: Any = await bench.redis.xrange(bench.keys.events, max=one.snapshot.entry)
