@@ -7,8 +7,10 @@ import typer
 
 from consumers.commands.bench import bench
 from consumers.commands.check import check
+from consumers.commands.docs import docs
 from consumers.commands.halt import halt, resume
 from consumers.commands.ingest import ingest
+from consumers.commands.new import new
 from consumers.commands.orders import orders
 from consumers.commands.output import INTERRUPTED, guarded
 from consumers.commands.positions import positions
@@ -58,8 +60,8 @@ def _globals(
 
 
 for _command in (
-    demo, run, publish, orders, positions, status, check, halt, resume, reconcile, ingest, verify, trace, replay, bench,
-    venues,
+    demo, run, new, publish, orders, positions, status, check, halt, resume, reconcile, ingest, verify, trace, replay,
+    bench, venues, docs,
 ):  # fmt: skip
     app.command(_command.__name__)(guarded(_command))
 

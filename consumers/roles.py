@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -80,6 +80,11 @@ class Task(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """`gateway.0`; the consumer name it reads under, the same after a restart."""
         return f"{self.role}.{self.index}"
+
+    @property
+    def arguments(self) -> Sequence[str]:
+        """What Python is started with."""
+        return ("consumers.worker", self.role, self.account, str(self.index))
 
 
 class Workshop:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from consumers.roles import Task
+from consumers.strategist import StrategyTask, without_keys
 from streams.clock import Clock
 from streams.settings import PREFIX, AccountSettings, Settings
 
@@ -18,8 +19,8 @@ PAUSE_MIN_MS, PAUSE_MAX_MS = 200, 10_000
 # A role that ran this long was well; its next crash begins with the shortest pause again.
 WELL_AFTER_MS = 30_000
 STOP_S = 35
-# Senders first, so that nothing new goes out; the ledger last, so that what came in is still counted.
-STOP_ORDER = (("gateway",), ("listener", "resolver"), ("ledger",))
+# Who decides and who sends first, so that nothing new goes out; the ledger last, so that what came in is still counted.
+STOP_ORDER = (("strategy",), ("gateway",), ("listener", "resolver"), ("ledger",))
 
 
 class Child:
@@ -31,7 +32,7 @@ class Child:
         pid: of the present process; 0 between two.
     """
 
-    def __init__(self, task: Task, env: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, task: Task | StrategyTask, env: Mapping[str, str], clock: Clock) -> None:
         """Bind it; `start` makes the process."""
         self.task, self.restarts, self.pid = task, 0, 0
         self._env, self._clock = dict(env), clock
@@ -61,8 +62,7 @@ class Child:
             await asyncio.gather(self._watch, return_exceptions=True)
 
     async def _spawn(self) -> None:
-        task = self.task
-        command = [sys.executable, "-P", "-m", "consumers.worker", task.role, task.account, str(task.index)]
+        command = [sys.executable, "-P", "-m", *self.task.arguments]
         self._process = await asyncio.create_subprocess_exec(
             *command, env=self._env, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
         )
@@ -93,9 +93,11 @@ class Supervisor:
     """The role processes of one deployment."""
 
     def __init__(self, settings: Settings, redis_url: str, env: Mapping[str, str], clock: Clock) -> None:
-        """Plan one child per role of every account; nothing is started yet."""
+        """Plan one child per role of every account, and one per strategy; nothing is started yet."""
         given = environment(settings, redis_url, env)
         self.children = [Child(task, given, clock) for task in tasks(settings)]
+        keyless = without_keys(settings, given)
+        self.children += [Child(StrategyTask(reference=one), keyless, clock) for one in settings.strategies]
 
     @property
     def restarts(self) -> int:
@@ -107,7 +109,7 @@ class Supervisor:
         await asyncio.gather(*(child.start() for child in self.children))
 
     async def stop(self) -> None:
-        """Drain and stop: senders, then whoever listens and asks, then the ledgers."""
+        """Drain and stop: strategies, senders, then whoever listens and asks, then the ledgers."""
         for roles in STOP_ORDER:
             await asyncio.gather(*(child.stop() for child in self.children if child.task.role in roles))
 
@@ -128,7 +130,8 @@ def environment(settings: Settings, redis_url: str, env: Mapping[str, str]) -> d
     given = {name: value for name, value in env.items() if name != PREFIX + "SETTINGS"}
     for field in msgspec.structs.fields(Settings):
         if field.name not in ("accounts", "redis_url"):
-            given[PREFIX + field.name.upper()] = str(getattr(settings, field.name))
+            value = getattr(settings, field.name)
+            given[PREFIX + field.name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
     accounts: dict[str, AccountSettings] = dict(settings.accounts)
     given[PREFIX + "ACCOUNTS"] = msgspec.json.encode(accounts).decode()
     given[PREFIX + "REDIS_URL"] = redis_url

@@ -15,6 +15,11 @@ GATEWAYS = "gateways"  # consumer group of `intents`
 LEDGERS = "ledgers"  # consumer group of `evidence`
 
 
+def strategy_group(strategy: str) -> str:
+    """Consumer group of `events` that a strategy reads in."""
+    return f"strategy:{strategy}"
+
+
 class AccountKeys(Struct, frozen=True):
     """The keys of one account."""
 

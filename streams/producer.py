@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -18,6 +19,7 @@ from streams.plans import Conflict, Known, Published, PublishItem, PublishVerdic
 from streams.record import NEW_STATE, NEW_STATE_TEXT
 from streams.schemas import AccountInfo, Cancel, ClientOrderId, Intent, Order, Place
 from streams.scripts import BATCH_MAX, Scripts
+from streams.watch import Until, Watch
 
 # The gateways have that long to take an intent before the sweep asks whether its entry is still there.
 FIRST_LOOK_MS = 15_000
@@ -34,11 +36,28 @@ class Receipt(Struct, frozen=True):
         duplicate: it was an order before this call.
         order: as it stands, or as it stood within the last second when the answer came from local memory; None for
             a cancel, which the gateways decide.
+        account: where it stands.
+        watch: of the producer that gave it.
     """
 
     client_order_id: ClientOrderId
     duplicate: bool
     order: Order | None
+    account: str = ""
+    watch: Watch | None = None
+
+    async def wait(self, *, until: Until = "ended", timeout: float | None = None) -> Order:  # noqa: ASYNC109 - part of what is asked
+        """Wait until the order stands as asked for, or has ended otherwise.
+
+        Args:
+            until: a status, `working` (the venue has it) or `ended`.
+            timeout: in seconds; None waits for ever.
+
+        Raises:
+            TimeoutError: it does not; the order goes on all the same.
+        """
+        assert self.watch is not None, "only a producer's own receipt can be waited with"
+        return await self.watch.order(self.account, self.client_order_id, until, timeout)
 
 
 _Identity = tuple[str, str, str, str]  # account, strategy, signal id, leg
@@ -70,6 +89,7 @@ class IntentProducer:
         self._scripts: dict[str, Scripts] = {}  # by account; each remembers which gates it has left
         self._infos: dict[str, AccountInfo] = {}
         self._symbols: dict[str, frozenset[str]] = {}
+        self._watch = Watch(redis)
 
     async def place(self, intent: Place) -> Receipt:
         """Publish one place.
@@ -164,14 +184,14 @@ class IntentProducer:
                 await asyncio.sleep(RETRY_MS / 1000)
                 continue
             self._confirmed_ms[account] = _now_ms()
-            receipts = [_receipt(*one) for one in zip(intents, items, verdicts, strict=True)]
+            receipts = [_receipt(self._watch, *one) for one in zip(intents, items, verdicts, strict=True)]
             for intent, receipt in zip(intents, receipts, strict=True):
                 self._remember(intent, receipt)
             return receipts
 
     def _remember(self, intent: Intent, receipt: Answer) -> None:
         if isinstance(intent, Place) and isinstance(receipt, Receipt):
-            again = Receipt(receipt.client_order_id, duplicate=True, order=receipt.order)
+            again = msgspec.structs.replace(receipt, duplicate=True)
             identity = (intent.account, intent.strategy, intent.signal_id, intent.leg)
             self.answers.put(identity, _Answer(intent, again))
 
@@ -207,17 +227,17 @@ def publish_item(intent: Intent, info: AccountInfo) -> PublishItem:
     )
 
 
-def _receipt(intent: Intent, item: PublishItem, verdict: PublishVerdict) -> Answer:
-    identity = ClientOrderId(item.client_order_id)
+def _receipt(watch: Watch, intent: Intent, item: PublishItem, verdict: PublishVerdict) -> Answer:
+    identity, account = ClientOrderId(item.client_order_id), intent.account
     match verdict:
         case Known(order):
-            return Receipt(identity, duplicate=True, order=order)
+            return Receipt(identity, duplicate=True, order=order, account=account, watch=watch)
         case Spent():
             return IntentSpent(item.client_order_id)
         case Conflict(stored):
             return IntentConflict(item.client_order_id, stored, item.fingerprint)
         case Published() if isinstance(intent, Cancel):
-            return Receipt(identity, duplicate=False, order=None)
+            return Receipt(identity, duplicate=False, order=None, account=account, watch=watch)
         case Published(entry):
             assert isinstance(intent, Place)
             order = Order(
@@ -230,7 +250,7 @@ def _receipt(intent: Intent, item: PublishItem, verdict: PublishVerdict) -> Answ
                 entry=entry,
                 valid_until_ms=item.valid_until_ms,
             )
-            return Receipt(identity, duplicate=False, order=order)
+            return Receipt(identity, duplicate=False, order=order, account=account, watch=watch)
 
 
 def _some(names: frozenset[str]) -> str:

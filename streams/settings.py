@@ -77,6 +77,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         data_dir: where the embedded server keeps its data.
         redis_url: a server of your own; empty runs the embedded one.
         gateways: gateway processes per account under `fillonce run`.
+        strategies: started under `fillonce run` too, each in a process of its own: `module:attribute`, or the name
+            of an entry point of the group `fillonce.strategies`.
         claim_idle_ms: an entry pending longer belonged to a worker that died; above every send window.
         lease_ms: a ledger silent for longer is replaced.
         clock_skew_max_ms: a server's clock that differs by more from this machine's is refused at start.
@@ -96,6 +98,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     redis_url: str = ""
     redis_timeout_ms: Annotated[int, Meta(ge=1_000, le=60_000)] = 2_000
     gateways: Annotated[int, Meta(ge=1, le=64)] = 2
+    strategies: tuple[Annotated[str, Meta(min_length=1, max_length=256, pattern="^[^,\\s]+$")], ...] = ()
     claim_idle_ms: Ms = 15_000
     lease_ms: Annotated[int, Meta(ge=500, le=60_000)] = 3_000
     calm_ms: Ms = 30_000
@@ -161,7 +164,7 @@ def read(path: str, env: Mapping[str, str]) -> Settings:
     for field in msgspec.structs.fields(Settings):
         value = env.get(PREFIX + field.name.upper())
         if value is not None:
-            given[field.name] = _parse_accounts(value) if field.name == "accounts" else value
+            given[field.name] = _parsed(field.name, value)
     try:
         return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -177,6 +180,16 @@ def _load(file: Path) -> dict[str, Any]:
         raise UsageError(f"Cannot read {file}: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}.") from None
+
+
+def _parsed(name: str, text: str) -> Any:
+    match name:
+        case "accounts":
+            return _parse_accounts(text)
+        case "strategies":
+            return [one.strip() for one in text.split(",") if one.strip()]
+        case _:
+            return text
 
 
 def _parse_accounts(text: str) -> Any:

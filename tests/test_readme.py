@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -77,6 +78,10 @@ def test_every_command_of_the_readme_does_what_it_says(command: str, shell: Shel
     if words == ["run"]:
         assert "gateway" in shell.written("run")
         return
+    if words[:2] == ["run", "strategy"]:
+        with shell.started(*words):
+            wait_until(lambda: f"strategy.{words[-1]}" in shell("status").out, 30)
+        return
     said = shell(*words)
     assert said.code == 0, said
     if words[0] == "publish":
@@ -99,13 +104,24 @@ def test_every_command_of_the_readme_is_of_a_kind_that_is_run() -> None:
 
 def test_the_strategy_of_the_readme_publishes(shell: Shell) -> None:
     """The Python block runs as it stands and prints the receipt; the second time it is a duplicate or refused."""
-    [block] = _blocks("python")
+    block = _blocks("python")[0]
     url = EmbeddedServer(shell.folder / ".fillonce").url
     program = block + f"\n\nasyncio.run(main({url!r}))\n"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("fo-")
     assert " False " in done.stdout
+
+
+@pytest.mark.timeout(60)
+def test_the_strategy_of_the_readme_reacts(fillonce: Any) -> None:
+    """The second Python block as it stands: what it bought it offers again."""
+    names: dict[str, Any] = {}
+    exec(_blocks("python")[1], names)  # noqa: S102 - what a reader would type
+    fillonce.run(names["app"])
+    fillonce.house("SELL", 1, price=60_000)
+    fillonce.place(strategy="mean_reversion", side="buy", type="limit", quantity=1, price=60_000)
+    fillonce.until(lambda: any(one.terms.side == "sell" and one.status == "open" for one in fillonce.orders()))
 
 
 def test_the_settings_table_names_every_setting_and_its_default() -> None:

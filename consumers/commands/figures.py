@@ -141,6 +141,8 @@ async def _roles(redis: Redis, keys: AccountKeys, now_ms: int) -> list[dict[str,
         except (msgspec.MsgspecError, UnicodeDecodeError):
             beats[name.decode()] = {}
     restarts = beats.get(SUPERVISOR, {}).get("restarts", {})
+    for name in restarts:
+        beats.setdefault(name, {})  # started again and again, and ended each time before it could say a word
     return [_role(name, beat, restarts, now_ms) for name, beat in sorted(beats.items())]
 
 
@@ -152,7 +154,7 @@ def _role(name: str, beat: dict[str, Any], restarts: dict[str, int], now_ms: int
         "role": name,
         "pid": beat.pop("pid", None),
         "uptime_ms": max(0, at_ms - started_ms) if started_ms else None,
-        "age_ms": max(0, now_ms - at_ms),
+        "age_ms": max(0, now_ms - at_ms) if at_ms else None,
         "stale": now_ms - at_ms > STALE_MS,
         "restarts": own,
         "figures": beat,

@@ -21,7 +21,7 @@ from consumers.commands.connecting import NAME, ping
 from consumers.commands.figures import SUPERVISOR
 from consumers.keyring import credentials
 from consumers.preflight import failed, server
-from consumers.supervise import Supervisor
+from consumers.supervise import Child, Supervisor
 from streams.clock import SystemClock
 from streams.connection import connect, shown
 from streams.errors import ServerError, StoreError
@@ -65,7 +65,7 @@ async def run_pipeline(settings: Settings, env: Mapping[str, str], *, as_json: b
             return output.WRONG
         if not stopped.is_set():
             await _until(stopped, *pipeline.works())
-        log.info("stopping: gateways first, then listeners and resolvers, ledgers last")
+        log.info("stopping: strategies and gateways first, then listeners and resolvers, ledgers last")
     finally:
         await pipeline.stop()
     log.info("stopped")
@@ -110,7 +110,7 @@ class Pipeline:
             return False
         await self._supervisor.start()
         for child in self._supervisor.children:
-            self._note(f"{child.task.account} {child.task.name}", "pid", child.pid, f"started (pid {child.pid})")
+            self._note(_subject(child), "pid", child.pid, f"started (pid {child.pid})")
         return True
 
     def works(self) -> list[Coroutine[Any, Any, bool]]:
@@ -128,7 +128,7 @@ class Pipeline:
 
     def restarts(self) -> dict[str, int]:
         """Restarts by account and role."""
-        return {f"{one.task.account} {one.task.name}": one.restarts for one in self._supervisor.children}
+        return {_subject(one): one.restarts for one in self._supervisor.children}
 
     async def _keep_server(self, embedded: EmbeddedServer) -> bool:
         pause_ms = PAUSE_MIN_MS
@@ -162,7 +162,7 @@ class Pipeline:
             await self._clock.sleep_ms(BEAT_MS)
 
     async def _beat_once(self, redis: Redis, keys: AccountKeys) -> None:
-        mine = [one for one in self._supervisor.children if one.task.account == keys.account]
+        mine = [one for one in self._supervisor.children if one.task.account in ("", keys.account)]
         seconds, micros = await redis.time()
         beat = {
             "pid": os.getpid(),
@@ -186,7 +186,7 @@ class Pipeline:
         for one in self._supervisor.children:
             if one.pid:
                 said = f"started (pid {one.pid}, restart {one.restarts})"
-                self._note(f"{one.task.account} {one.task.name}", "pid", one.pid, said)
+                self._note(_subject(one), "pid", one.pid, said)
 
     def _note(self, subject: str, what: str, value: object, sentence: str) -> None:
         """Log a change; nothing when it is as it was said last."""
@@ -197,11 +197,16 @@ class Pipeline:
     async def _forget_beats(self, redis: Redis) -> None:
         """Take back the beats of what stopped, so that `status` does not call it stale."""
         for account in self._settings.accounts:
-            names = [one.task.name for one in self._supervisor.children if one.task.account == account]
+            names = [one.task.name for one in self._supervisor.children if one.task.account in ("", account)]
             try:
                 await redis.hdel(AccountKeys(account).roles, SUPERVISOR, *names)
             except (RedisError, OSError):
                 log.debug("beats stay")
+
+
+def _subject(child: Child) -> str:
+    """Name a process in what is said of it; a strategy is of no one account."""
+    return f"{child.task.account} {child.task.name}".strip()
 
 
 async def _until(stopped: asyncio.Event, *works: Coroutine[Any, Any, bool]) -> bool:

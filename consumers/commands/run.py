@@ -1,6 +1,9 @@
 """`fillonce run`: the whole pipeline, or one role of it for processes of your own."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,7 +14,7 @@ from consumers.preflight import before_connecting, failed, refuse, server
 from streams.errors import UsageError
 from streams.settings import Settings
 
-ROLES = ("gateway", "ledger", "listener", "resolver")
+ROLES = ("gateway", "ledger", "listener", "resolver", "strategy")
 
 
 def run(
@@ -20,6 +23,10 @@ def run(
     role: Annotated[str, typer.Argument(metavar="[ROLE]", help=f"One of {', '.join(ROLES)}; default all.")] = "",
     account: Annotated[str, typer.Option(help="Only this account.")] = "",
     index: Annotated[int, typer.Option(min=0, max=63, help="Which of several gateways.")] = 0,
+    strategy: Annotated[
+        list[str],
+        typer.Option(metavar="REF", help="A strategy to run too: module:attribute, or an installed one's name."),
+    ] = [],  # noqa: B006 - typer reads it
     as_json: Annotated[
         bool, typer.Option("--json", help="State changes as JSON logs on standard error; one document at the end.")
     ] = False,
@@ -33,12 +40,18 @@ def run(
     \b
     Examples:
       fillonce run
+      fillonce run --strategy my_pkg.mean_reversion:app
+      fillonce run strategy --strategy my_pkg.mean_reversion:app
       fillonce run gateway --account binance.main --index 2
       FILLONCE_REDIS_URL=redis://cache:6379/0 fillonce run ledger
     """  # noqa: D301 - \b tells the help to keep the lines
     settings = settings_of(ctx)
     if role and role not in ROLES:
         raise UsageError(f"There is no role {role}; use one of {', '.join(ROLES)}.")
+    if role in ("", "strategy"):
+        settings = _with_strategies(settings, strategy)
+    if role == "strategy":
+        return _run_strategy(settings)
     if account or role:
         name = only_account(settings, account)
         settings = _narrowed(settings, name)
@@ -50,6 +63,39 @@ def run(
     from consumers.commands.pipeline import run_pipeline
 
     return uvloop.run(run_pipeline(settings, os.environ, as_json=as_json))
+
+
+def _with_strategies(settings: Settings, references: Sequence[str]) -> Settings:
+    """Add strategies to those of the settings; each is looked for in a process of its own, as it will run.
+
+    Raises:
+        UsageError: one of them is not there, or cannot be imported.
+    """
+    import msgspec
+
+    from consumers.strategist import CHECK, without_keys
+    from consumers.supervise import environment
+
+    settings = msgspec.structs.replace(settings, strategies=tuple(dict.fromkeys((*settings.strategies, *references))))
+    env = without_keys(settings, environment(settings, settings.redis_url, os.environ))
+    for one in settings.strategies:
+        words = [sys.executable, "-P", "-m", "consumers.strategist", CHECK, one]
+        said = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+        if said.returncode:
+            raise UsageError(said.stderr.strip().splitlines()[-1].rstrip(".") + ".")
+    return settings
+
+
+def _run_strategy(settings: Settings) -> int:
+    import msgspec
+    import uvloop
+
+    from consumers.strategist import StrategyTask, work
+
+    if len(settings.strategies) != 1:
+        raise UsageError("Say which strategy with --strategy: one, in this process.")
+    task = StrategyTask(reference=settings.strategies[0])
+    return uvloop.run(work(task, msgspec.structs.replace(settings, redis_url=address(settings)), os.environ))
 
 
 def _narrowed(settings: Settings, account: str) -> Settings:

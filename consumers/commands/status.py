@@ -131,7 +131,7 @@ def _roles(one: dict[str, Any]) -> Any:
             role["pid"],
             output.duration(role["uptime_ms"]) if role["uptime_ms"] is not None else "",
             role["restarts"],
-            output.duration(role["age_ms"]) + " ago",
+            "never" if role["age_ms"] is None else output.duration(role["age_ms"]) + " ago",
             ", ".join(f"{name} {value}" for name, value in role["figures"].items()),
         ]
         for role in one["roles"]

@@ -70,7 +70,7 @@ def test_completion_is_offered_for_a_shell(shell):
     [
         (("orders", "--frobnicate"), "No such option: --frobnicate"),
         (("trade",), "No such command 'trade'"),
-        (("run", "cook"), "There is no role cook; use one of gateway, ledger, listener, resolver."),
+        (("run", "cook"), "There is no role cook; use one of gateway, ledger, listener, resolver, strategy."),
         (("orders", "--status", "done"), "There is no status done; use created,"),
         (("orders", "--limit", "0"), "Invalid value for '--limit'"),
         (("publish",), "Nothing to publish"),

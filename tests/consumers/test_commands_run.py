@@ -159,6 +159,40 @@ def test_what_is_killed_comes_back_and_is_counted(pipeline):
     wait_until(lambda: pipeline.state(order) == "filled", START_S)
 
 
+@pytest.mark.timeout(120)
+def test_a_strategy_runs_beside_the_pipeline_and_outlives_a_kill_and_the_server(make_shell):
+    """`new`, `run --strategy`: every entry is answered with its exit, and status shows and counts the process."""
+    shell = make_shell()
+    assert shell("new", "strategy", "follower").code == 0
+    with shell.started("run", "--strategy", "follower:app") as process:
+        pipeline = Pipeline(shell, process)
+        wait_until(pipeline.ready, START_S)
+        wait_until(lambda: pipeline.role("strategy.follower:app")["pid"], START_S)
+
+        def entered(signal_id: str) -> None:
+            pipeline.publish(signal_id, "--strategy", "follower")
+
+        def exits() -> int:
+            listed = shell("orders", "--json").json["orders"]
+            return sum(one["strategy"] == "follower" and one["side"] == "sell" for one in listed)
+
+        entered("first")
+        wait_until(lambda: exits() == 1, START_S)
+        os.kill(pipeline.role("strategy.follower:app")["pid"], signal.SIGKILL)
+        entered("second")
+        wait_until(lambda: exits() == 2, START_S)
+        wait_until(lambda: pipeline.role("strategy.follower:app")["restarts"] == 1, START_S)
+        os.kill(pipeline.redis.info("server")["process_id"], signal.SIGKILL)
+        wait_until(lambda: shell.written("run").count(f"{ACCOUNT}: the gate is open") == 2, START_S)
+        entered("third")
+        wait_until(lambda: exits() == 3, START_S)
+        figures = pipeline.role("strategy.follower:app")["figures"]
+        assert (figures["quarantined"], figures["snapshots"]) == (0, 2)
+        pipeline.redis.close()
+        process.terminate()
+        assert process.wait(30) == 0
+
+
 def test_a_role_by_name_joins_a_pipeline_that_runs(pipeline):
     """`run gateway --index 5` works beside the others in a process of its own, and leaves no stale beat behind."""
     with pipeline.shell.started("--settings", "fillonce.toml", "run", "gateway", "--index", "5") as role:

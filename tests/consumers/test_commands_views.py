@@ -171,6 +171,16 @@ async def test_a_role_without_a_heartbeat_is_marked(bench, shell, redis):
     assert "ledger.0 (STALE)" in shell("status").out
 
 
+async def test_a_process_that_ends_before_it_can_say_a_word_is_shown(bench, shell):
+    """A strategy that cannot even start: its restarts are known to the supervisor alone."""
+    beat = {"pid": 1, "started_ms": 1, "at_ms": 2, "restarts": {"strategy.mine:app": 4}}
+    await bench.redis.hset(bench.keys.roles, "supervisor", orjson.dumps(beat).decode())
+    [one] = shell("status", "--json").json["accounts"]
+    shown = next(role for role in one["roles"] if role["role"] == "strategy.mine:app")
+    assert (shown["restarts"], shown["stale"], shown["age_ms"]) == (4, True, None)
+    assert "strategy.mine:app (STALE) 4 never" in words(shell("status").out)
+
+
 @pytest.mark.usefixtures("bench")
 async def test_watch_ends_with_ctrl_c_without_a_trace(shell):
     """`status --watch` shows the account again and again until SIGINT, then exits 130 and says nothing more."""

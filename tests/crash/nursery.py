@@ -128,6 +128,7 @@ class Nursling(Child):
         self._nursery = nursery
 
     async def _spawn(self) -> None:
+        assert isinstance(self.task, Task)  # no strategies here
         process = await self._nursery.start(self.task, self._env)
         self._process = process  # type: ignore[assignment]  # it shows all of one that is used
         self.pid = process.pid

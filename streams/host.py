@@ -1,0 +1,100 @@
+"""A strategy at work: its broker, one delivery per account, its ticks. FastStream's application owns its life."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from faststream.redis import RedisBroker
+from redis.asyncio import Redis
+
+from streams.clock import Clock
+from streams.connection import COMMAND_TIMEOUT_MS, connect
+from streams.delivery import Delivery
+from streams.notices import Tick
+from streams.producer import IntentProducer
+from streams.strategy import Strategy
+from streams.tasks import end
+
+
+class Host:
+    """Runs one strategy.
+
+    Attributes:
+        broker: to be started before `run`, and stopped after it.
+    """
+
+    def __init__(
+        self, strategy: Strategy, url: str, accounts: Sequence[str], clock: Clock, timeout_ms: int = COMMAND_TIMEOUT_MS
+    ) -> None:
+        """Bind it; nothing is sent yet.
+
+        Args:
+            strategy: what to run.
+            url: of the server.
+            accounts: whose events it is given.
+            clock: for pauses and ticks.
+            timeout_ms: longest wait for one answer of the server.
+        """
+        self._strategy, self._clock, self._clients = strategy, clock, list[Redis]()
+
+        def client(purpose: str, *, single: bool) -> Redis:
+            made = connect(url, name=f"strategy.{strategy.name}-{purpose}", timeout_ms=timeout_ms, single=single)
+            self._clients.append(made)
+            return made
+
+        self._producer = IntentProducer(client("intents", single=False))
+        self.broker: RedisBroker = strategy.broker(url, self._producer)
+        self._deliveries = {
+            account: Delivery(
+                strategy=strategy.name, account=account, handlers=strategy.handlers,
+                reader=client(f"{account}-events", single=True), commands=client(account, single=False), clock=clock,
+                patience=strategy.patience,
+            )
+            for account in accounts
+        }  # fmt: skip
+
+    async def run(self) -> None:
+        """Deliver until stopped.
+
+        Raises:
+            Exception: a handler of the snapshot raised.
+        """
+        deliveries = [asyncio.create_task(one.run()) for one in self._deliveries.values()]
+        ticks = [
+            asyncio.create_task(self._tick(account, period_ms))
+            for account in self._deliveries
+            for period_ms in sorted(self._strategy.periods_ms)
+        ]
+        try:
+            await asyncio.gather(*deliveries)
+        finally:
+            await end([*deliveries, *ticks])
+
+    def stop(self) -> None:
+        """End `run` after what is being delivered."""
+        for one in self._deliveries.values():
+            one.stop()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        for one in self._clients:
+            await one.aclose()
+
+    def ready(self, account: str) -> bool:
+        """Whether the strategy has the account's snapshot and is given its events."""
+        return self._deliveries[account].ready
+
+    def figures(self, account: str) -> Mapping[str, Any]:
+        """What one account's delivery counted since its start."""
+        return self._deliveries[account].figures
+
+    async def _tick(self, account: str, period_ms: int) -> None:
+        due_ms = 0
+        while True:
+            now_ms = self._clock.now_ns() // 1_000_000
+            due_ms = max(now_ms // period_ms, due_ms // period_ms) * period_ms + period_ms
+            await self._clock.sleep_ms(due_ms - now_ms)
+            name = f"tick:{period_ms}:{due_ms}"
+            await self._deliveries[account].offer(
+                Tick(event_id=name, account=account, at_ms=due_ms, due_ms=due_ms, period_ms=period_ms)
+            )

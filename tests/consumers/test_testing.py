@@ -1,0 +1,86 @@
+"""The plugin as a user has it: a fresh folder, a new strategy, its test, all of it by commands."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streams import Fill, OrderChanged, Place, Strategy
+from streams.schemas import from_ms
+from tests.commands import Shell, environment
+
+
+def hedger() -> Strategy:
+    """Sells what it bought, at the market; it stumbles over every event once, after it has published."""
+    app = Strategy("hedger")
+    stumbled: set[str] = set()
+
+    @app.on(Fill)
+    async def hedge(fill: Fill) -> Place | None:
+        if fill.side == "sell":
+            return None
+        exit_ = Place(
+            account=fill.account, strategy=app.name, signal_id=f"exit-{fill.event_id}",
+            signal_time=from_ms(fill.executed_at_ms), symbol=fill.symbol, side="sell", type="market",
+            quantity=fill.quantity, rounding="down",
+        )  # fmt: skip
+        if fill.event_id not in stumbled:
+            stumbled.add(fill.event_id)
+            await app.intents.publish(exit_)
+            raise ValueError("after it published")
+        return exit_
+
+    return app
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.fillonce(faults={"accept_then_drop": 0.3, "duplicated_execution": 0.5, "execution_before_answer": 0.3})
+def test_every_fill_is_answered_once_whatever_the_venue_and_the_handler_do(fillonce) -> None:
+    """Faults on the way out and back, a handler that raises, a kill in the middle: one exit per entry, no more."""
+    app = hedger()
+    fillonce.run(app)
+    fillonce.house("SELL", 20, price=60_000)
+    fillonce.house("BUY", 20, price=59_000)
+    for _ in range(5):
+        fillonce.place(strategy="hedger", side="buy", type="limit", quantity=1, price=60_000)
+    fillonce.stop(app, kill=True)
+    for _ in range(5):
+        fillonce.place(strategy="hedger", side="buy", type="limit", quantity=1, price=60_000)
+    fillonce.run(app)
+    fillonce.until(lambda: len(fillonce.orders("hedger")) == 20, timeout_s=60)
+    fillonce.settled(60)
+    assert {order.status for order in fillonce.orders("hedger")} == {"filled"}
+    assert len(fillonce.venue_orders()) == 20
+    assert fillonce.quarantined() == []
+
+
+@pytest.mark.timeout(120)
+def test_a_handler_that_always_raises_is_seen_in_quarantine(fillonce) -> None:
+    """With what it said."""
+    app = Strategy("broken")
+
+    @app.on(OrderChanged)
+    async def never(_: OrderChanged) -> None:
+        raise ValueError("no idea")
+
+    fillonce.run(app)
+    fillonce.place(strategy="broken", side="buy", type="limit", quantity=1, price=100)
+    fillonce.until(lambda: any("no idea" in reason for reason in fillonce.quarantined()))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_new_strategy_passes_its_own_test_in_a_fresh_folder(tmp_path: Path) -> None:
+    """`fillonce new strategy` and `pytest`, nothing else."""
+    shell = Shell(tmp_path)
+    said = shell("new", "strategy", "mean_reversion", "--json")
+    assert said.json["files"] == ["mean_reversion.py", "test_mean_reversion.py"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "ignore::pytest.PytestDeprecationWarning"],
+        cwd=tmp_path, env=environment({}), capture_output=True, text=True, check=False, timeout=150,
+    )  # fmt: skip
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    again = shell("new", "strategy", "mean_reversion")
+    assert (again.code, "mean_reversion.py is there already" in again.err) == (2, True)
+    assert shell("new", "strategy", "mean-reversion").code == 2
