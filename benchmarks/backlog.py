@@ -28,7 +28,8 @@ from streams.keys import LEDGERS, AccountKeys
 from streams.producer import IntentProducer, Receipt
 from streams.server import EmbeddedServer
 from streams.store import Store
-from streams.verify import verify
+from streams.rebuild import digest
+from streams.verify import stored, verify
 
 ENTRIES: Final = 200_000
 KILLS: Final = 2
@@ -45,7 +46,7 @@ class Drained(Struct, frozen=True, kw_only=True):
     Attributes:
         seconds: from the first start of the ledger to the last acknowledged entry.
         left_at_kills: entries not yet acknowledged each time the ledger was killed on the way.
-        hash: of the whole state.
+        hash: of the whole state but for the digests, which tell how its evidence fell into batches.
         good: whether the state is the fold of its journal.
         position: what the fills add up to; every order is for 1.
         filled: orders whose status is `filled`.
@@ -106,8 +107,10 @@ async def _drain(folder: Path, kills: int) -> Drained:
             seconds = time.monotonic() - began
             ledger.stop()
         found = await verify(redis, KEYS)
+        hashes, texts = await stored(redis, KEYS)
+        told = {key: {name: value for name, value in row.items() if name != "digest"} for key, row in hashes.items()}
         return Drained(
-            seconds=seconds, left_at_kills=tuple(left_at_kills), hash=found.stored, good=found.good,
+            seconds=seconds, left_at_kills=tuple(left_at_kills), hash=digest(told, texts), good=found.good,
             position=(await Store(redis, KEYS).positions())["BTC/USDT"].quantity, orders=found.orders,
             filled=await _filled(redis), quarantined=int(await redis.xlen(KEYS.quarantine)), left=await _left(redis),
         )  # fmt: skip

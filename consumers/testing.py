@@ -92,7 +92,7 @@ class Rig:
         return self._do(self._producer.place(Place(**given)))
 
     def house(
-        self, side: Literal["BUY", "SELL"], quantity: Decimal | float | str, price: Decimal | float | str | None = None,
+        self, side: Literal["BUY", "SELL"], quantity: Decimal | int | str, price: Decimal | int | str | None = None,
         symbol: str = SYMBOL,
     ) -> None:  # fmt: skip
         """Let somebody else at the venue place an order: the other side of a trade."""

@@ -75,20 +75,21 @@ async def rebuild(
 async def verify(redis: Redis, keys: AccountKeys, show: Callable[[int], None] | None = None) -> Verdict:
     """Fold the journal and compare; nobody may write meanwhile."""
     rebuilt = await rebuild(redis, keys, show=show)
-    hashes, texts = await _stored(redis, keys)
-    stored, folded = digest(hashes, texts), digest(rebuilt.hashes, rebuilt.texts)
+    hashes, texts = await stored(redis, keys)
+    kept, folded = digest(hashes, texts), digest(rebuilt.hashes, rebuilt.texts)
     return Verdict(
         account=keys.account,
         entries=rebuilt.entries,
         orders=sum(key.startswith(keys.order("")) for key in hashes),
-        stored=stored,
+        stored=kept,
         folded=folded,
-        differences=() if stored == folded else tuple(_differences(rebuilt, hashes, texts)[:DIFFERENCES_MAX]),
+        differences=() if kept == folded else tuple(_differences(rebuilt, hashes, texts)[:DIFFERENCES_MAX]),
         parted=rebuilt.parted,
     )
 
 
-async def _stored(redis: Redis, keys: AccountKeys) -> tuple[dict[str, Hash], dict[str, str]]:
+async def stored(redis: Redis, keys: AccountKeys) -> tuple[dict[str, Hash], dict[str, str]]:
+    """Read the stored state as a fold makes it: hashes and texts by key, without what only transports."""
     hashes: dict[str, Hash] = {}
     texts: dict[str, str] = {}
     for pattern in (keys.order(""), keys.position(""), keys.parked("", "").removesuffix(":"), keys.holdings):

@@ -276,7 +276,7 @@ async def test_an_entry_that_came_again_while_its_answer_was_out_is_dealt_with_w
     gate.open.set()
     await pipeline.until(lambda: gateway.in_flight == 0)
     await pipeline.redis.hset(pipeline.keys.control, "history", history)
-    await pipeline.until(lambda: _acknowledged(pipeline))
+    await pipeline.until(lambda: gateway.duplicates)
     assert gateway.claimed == 1
     assert len(await pipeline.venue_orders()) == 1
 

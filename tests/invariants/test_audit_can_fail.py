@@ -30,11 +30,16 @@ class Break(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Break())
 """
 _FORGETFUL = """
-MODULE = "consumers.snapshot"
+MODULE = "adapters.binance.decode"
 
 def change(module):
-    from consumers.folding import Known
-    module.Known = lambda order, seen: Known(order, frozenset())
+    import secrets
+    from msgspec.structs import replace
+    from streams.schemas import Execution
+    real = module.decode
+    def again(fact):
+        return replace(fact, trade_id=fact.trade_id + secrets.token_hex(4)) if isinstance(fact, Execution) else fact
+    module.decode = lambda form, raw: [again(fact) for fact in real(form, raw)]
 """
 _NAMELESS = """
 MODULE = "streams.identity"
@@ -54,12 +59,12 @@ async def _run(monkeypatch: pytest.MonkeyPatch, folder: Path, broken: str) -> or
     return await orchestrate.run(Options(intents=100, seed=3, faults="off"), lambda _: None)
 
 
-async def test_a_ledger_that_forgets_what_it_has_seen_is_found_out(
+async def test_a_ledger_that_takes_every_copy_for_another_execution_is_found_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """No execution counts as seen: answers and stream frames are both counted, and the audit says so."""
+    """Answers and stream frames are both counted, and the audit says so."""
     result = await _run(monkeypatch, tmp_path, _FORGETFUL)
-    assert result.audit.fills_doubled > 0
+    assert result.audit.position_mismatches > 0
     assert not result.good
 
 
