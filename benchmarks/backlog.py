@@ -26,9 +26,9 @@ from benchmarks.backlog_entries import PER_ORDER, entries
 from benchmarks.ground import ACCOUNT, client, open_account, open_gate, place
 from streams.keys import LEDGERS, AccountKeys
 from streams.producer import IntentProducer, Receipt
+from streams.rebuild import digest
 from streams.server import EmbeddedServer
 from streams.store import Store
-from streams.rebuild import digest
 from streams.verify import stored, verify
 
 ENTRIES: Final = 200_000
