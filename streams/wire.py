@@ -11,13 +11,14 @@ from typing import Any
 import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Argument = bytes | str | int
 
 
 class _Packing(AbstractConnection):
-    """Packs commands in C; redis-py's asyncio connections do it in Python."""
+    """Packs commands in C, which redis-py's asyncio connections do in Python, and knows what uvloop raises."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
         first = args[0]
@@ -27,6 +28,13 @@ class _Packing(AbstractConnection):
             return [hiredis.pack_command(args)]
         except TypeError:  # what only redis-py's own encoder takes, or refuses in its own words
             return super().pack_command(*args)
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's own
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            # What uvloop says of a connection that was closed between two steps; redis-py knows asyncio's word only.
+            raise RedisConnectionError(f"The connection is closed: {error}.") from error
 
 
 class _Unix(_Packing, UnixDomainSocketConnection):

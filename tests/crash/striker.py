@@ -13,7 +13,7 @@ from tests.crash.points import Phase, Target
 
 _ROOT = str(Path(__file__).parents[2]) + os.sep
 # They lie between every caller and Redis, so they say nothing about where the process is.
-_THROUGH = frozenset({"streams/script_loader.py", "streams/scripts.py", "streams/connection.py"})
+_THROUGH = frozenset({"streams/script_loader.py", "streams/scripts.py", "streams/connection.py", "streams/wire.py"})
 
 
 class Striker:

@@ -4,8 +4,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -182,3 +184,24 @@ async def test_nothing_is_sent_before_the_first_command() -> None:
             await client.xadd("s", {"a": "1"})
         await wait_until_async(lambda: server.connections == 1)
         await client.aclose()
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_a_connection_that_was_closed_between_two_steps_is_an_error_of_redis_on_uvloop_too(
+    redis_url: str, single: bool
+) -> None:
+    """The roles run on uvloop, which raises RuntimeError there: it would end whoever waits out a server's restart."""
+
+    async def sent() -> None:
+        client = connect(redis_url, name="closed", single=single)
+        await client.ping()
+        pool: Any = client.connection_pool
+        connection: Any = client.connection or pool._available_connections[0]
+        connection._writer.transport.abort()
+        await wait_until_async(connection._reader.at_eof)
+        with pytest.raises(RedisConnectionError, match="closed"):
+            await connection.send_command("PING", check_health=False)
+        assert await client.ping()
+        await client.aclose()
+
+    uvloop.run(sent())
