@@ -6,6 +6,8 @@ The page outlives whoever dies: a kill -9 loses nothing that was written to it.
 import fcntl
 import mmap
 import os
+import select
+import signal
 import struct
 import time
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ import msgspec
 from tests.crash.points import PROFILES, VOLLEY_MAX, Profile, Target
 
 _SIZE: Final = 16_384
-_GENERATION, _PROFILE, _SERVER, _TEXT_LENGTH, _CUT = range(0, 40, 8)
+_GENERATION, _PROFILE, _SERVER, _TEXT_LENGTH, _CUT, _BORN = range(0, 48, 8)
 _COUNTS, _FIRED, _TEXT = 64, 128, 256  # a number for every target of a volley, twice; then the volley
 _WHOLE, _TO_CUT, _WAS_CUT = range(3)
 _LOOK_S: Final = 0.001
@@ -49,14 +51,28 @@ class Board:
     def profile(self, profile: Profile) -> None:
         self._write(_PROFILE, PROFILES.index(profile))
 
-    @property
-    def server_pid(self) -> int:
-        """Process id of the Redis server."""
-        return self._read(_SERVER)
-
-    @server_pid.setter
-    def server_pid(self, pid: int) -> None:
+    def serve(self, pid: int) -> None:
+        """Name the process of the Redis server."""
+        self._write(_BORN, _born(pid))
         self._write(_SERVER, pid)
+
+    def kill_server(self) -> None:
+        """Kill the server and return when it is dead; nothing happens when it was before.
+
+        Ids of dead processes are used again within minutes here, so the one to be killed is known by its birth too.
+        """
+        try:
+            process = os.pidfd_open(pid := self._read(_SERVER))
+        except ProcessLookupError:
+            return
+        try:
+            if _born(pid) == self._read(_BORN):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [])
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(process)
 
     def arm(self, volley: Sequence[Target]) -> None:
         """Arm targets, or none."""
@@ -127,3 +143,11 @@ class Board:
 
     def _write(self, at: int, number: int) -> None:
         struct.pack_into("<q", self._page, at, number)
+
+
+def _born(pid: int) -> int:
+    """When a process began, in the kernel's ticks; 0 when there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return 0

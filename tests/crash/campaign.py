@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from tests.crash.lane import Lane, Outcome
 from tests.crash.nursery import ROOT
-from tests.crash.points import Passes, Target, volleys
+from tests.crash.points import Passes, Target, tries, volleys
 
 _outcomes = msgspec.json.Decoder(list[Outcome])
 LINE_BYTES_MAX = 1 << 22  # outcomes with all their details
@@ -59,14 +59,15 @@ async def run(
     """Strike every target.
 
     Args:
-        targets: what to try; a target that is missed is tried once more at the end, by itself.
+        targets: what to try; a target that is missed is tried again at the end, by itself.
         folder: one subfolder with a log per lane.
         seed: of the venues' faults.
         lanes: how many work side by side.
         until: monotonic time after which no further target is begun.
         show: told after each outcome.
     """
-    waiting, again, tally = deque(volleys(targets)), set[Target](), Tally(wanted=len(targets))
+    waiting, tally = deque(volleys(targets)), Tally(wanted=len(targets))
+    left: dict[Target, list[Target]] = {}  # target -> how it is still to be tried if it is missed once more
 
     starting = asyncio.Lock()
 
@@ -94,9 +95,10 @@ async def run(
                 if not ready:
                     waiting.append(volley)
                 for outcome in _outcomes.decode(ready or b"[]"):
-                    if not (outcome.fired or outcome.trouble or outcome.target in again):
-                        again.add(outcome.target)
-                        waiting.append([outcome.target])
+                    others = left.pop(outcome.target, list(tries(outcome.target)))
+                    if others and not (outcome.fired or outcome.trouble):
+                        left[others[0]] = others[1:]
+                        waiting.append(others[:1])
                         continue
                     tally.outcomes.append(outcome)
                     show(tally)

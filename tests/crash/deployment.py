@@ -69,7 +69,7 @@ class Deployment:
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._nursery)
         await self._stack.enter_async_context(self.servers)
-        self.board.server_pid = self.servers.primary.pid
+        self.board.serve(self.servers.primary.pid)
         await self._stack.enter_async_context(self._revived())
         await self._stack.enter_async_context(self.venue)
         self.control = await self._stack.enter_async_context(self.venue.control())
@@ -177,6 +177,7 @@ class Deployment:
         )  # fmt: skip
         return Settings(
             accounts={account: one}, claim_idle_ms=1_500, calm_ms=500, lookup_retry_max_ms=300, lease_ms=800,
+            reconcile_light_ms=1_000,
             log_level="error",
         )  # fmt: skip
 
@@ -218,7 +219,7 @@ class Deployment:
                     self.desk.histories += 1
                 else:
                     await server.start()
-                self.board.server_pid = self.servers.primary.pid
+                self.board.serve(self.servers.primary.pid)
 
         task = asyncio.create_task(watch())
         try:

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 Phase = Literal["before", "after", "lost"]
 Strike = Literal["role", "server", "history", "cut"]
@@ -120,6 +121,12 @@ def volleys(targets: Iterable[Target]) -> list[list[Target]]:
         if len(volley) == VOLLEY_MAX:
             full.append(open_ones.pop(target.profile))
     return full + [volley for volley in open_ones.values() if volley]
+
+
+def tries(target: Target) -> Sequence[Target]:
+    """How often a death is tried: as planned, so by itself, and where faults make rare calls frequent."""
+    kept = min(target.kept, 1 if target.phase != "before" else 0)
+    return target, replace(target, profile="faults", nth=1, kept=kept)
 
 
 def sample(targets: Sequence[Target], count: int, seed: int) -> list[Target]:

@@ -4,7 +4,6 @@ import itertools
 import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -53,11 +52,7 @@ class Striker:
             return
         if target.strike == "role":
             os.kill(os.getpid(), signal.SIGKILL)
-        pid = self._board.server_pid
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        while _runs(pid):
-            pass  # what comes next must find it dead
+        self._board.kill_server()
 
 
 def here() -> str:
@@ -75,11 +70,3 @@ def here() -> str:
                 inner = name
         at = at.f_back
     return inner or "library"
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
