@@ -1,5 +1,6 @@
 """Fixtures for every test: one real server for the session, an account of its own for each test."""
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
@@ -29,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a given server that holds anything else, before the first test; workers rely on who started them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it in the background; commands inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     given = config.getoption("--redis-url")
     if given is not None and not hasattr(config, "workerinput"):
         try:
