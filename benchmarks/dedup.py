@@ -13,7 +13,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from benchmarks.figures import Row, quantile, rate, ratios, spread
-from benchmarks.ground import Tell, client, open_account, place, served
+from benchmarks.ground import TIMEOUT_MS, Tell, client, open_account, place, served
 from streams.producer import IntentProducer, Receipt
 from streams.schemas import Place
 from streams.scripts import BATCH_MAX
@@ -98,7 +98,7 @@ def _local_round(producer: IntentProducer, intents: Sequence[Place], calls: int)
 
 
 async def _closed(redis: Redis, intents: Sequence[Place], effort: Effort) -> list[Row]:
-    producer = IntentProducer(redis, remembers_max=1)
+    producer = IntentProducer(redis, timeout_ms=TIMEOUT_MS, remembers_max=1)
     empty = await redis.script_load("return 0")
 
     async def bare(_: int) -> None:
@@ -141,7 +141,7 @@ async def _calls(call: Callable[[int], Awaitable[None]], count: int) -> list[flo
 
 
 async def _open(clients: Sequence[Redis], intents: Sequence[Place], effort: Effort) -> list[Row]:
-    producers = [IntentProducer(one, remembers_max=1) for one in clients]
+    producers = [IntentProducer(one, timeout_ms=TIMEOUT_MS, remembers_max=1) for one in clients]
     rounds = [await _open_round(producers, intents, effort.open_ms) for _ in range(effort.rounds + 1)][1:]
     p50, p99 = _quantiles([one.lateness_ns for one in rounds])
     name = f"open loop {RATE:,}/s, {CONNECTIONS} connections"

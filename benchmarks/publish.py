@@ -13,7 +13,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from benchmarks.figures import Row, rate, times
-from benchmarks.ground import ACCOUNT, Tell, client, open_account, place, served
+from benchmarks.ground import ACCOUNT, TIMEOUT_MS, Tell, client, open_account, place, served
 from streams import codec
 from streams.keys import AccountKeys
 from streams.producer import IntentProducer, Receipt
@@ -58,7 +58,7 @@ async def _measure(effort: Effort, fsync: Fsync, tell: Tell) -> list[Row]:
         server = await stack.enter_async_context(served(fsync))
         redis = await stack.enter_async_context(client(server.url, "bench-publish"))
         await open_account(redis)
-        producer, rounds = IntentProducer(redis), defaultdict[str, list[float]](list)
+        producer, rounds = IntentProducer(redis, timeout_ms=TIMEOUT_MS), defaultdict[str, list[float]](list)
         await producer.place(place(0))  # learns the account and its symbols
         size = effort.single + effort.batches * BATCH_MAX
         for number in range(effort.rounds + 1):

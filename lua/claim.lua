@@ -40,9 +40,8 @@ local plan, group, gateway = cmsgpack.unpack(ARGV[1]), ARGV[2], ARGV[3]
 local window_ms, look_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 local months = count_months(ARGV[6])
 
-if history_changed(control) then return refuse_history() end
-if gate_moved(control, ARGV[7]) then return refuse_gate(control) end
-if spent_changed(control, ARGV[6]) then return refuse_spent() end
+local refused = refusal(control, ARGV[7], ARGV[6])
+if refused then return refused end
 
 local now, changes, finished = now_ms(), {}, {}
 local stale = (redis.call('HGET', control, 'exposure') or '') ~= ARGV[8]
@@ -61,7 +60,7 @@ end
 
 local function claimed(key, send_by)
   local record = read_record(key)
-  table.insert(record, 1, digits(send_by))
+  record[1] = digits(send_by)
   table.insert(record, 1, 'claimed')
   return record
 end

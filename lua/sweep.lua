@@ -61,7 +61,7 @@ end
 local function look(key, id, after_ms)
   redis.call('ZADD', live, now + after_ms, id)
   local record = read_record(key)
-  table.insert(record, 1, 'look')
+  record[1] = 'look'
   return record
 end
 

@@ -6,6 +6,7 @@ other, with amounts in their one canonical text and times in UTC milliseconds.
 
 import hashlib
 import math
+from functools import cache
 
 import msgspec
 
@@ -76,17 +77,32 @@ def strength_bits(rule: IdRule) -> int:
     return min(DIGEST_BITS, math.floor((rule.length_max - len(rule.prefix)) * math.log2(len(rule.charset))))
 
 
+@cache
 def _digits(rule: IdRule) -> int:
     wanted = math.ceil(DIGEST_BITS / math.log2(len(rule.charset)))
     return min(wanted, rule.length_max - len(rule.prefix))
 
 
 def _render(digest: bytes, rule: IdRule) -> str:
-    number, base, signs = int.from_bytes(digest), len(rule.charset), []
-    for _ in range(_digits(rule)):
+    digits, pairs = _digits(rule), _pairs(rule.charset)
+    # Cut in two first: most of the divisions are then of numbers that fit a machine word.
+    half = digits // 4
+    high, low = divmod(int.from_bytes(digest), len(pairs) ** half)
+    return (_signs(low, pairs, half) + _signs(high, pairs, (digits + 1) // 2 - half))[:digits]
+
+
+def _signs(number: int, pairs: tuple[str, ...], count: int) -> str:
+    signs, base = [], len(pairs)
+    for _ in range(count):
         number, place = divmod(number, base)
-        signs.append(rule.charset[place])
+        signs.append(pairs[place])
     return "".join(signs)
+
+
+@cache
+def _pairs(charset: str) -> tuple[str, ...]:
+    """Two digits at a time: half as many divisions of a long number. The lower digit is written first."""
+    return tuple(low + high for high in charset for low in charset)
 
 
 def _digest(parts: list[str]) -> bytes:

@@ -35,6 +35,9 @@ def plain(amount: Decimal) -> Decimal:
 
 def text(amount: Decimal) -> str:
     """Write the canonical text of `amount`, never in scientific notation."""
+    written = str(amount)
+    if "E" not in written and written != "-0" and ("." not in written or written[-1] != "0"):
+        return written  # what is left differs from the canonical text in nothing, and most amounts come that way
     short = plain(amount)
     written = str(short)
     return f"{short:f}" if "E" in written else written

@@ -9,25 +9,30 @@ from typing import Literal
 
 from msgspec import Struct
 
-from streams.schemas import Order
+from streams.schemas import Order, Place
 
 
-class PublishItem(Struct, frozen=True, kw_only=True):
-    """One intent of a publish call; a cancel has no terms."""
+class PublishItem(Struct, frozen=True):
+    """One intent of a publish call; a cancel has no terms.
+
+    Attributes:
+        data: the intent, encoded; of a place it is the terms of its record.
+        client_order_id: of the order it is about.
+        terms: the place itself.
+        fingerprint: of the terms.
+    """
 
     data: str
-    client_order_id: str = ""
+    client_order_id: str
+    terms: Place | None = None
     fingerprint: str = ""
-    valid_until_ms: int = 0
-    terms: str = ""
-    state: str = ""
-    digest: str = ""
 
 
 class Published(Struct, frozen=True):
-    """An order now (or a cancel, queued)."""
+    """An order now, born with this digest (or a cancel, queued)."""
 
     entry: str
+    digest: str = ""
 
 
 class Known(Struct, frozen=True):

@@ -16,14 +16,19 @@ from streams.errors import BadIntent, HistoryChanged, IntentConflict, IntentSpen
 from streams.identity import client_order_id, fingerprint
 from streams.keys import AccountKeys
 from streams.plans import Conflict, Known, Published, PublishItem, PublishVerdict, Spent
-from streams.record import NEW_STATE, NEW_STATE_TEXT
+from streams.record import NEW_STATE
 from streams.schemas import AccountInfo, Cancel, ClientOrderId, Intent, Order, Place
-from streams.scripts import BATCH_MAX, Scripts
+from streams.scripts import Scripts
+from streams.tasks import end
 from streams.watch import Until, Watch
+from streams.wire import answers_within
 
 # The gateways have that long to take an intent before the sweep asks whether its entry is still there.
 FIRST_LOOK_MS = 15_000
 RETRY_MS = 50
+# Intents of one call when there are more: large enough that a round trip is shared by many, small enough that making
+# the next batch overlaps with the call.
+BATCH = 64
 # How long a confirmed history may be relied upon without asking: a server that was replaced answers for itself by then.
 LOCAL_ANSWER_MS = 1_000
 
@@ -68,6 +73,13 @@ class _Answer(Struct, frozen=True):
     receipt: Receipt
 
 
+class _Batch(Struct, frozen=True):
+    account: str
+    intents: Sequence[Intent]
+    items: Sequence[PublishItem]
+    call_id: str
+
+
 # A refusal is returned among the receipts of its batch, so that it does not hide the others.
 Answer = Receipt | IntentConflict | IntentSpent
 
@@ -86,6 +98,8 @@ class IntentProducer:
         self.answers: Cache[_Identity, _Answer] = Cache(remembers_max)
         self._confirmed_ms: dict[str, float] = {}  # account -> when a reply last confirmed the server's history
         self._redis, self._timeout_ms = redis, timeout_ms
+        self._is_brief = answers_within(redis, timeout_ms)  # one try needs no time limit beside the connection's own
+        self._name, self._calls = secrets.token_urlsafe(6), 0  # together the id of a call
         self._scripts: dict[str, Scripts] = {}  # by account; each remembers which gates it has left
         self._infos: dict[str, AccountInfo] = {}
         self._symbols: dict[str, frozenset[str]] = {}
@@ -138,18 +152,17 @@ class IntentProducer:
             raise BadIntent("One publish call is for one account; group the intents by account.")
         local = [self.remembered(one) if isinstance(one, Place) else None for one in intents]
         asked = [one for one, known in zip(intents, local, strict=True) if known is None]
-        replies = iter(await self._ask(account, asked) if asked else [])
-        return [known if known is not None else next(replies) for known in local]
+        replies = iter(await self._ask(account, asked) if asked else ())
+        return [known or next(replies) for known in local]
 
     async def _ask(self, account: str, intents: Sequence[Intent]) -> list[Answer]:
         refusals: list[StoreError] = []
         try:
+            if self._is_brief and len(intents) <= BATCH and self._knows(account, intents):
+                return await self._ask_once(self._batch(account, intents), refusals)
             async with asyncio.timeout(self._timeout_ms / 1000):
-                info = await self._info(account, {one.symbol for one in intents if isinstance(one, Place)})
-                receipts: list[Answer] = []
-                for start in range(0, len(intents), BATCH_MAX):
-                    receipts += await self._publish(account, info, intents[start : start + BATCH_MAX], refusals)
-                return receipts
+                await self._learn(account, {one.symbol for one in intents if isinstance(one, Place)})
+                return await self._ask_all(account, intents, refusals)
         except TimeoutError:
             raise self._given_up(refusals) from None
         except RedisError as error:
@@ -163,31 +176,70 @@ class IntentProducer:
             f"Redis took no intent within {self._timeout_ms} ms; publish again, it cannot become two orders."
         )
 
-    async def _publish(
-        self, account: str, info: AccountInfo, intents: Sequence[Intent], refusals: list[StoreError]
-    ) -> list[Answer]:
-        items = [publish_item(one, info) for one in intents]
-        scripts = self._scripts.setdefault(account, Scripts(self._redis, AccountKeys(account)))
-        call_id = secrets.token_urlsafe(6)
+    def _batch(self, account: str, intents: Sequence[Intent]) -> _Batch:
+        info, self._calls = self._infos[account], self._calls + 1
+        return _Batch(account, intents, [publish_item(one, info) for one in intents], f"{self._name}{self._calls:x}")
+
+    async def _ask_once(self, batch: _Batch, refusals: list[StoreError]) -> list[Answer]:
+        try:
+            verdicts = await self._publish(batch)
+        except (StoreUnreachable, HistoryChanged) as error:
+            refusals.append(error)
+            async with asyncio.timeout(self._timeout_ms / 1000):
+                verdicts = await self._insist(batch, refusals)
+        return self._receipts(batch, verdicts)
+
+    async def _ask_all(self, account: str, intents: Sequence[Intent], refusals: list[StoreError]) -> list[Answer]:
+        """While the server takes one batch, the next is made and the receipts of the last are written."""
+        cuts = range(0, len(intents), BATCH)
+        batches = (self._batch(account, intents[start : start + BATCH]) for start in cuts)  # each made when it is due
+        receipts: list[Answer] = []
+        answered: list[tuple[_Batch, list[PublishVerdict]]] = []
+        batch = next(batches, None)
+        while batch is not None:
+            asked = asyncio.create_task(self._insist(batch, refusals))
+            try:
+                await asyncio.sleep(0)  # lets it send
+                for one in answered:
+                    receipts += self._receipts(*one)
+                following = next(batches, None)
+                answered = [(batch, await asked)]
+            except BaseException:
+                await end([asked])
+                raise
+            batch = following
+        return receipts + [receipt for one in answered for receipt in self._receipts(*one)]
+
+    async def _publish(self, batch: _Batch) -> list[PublishVerdict]:
+        scripts = self._scripts.get(batch.account)
+        if scripts is None:
+            scripts = self._scripts[batch.account] = Scripts(self._redis, AccountKeys(batch.account))
+        try:
+            verdicts = await scripts.publish(batch.items, batch.call_id, FIRST_LOOK_MS)
+        except HistoryChanged:
+            self.answers.drop_all()
+            self._confirmed_ms.clear()
+            raise
+        self._confirmed_ms[batch.account] = _now_ms()
+        return verdicts
+
+    async def _insist(self, batch: _Batch, refusals: list[StoreError]) -> list[PublishVerdict]:
+        """Call until there is an answer: the script knows the call's id and answers as it did, or would have."""
         give_up_ms = _now_ms() + self._timeout_ms
         while True:
             try:
-                verdicts = await scripts.publish(items, call_id, FIRST_LOOK_MS)
+                return await self._publish(batch)
             except (StoreUnreachable, HistoryChanged) as error:
-                if isinstance(error, HistoryChanged):
-                    self.answers.drop_all()
-                    self._confirmed_ms.clear()
-                # The same call again: the script knows its id and answers as it did, or would have.
                 refusals.append(error)
                 if _now_ms() >= give_up_ms:  # also where a client library swallowed the cancellation of the timeout
                     raise
                 await asyncio.sleep(RETRY_MS / 1000)
-                continue
-            self._confirmed_ms[account] = _now_ms()
-            receipts = [_receipt(self._watch, *one) for one in zip(intents, items, verdicts, strict=True)]
-            for intent, receipt in zip(intents, receipts, strict=True):
-                self._remember(intent, receipt)
-            return receipts
+
+    def _receipts(self, batch: _Batch, verdicts: Sequence[PublishVerdict]) -> list[Answer]:
+        receipts = [_receipt(self._watch, *one) for one in zip(batch.intents, batch.items, verdicts, strict=True)]
+        for intent, receipt in zip(batch.intents, receipts, strict=True):
+            self._remember(intent, receipt)
+        return receipts
 
     def _remember(self, intent: Intent, receipt: Answer) -> None:
         if isinstance(intent, Place) and isinstance(receipt, Receipt):
@@ -195,7 +247,11 @@ class IntentProducer:
             identity = (intent.account, intent.strategy, intent.signal_id, intent.leg)
             self.answers.put(identity, _Answer(intent, again))
 
-    async def _info(self, account: str, symbols: set[str]) -> AccountInfo:
+    def _knows(self, account: str, intents: Sequence[Intent]) -> bool:
+        symbols = self._symbols.get(account)
+        return symbols is not None and all(isinstance(one, Cancel) or one.symbol in symbols for one in intents)
+
+    async def _learn(self, account: str, symbols: set[str]) -> None:
         if account not in self._infos:
             known = await store.accounts(self._redis)
             if account not in known:
@@ -207,24 +263,14 @@ class IntentProducer:
             self._symbols[account] = frozenset(one.symbol for one in table)
             if strange := sorted(symbols - self._symbols[account]):
                 raise BadIntent(f"Unknown symbol {strange[0]} at {account}; it trades {_some(self._symbols[account])}.")
-        return self._infos[account]
 
 
 def publish_item(intent: Intent, info: AccountInfo) -> PublishItem:
     """Work out everything that follows from an intent alone; `claim` uses it too, for what came by bare XADD."""
     data, identity = codec.encode_text(intent), client_order_id(intent, info.id_rule)
     if isinstance(intent, Cancel):
-        return PublishItem(data=data, client_order_id=identity)
-    print_ = fingerprint(intent)
-    return PublishItem(
-        data=data,
-        client_order_id=identity,
-        fingerprint=print_,
-        valid_until_ms=intent.valid_until_ms,
-        terms=data,
-        state=NEW_STATE_TEXT,
-        digest=codec.birth_digest(print_, NEW_STATE_TEXT),
-    )
+        return PublishItem(data, identity)
+    return PublishItem(data, identity, intent, fingerprint(intent))
 
 
 def _receipt(watch: Watch, intent: Intent, item: PublishItem, verdict: PublishVerdict) -> Answer:
@@ -238,17 +284,17 @@ def _receipt(watch: Watch, intent: Intent, item: PublishItem, verdict: PublishVe
             return IntentConflict(item.client_order_id, stored, item.fingerprint)
         case Published() if isinstance(intent, Cancel):
             return Receipt(identity, duplicate=False, order=None, account=account, watch=watch)
-        case Published(entry):
+        case Published(entry, digest):
             assert isinstance(intent, Place)
             order = Order(
                 client_order_id=identity,
                 terms=intent,
                 status="created",
                 state=NEW_STATE,
-                digest=item.digest,
+                digest=digest,
                 fingerprint=item.fingerprint,
                 entry=entry,
-                valid_until_ms=item.valid_until_ms,
+                valid_until_ms=intent.valid_until_ms,
             )
             return Receipt(identity, duplicate=False, order=order, account=account, watch=watch)
 

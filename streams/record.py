@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from streams import codec
-from streams.schemas import Order, OrderState, Position
+from streams.schemas import Order, OrderState, Place, Position
 
 # The order in which every script returns a record (lua/include/record.lua).
 FIELDS = (
@@ -30,17 +30,19 @@ FIELDS = (
 
 NEW_STATE = OrderState()
 NEW_STATE_TEXT = codec.encode_text(NEW_STATE)
+_NEW_STATE_BYTES = NEW_STATE_TEXT.encode()
 
 _texts = msgspec.json.Decoder(dict[str, str])
 _text = msgspec.json.Decoder(str)
 
 
-def to_order(client_order_id: str, values: Sequence[bytes | None]) -> Order | None:
+def to_order(client_order_id: str, values: Sequence[bytes | None], same: Place | None = None) -> Order | None:
     """Read a record.
 
     Args:
         client_order_id: whose record it is.
         values: the fields of `FIELDS`, as Redis returned them.
+        same: the terms where the script left them out, because they are what it was asked about.
 
     Returns:
         The order, or None when there is no record.
@@ -50,9 +52,9 @@ def to_order(client_order_id: str, values: Sequence[bytes | None]) -> Order | No
         return None
     return Order(
         client_order_id=client_order_id,
-        terms=codec.decode_terms(terms) if terms else None,
+        terms=codec.decode_terms(terms) if terms else same if terms == b"" else None,
         status=status.decode(),  # type: ignore[arg-type]  # only scripts write it, from OrderStatus
-        state=codec.decode_state(state) if state else NEW_STATE,
+        state=codec.decode_state(state) if state and state != _NEW_STATE_BYTES else NEW_STATE,
         digest=_str(digest),
         fingerprint=_str(fingerprint),
         entry=_str(entry),

@@ -376,14 +376,18 @@ class Position(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     fees: dict[str, Decimal] = {}
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
 def epoch_ms(moment: datetime) -> int:
     """Turn a time with a zone into whole UTC milliseconds."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def from_ms(at_ms: int) -> datetime:
     """Turn UTC milliseconds into a time with a zone."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+    return _EPOCH + timedelta(milliseconds=at_ms)
 
 
 class IdRule(Struct, frozen=True, kw_only=True):

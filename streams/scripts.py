@@ -37,8 +37,8 @@ from streams.plans import (
     Spent,
     Stale,
 )
-from streams.record import to_order
-from streams.schemas import Order
+from streams.record import NEW_STATE_TEXT, to_order
+from streams.schemas import Order, Place
 from streams.script_loader import call
 
 BATCH_MAX = 256  # entries of one call; it keeps a call under a few ms, so that nobody else waits long
@@ -61,25 +61,26 @@ class Scripts:
     def __init__(self, redis: Redis, keys: AccountKeys) -> None:
         """Bind them; nothing is sent yet."""
         self._redis, self._keys = redis, keys
+        self._four = (keys.intents, keys.events, keys.control, keys.live)
         self.passage = Passage()
         self._months = ""  # of spent identities; the scripts say when they are others
 
     async def publish(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> list[PublishVerdict]:
         """Publish intents. Repeating the call with the same `call_id` gives the same answer."""
-        orders: list[str] = []
-        plan = []
-        for item in items:
-            if item.terms:
-                orders.append(self._keys.order(item.client_order_id))
-            plan.append({**msgspec.structs.asdict(item), "key": len(orders) if item.terms else 0})
-        packed = _pack(plan)
+        orders = [self._keys.order(item.client_order_id) for item in items if item.terms]
+        packed = _pack(
+            [
+                (item.data, item.client_order_id, item.fingerprint, item.terms.valid_until_ms if item.terms else 0)
+                for item in items
+            ]
+        )
         answers = await self._passing(
             lambda: call(
-                self._redis, "publish", [*self._four(), *self._spent(), *orders],
-                [packed, call_id, look_ms, self._months, self.passage.current],
+                self._redis, "publish", [*self._four, *self._spent(), *orders],
+                [packed, call_id, look_ms, self._months, self.passage.current, NEW_STATE_TEXT],
             )
         )  # fmt: skip
-        return [_publish_verdict(item.client_order_id, answer) for item, answer in zip(items, answers, strict=True)]
+        return [_publish_verdict(item, answer) for item, answer in zip(items, answers, strict=True)]
 
     async def claim(
         self, items: Sequence[ClaimItem], gateway: str, window_ms: int, look_ms: int, exposure: str = ""
@@ -97,7 +98,7 @@ class Scripts:
         packed = _pack(items)
         now, *answers = await self._passing(
             lambda: call(
-                self._redis, "claim", [*self._four(), self._keys.ended, *self._spent(), *orders],
+                self._redis, "claim", [*self._four, self._keys.ended, *self._spent(), *orders],
                 [packed, GATEWAYS, gateway, window_ms, look_ms, self._months, self.passage.current, exposure],
             )
         )  # fmt: skip
@@ -166,7 +167,7 @@ class Scripts:
         self, client_order_ids: Sequence[str], calm_ms: int, retry_min_ms: int, retry_max_ms: int
     ) -> tuple[int, list[Look]]:
         """Sweep orders that are due; the server's time in ms, and those to ask the venue about."""
-        keys = [*self._four(), self._keys.ended, *(self._keys.order(one) for one in client_order_ids)]
+        keys = [*self._four, self._keys.ended, *(self._keys.order(one) for one in client_order_ids)]
         args: Args = [_pack(client_order_ids), GATEWAYS, calm_ms, retry_min_ms, retry_max_ms, self._keys.account]
         now, *answers = await call(self._redis, "sweep", keys, args)
         looks = [
@@ -253,21 +254,19 @@ class Scripts:
     def _spent(self) -> list[str]:
         return [self._keys.spent(month) for month in self._months.split(",") if month]
 
-    def _four(self) -> list[str]:
-        k = self._keys
-        return [k.intents, k.events, k.control, k.live]
 
-
-def _publish_verdict(client_order_id: str, answer: list[bytes | None]) -> PublishVerdict:
+def _publish_verdict(item: PublishItem, answer: list[bytes | None]) -> PublishVerdict:
     match answer:
-        case [b"created" | b"queued", bytes(entry)]:
+        case [b"duplicate", *record]:
+            return Known(_order(item.client_order_id, record, item.terms))
+        case [b"created", bytes(entry), bytes(digest)]:
+            return Published(entry.decode(), digest.decode())
+        case [b"queued", bytes(entry)]:
             return Published(entry.decode())
         case [b"conflict", bytes(stored)]:
             return Conflict(stored.decode())
         case [b"spent"]:
             return Spent()
-        case [b"duplicate", *record]:
-            return Known(_order(client_order_id, record))
     raise ContractError(f"publish answered {answer[:1]!r}")
 
 
@@ -289,8 +288,8 @@ def _claim_verdict(item: ClaimItem, now_ms: int, answer: list[bytes | None]) -> 
     raise ContractError(f"claim answered {answer[:1]!r}")
 
 
-def _order(client_order_id: str, record: list[bytes | None]) -> Order:
-    order = to_order(client_order_id, record)
+def _order(client_order_id: str, record: list[bytes | None], terms: Place | None = None) -> Order:
+    order = to_order(client_order_id, record, terms)
     if order is None:
         raise ContractError(f"a script returned no record for {client_order_id}")
     return order

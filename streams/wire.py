@@ -5,22 +5,25 @@ than the server does. Connections, handshake, reconnects and errors stay redis-p
 """
 
 import asyncio
-import math
 from typing import Any
 
 import hiredis
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Argument = bytes | str | int
+_READ_BYTES = 65_536
 
 
-class _Packing(AbstractConnection):
+class Wire(AbstractConnection):
     """Packs commands in C, which redis-py's asyncio connections do in Python, and knows what uvloop raises."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
+        """Pack one command; what hiredis does not take goes redis-py's way."""
         first = args[0]
         if isinstance(first, str) and " " in first:  # redis-py writes `CONFIG GET` as one
             args = (*first.split(), *args[1:])
@@ -30,22 +33,85 @@ class _Packing(AbstractConnection):
             return super().pack_command(*args)
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's own
+        """Send what is packed.
+
+        Raises:
+            redis.exceptions.ConnectionError: it failed.
+        """
         try:
             await super().send_packed_command(command, check_health)
         except RuntimeError as error:
             # What uvloop says of a connection that was closed between two steps; redis-py knows asyncio's word only.
             raise RedisConnectionError(f"The connection is closed: {error}.") from error
 
+    async def exchange(self, *args: Argument) -> Any:
+        """Send one command and read its reply, as the one user of the connection.
 
-class _Unix(_Packing, UnixDomainSocketConnection):
+        Raises:
+            redis.exceptions.RedisError: the server's refusal, or the connection failed or was too slow; then it is
+                closed, because the reply could still come.
+        """
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        writer: Any = self._writer
+        late = _Late(writer.transport)
+        timer = asyncio.get_running_loop().call_later(self.socket_timeout, late.cut) if self.socket_timeout else None
+        try:
+            writer.write(hiredis.pack_command(args))  # type: ignore[arg-type]  # its stub forbids more than one
+            reply = await self._reply()
+        except (OSError, RuntimeError, RedisConnectionError) as error:
+            await self.disconnect(nowait=True)
+            if late.is_cut:
+                raise RedisTimeoutError("Timeout waiting for the answer") from None
+            raise RedisConnectionError(f"The connection is closed: {error}.") from error
+        except BaseException:
+            await self.disconnect(nowait=True)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if isinstance(reply, RedisError):
+            raise reply
+        return reply
+
+    async def _reply(self) -> Any:
+        stream: Any = self._reader
+        parser: Any = self._parser._reader  # type: ignore[attr-defined]  # noqa: SLF001 - hiredis, as redis-py set it up
+        while True:
+            reply = parser.gets()
+            if reply is NOT_ENOUGH_DATA:
+                data = await stream.read(_READ_BYTES)
+                if not data:
+                    raise RedisConnectionError("the server closed it")
+                parser.feed(data)
+            elif isinstance(reply, RedisConnectionError):  # loading, or no more clients: redis-py closes then
+                raise reply
+            elif not isinstance(reply, hiredis.PushNotification):
+                return reply
+
+
+class _Late:
+    """Cuts a connection whose answer does not come; a timer and a flag cost less than asyncio's own time limit."""
+
+    __slots__ = ("_transport", "is_cut")
+
+    def __init__(self, transport: asyncio.WriteTransport) -> None:
+        self._transport, self.is_cut = transport, False
+
+    def cut(self) -> None:
+        self.is_cut = True
+        self._transport.abort()
+
+
+class _Unix(Wire, UnixDomainSocketConnection):
     pass
 
 
-class _Tcp(_Packing, Connection):
+class _Tcp(Wire, Connection):
     pass
 
 
-class _Tls(_Packing, SSLConnection):
+class _Tls(Wire, SSLConnection):
     pass
 
 
@@ -62,25 +128,22 @@ def quicken(redis: Redis) -> None:
     pool.connection_class = _KINDS.get(pool.connection_class, pool.connection_class)
 
 
+def answers_within(redis: Redis, limit_ms: int) -> bool:
+    """Say whether a client gives up waiting for one answer by itself within that time."""
+    timeout_s: float | None = redis.connection_pool.connection_kwargs.get("socket_timeout")
+    return bool(redis.single_connection_client) and timeout_s is not None and timeout_s * 1000 <= limit_ms
+
+
 async def command(redis: Redis, name: str, *args: Argument) -> Any:
     """Send one command, and its reply without any interpretation.
 
     A client with a pool, or one that is not connected yet, goes redis-py's way for this call.
 
     Raises:
-        redis.exceptions.RedisError: as redis-py; after a time out the connection is closed.
+        redis.exceptions.RedisError: as redis-py; after a timeout the connection is closed.
     """
-    connection = redis.connection
-    if connection is None or not connection.is_connected:
+    connection: Any = redis.connection
+    if not isinstance(connection, Wire) or not connection.is_connected:
         return await redis.execute_command(name.encode(), *args)  # type: ignore[no-untyped-call]  # as bytes it has no parser of replies
     async with redis._single_conn_lock:  # noqa: SLF001 - the lock of the client's own commands
-        timeout_s, connection.socket_timeout = connection.socket_timeout, None
-        try:
-            async with asyncio.timeout(timeout_s):
-                await connection.send_command(name, *args, check_health=False)
-                return await connection.read_response(timeout=math.inf)
-        except TimeoutError:
-            await connection.disconnect(nowait=True)
-            raise RedisTimeoutError("Timeout waiting for the answer") from None
-        finally:
-            connection.socket_timeout = timeout_s
+        return await connection.exchange(name, *args)

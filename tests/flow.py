@@ -18,6 +18,7 @@ from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 from streams.plans import Claimed, ClaimItem, Look
 from streams.producer import publish_item
 from streams.reader import Entry, Reader
+from streams.record import NEW_STATE_TEXT
 from streams.schemas import AccountInfo, Command, Evidence, Order, Outcome, Place
 from streams.scripts import Scripts
 from streams.store import Store, register
@@ -94,8 +95,9 @@ class Bench:
         given: dict[str, Any] = {
             "command": "place", "entry": entry, "token": secrets.token_urlsafe(12),
             "client_order_id": item.client_order_id, "fingerprint": fingerprint(terms),
-            "valid_until_ms": item.valid_until_ms, "terms": item.terms,
-            "state": item.state, "digest": item.digest, "sent": codec.encode_text({"quantity": str(terms.quantity)}),
+            "valid_until_ms": terms.valid_until_ms, "terms": item.data,
+            "state": NEW_STATE_TEXT, "digest": codec.birth_digest(item.fingerprint, NEW_STATE_TEXT),
+            "sent": codec.encode_text({"quantity": str(terms.quantity)}),
         }  # fmt: skip
         return ClaimItem(**{**given, **changes})
 

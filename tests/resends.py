@@ -255,8 +255,8 @@ async def _import(bench: Bench) -> Call:
     history = (await bench.scripts.gate()).history
     item, terms = publish_item(place(bench.account), INFO), place(bench.account)
     listed = ImportItem(
-        client_order_id=item.client_order_id, terms=item.terms, state=item.state, digest=item.digest,
-        valid_until_ms=terms.valid_until_ms,
+        client_order_id=item.client_order_id, terms=item.data, state=NEW_STATE_TEXT,
+        digest=codec.birth_digest(item.fingerprint, NEW_STATE_TEXT),        valid_until_ms=terms.valid_until_ms,
     )  # fmt: skip
     return lambda scripts: scripts.import_orders([listed], history)
 

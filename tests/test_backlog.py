@@ -14,6 +14,7 @@ ENTRIES = 20_000
 KILLS = 2
 
 
+@pytest.mark.timeout(180)  # it is the longest of all, and machines differ
 def test_a_backlog_drained_by_a_ledger_killed_twice_ends_in_the_same_state(tmp_path):
     """Parked and named trades, repeated executions, answers, garbage and strange orders, from the same bytes with and
     without two SIGKILLs: the same state byte for byte, every order filled, nothing left, nothing quarantined twice."""  # noqa: D205, D209 - one specification

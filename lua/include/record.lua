@@ -1,16 +1,19 @@
--- An order's record as every caller reads it: the same fields in the same order as `streams.record.FIELDS`.
+-- An order's record as every caller reads it: the same fields in the same order as `streams.record.FIELDS`, behind the
+-- call that made it, in whose place a script puts its verdict.
 local function read_record(key)
-  return redis.call('HMGET', key, 'terms', 'status', 'state', 'digest', 'fingerprint', 'entry', 'token', 'send_by',
-    'valid_until', 'cancel', 'sent', 'refusal')
+  return redis.call('HMGET', key, 'call', 'terms', 'status', 'state', 'digest', 'fingerprint', 'entry', 'token',
+    'send_by', 'valid_until', 'cancel', 'sent', 'refusal')
 end
 
--- What `publish` and `claim` write when an identity is seen for the first time. Returns the change for the journal.
-local function create_record(key, item, entry)
+-- What `publish` and `claim` write when an identity is seen for the first time, with further fields of theirs.
+-- Returns the change for the journal.
+local function create_record(key, item, entry, ...)
+  local valid_until = digits(item.valid_until_ms)
   redis.call('HSET', key, 'terms', item.terms, 'status', 'created', 'state', item.state, 'digest', item.digest,
-    'fingerprint', item.fingerprint, 'entry', entry, 'valid_until', digits(item.valid_until_ms))
+    'fingerprint', item.fingerprint, 'entry', entry, 'valid_until', valid_until, ...)
   return '{"kind":"created","id":"' .. item.digest .. '","client_order_id":"' .. item.client_order_id ..
     '","terms":' .. item.terms .. ',"fingerprint":"' .. item.fingerprint ..
-    '","valid_until_ms":' .. digits(item.valid_until_ms) .. ',"entry":"' .. entry .. '"}'
+    '","valid_until_ms":' .. valid_until .. ',"entry":"' .. entry .. '"}'
 end
 
 -- End an order of which nothing was sent; reason is a JSON string.

@@ -1,12 +1,4 @@
 -- Identities of orders whose record was forgotten stay spent: an old intent that comes again is refused, not sent.
-local function spent_changed(control, months)
-  return (redis.call('HGET', control, 'spent') or '') ~= months
-end
-
-local function refuse_spent()
-  return redis.error_reply('SPENT_CHANGED the months of spent identities are others now')
-end
-
 local function count_months(months)
   local _, commas = string.gsub(months, ',', '')
   return months == '' and 0 or commas + 1

@@ -65,12 +65,9 @@ def test_a_place_is_claimed_as_publish_would_have_stored_it() -> None:
     terms = place()
     item, published = claim(terms), publish_item(terms, INFO)
     assert (item.command, item.entry, item.token, item.refusal) == ("place", "1-1", "", "")
-    assert (item.client_order_id, item.fingerprint, item.digest) == (
-        published.client_order_id, published.fingerprint, published.digest,
-    )  # fmt: skip
-    assert (item.terms, item.state, item.valid_until_ms) == (
-        published.terms, published.state, published.valid_until_ms,
-    )  # fmt: skip
+    assert (item.client_order_id, item.fingerprint) == (published.client_order_id, published.fingerprint)
+    assert (item.terms, item.valid_until_ms) == (published.data, terms.valid_until_ms)
+    assert (item.state, item.digest) == (NEW_STATE_TEXT, codec.birth_digest(published.fingerprint, NEW_STATE_TEXT))
     assert item.client_order_id == client_order_id(terms, INFO.id_rule)
     assert item.fingerprint == fingerprint(terms)
 

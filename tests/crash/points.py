@@ -27,6 +27,8 @@ COMMON: Sequence[Profile] = ("plain", "park", "restart", "faults", "outage")
 REOPENING: Sequence[Profile] = ("restart", "outage", "faults", "start", "plain", "park")
 # How often a recording runs each scenario.
 WAVES: Mapping[Profile, int] = {"plain": 1, "park": 1, "restart": 1, "faults": 2, "outage": 1, "start": 1}
+# Scenarios with faults that a rare call is waited for in; it comes by in about two of three.
+RARE_TRIES = 5
 # Deaths that share the scenario they happen in, what follows it, and its audit.
 VOLLEY_MAX = 5
 UNNAMED = "unnamed"
@@ -124,9 +126,9 @@ def volleys(targets: Iterable[Target]) -> list[list[Target]]:
 
 
 def tries(target: Target) -> Sequence[Target]:
-    """How often a death is tried: as planned, so by itself, and where faults make rare calls frequent."""
+    """How a death is tried: as planned, so by itself, and a few times where faults make rare calls frequent."""
     kept = min(target.kept, 1 if target.phase != "before" else 0)
-    return target, replace(target, profile="faults", nth=1, kept=kept)
+    return target, *[replace(target, profile="faults", nth=1, kept=kept)] * RARE_TRIES
 
 
 def sample(targets: Sequence[Target], count: int, seed: int) -> list[Target]:

@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from streams.script_loader import NAMES, load
+from streams.wire import Wire
 from tests.crash.points import UNNAMED, Target
 from tests.crash.striker import Striker, here
 
@@ -49,6 +50,11 @@ def install(striker: Striker) -> None:
     async def replied(self: Any, *args: Any, **options: Any) -> Any:
         return await around.read(self, *args, **options)
 
+    async def stepped(self: Any, *args: Any) -> Any:
+        """Send and read as two steps of redis-py, so that there is a place between them."""
+        await self.send_command(*args, check_health=False)
+        return await self.read_response()
+
     async def disconnected(self: Any, *args: Any, **options: Any) -> None:
         await around.disconnect(self, *args, **options)
 
@@ -56,6 +62,7 @@ def install(striker: Striker) -> None:
     AbstractConnection.pack_commands = packed  # type: ignore[method-assign]  # the same
     AbstractConnection.send_packed_command = sent  # type: ignore[method-assign]  # the same
     AbstractConnection.read_response = replied  # type: ignore[method-assign]  # the same
+    Wire.exchange = stepped  # type: ignore[method-assign]  # the same
     AbstractConnection.disconnect = disconnected  # type: ignore[method-assign]  # the same
 
 

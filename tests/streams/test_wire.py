@@ -1,0 +1,146 @@
+"""Specification of streams/wire.py: one command, its reply as it came; what could still come closes the connection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from streams.connection import connect
+from streams.wire import Wire, answers_within, command
+from tests.support import wait_until_async
+
+Runner = Callable[[Coroutine[Any, Any, None]], None]
+LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+
+
+@asynccontextmanager
+async def client(url: str, timeout_ms: int = 30_000) -> AsyncIterator[Redis]:
+    """One connection, which a first command opened."""
+    redis = connect(url, name="wire", timeout_ms=timeout_ms)
+    try:
+        await redis.ping()
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+def connection(redis: Redis) -> Any:
+    """The one connection of a client."""
+    found: Any = redis.connection
+    assert isinstance(found, Wire)
+    return found
+
+
+@LOOPS
+def test_a_reply_comes_as_the_server_wrote_it(redis_url: str, run: Runner) -> None:
+    """No type of redis-py is made of it, whatever its size."""
+
+    async def ask() -> None:
+        async with client(redis_url) as redis:
+            key, large = "wire:{reply}", "x" * 1_000_000
+            assert await command(redis, "SET", key, large) == b"OK"
+            assert await command(redis, "GET", key) == large.encode()
+            assert await command(redis, "EVAL", "return {1, 'two', {ARGV[1]}, false}", 0, b"\xff") == [
+                1, b"two", [b"\xff"], None,
+            ]  # fmt: skip
+            assert await command(redis, "DEL", key) == 1
+
+    run(ask())
+
+
+@LOOPS
+def test_a_refusal_is_raised_and_the_connection_goes_on(redis_url: str, run: Runner) -> None:
+    """The reply of the refused command was read, so the next reply is the next command's."""
+
+    async def ask() -> None:
+        async with client(redis_url) as redis:
+            ours = connection(redis)._writer
+            with pytest.raises(ResponseError, match="mine"):
+                await command(redis, "EVAL", "return redis.error_reply('ERR mine')", 0)
+            assert await command(redis, "ECHO", "next") == b"next"
+            assert connection(redis)._writer is ours
+
+    run(ask())
+
+
+@LOOPS
+def test_an_answer_that_is_too_late_closes_the_connection(redis_url: str, run: Runner) -> None:
+    """Else it would be taken for the answer of the next command."""
+
+    async def ask() -> None:
+        async with client(redis_url, timeout_ms=100) as redis:
+            with pytest.raises(RedisTimeoutError):
+                await command(redis, "BLPOP", "wire:{never}", 0)
+            assert not connection(redis).is_connected
+            assert await command(redis, "ECHO", "next") == b"next"
+
+    run(ask())
+
+
+@LOOPS
+def test_a_caller_that_is_cancelled_closes_the_connection(redis_url: str, run: Runner) -> None:
+    """The reply that nobody reads any more could be taken for another one's."""
+
+    async def ask() -> None:
+        async with client(redis_url) as redis:
+            waiting = asyncio.create_task(command(redis, "BLPOP", "wire:{never}", 0))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert not connection(redis).is_connected
+            assert await command(redis, "ECHO", "next") == b"next"
+
+    run(ask())
+
+
+@LOOPS
+def test_a_connection_that_is_gone_is_an_error_of_redis(redis_url: str, run: Runner) -> None:
+    """Also where the loop itself raises something else; the command after it opens another one."""
+
+    async def ask() -> None:
+        async with client(redis_url) as redis:
+            connection(redis)._writer.transport.abort()
+            await wait_until_async(connection(redis)._reader.at_eof)
+            with pytest.raises(RedisConnectionError, match="closed"):
+                await command(redis, "ECHO", "lost")
+            assert await command(redis, "ECHO", "next") == b"next"
+
+    run(ask())
+
+
+async def test_what_the_server_tells_unasked_is_not_taken_for_a_reply(redis_url: str) -> None:
+    """A client that follows keys is told of their changes between two replies."""
+    async with client(redis_url) as redis, client(redis_url) as other:
+        await redis.client_tracking_on(bcast=True, prefix=["wire:{told}"])
+        await other.set("wire:{told}", 1)
+        assert await command(redis, "ECHO", "mine") == b"mine"
+        await other.delete("wire:{told}")
+
+
+async def test_many_callers_of_one_connection_each_get_their_own_reply(redis_url: str) -> None:
+    """One command at a time, in the order they came."""
+    async with client(redis_url) as redis:
+        replies = await asyncio.gather(*(command(redis, "ECHO", str(number)) for number in range(200)))
+        assert replies == [str(number).encode() for number in range(200)]
+
+
+async def test_a_pool_answers_the_same(redis_url: str) -> None:
+    """It goes redis-py's way."""
+    redis = connect(redis_url, name="wire", single=False)
+    assert await command(redis, "EVAL", "return {1, 'two'}", 0) == [1, b"two"]
+    await redis.aclose()
+
+
+def test_a_client_that_waits_longer_than_its_user_needs_a_time_limit_beside_its_own(redis_url: str) -> None:
+    """So does a pool, whose callers wait for a connection first."""
+    assert answers_within(connect(redis_url, name="wire", timeout_ms=500), 500)
+    assert not answers_within(connect(redis_url, name="wire", timeout_ms=501), 500)
+    assert not answers_within(connect(redis_url, name="wire", timeout_ms=500, single=False), 500)
