@@ -2,7 +2,9 @@
 
 A round is the ledger, the floor, a FastStream subscriber, redis-py by hand, the same fills known to the ledger's own
 memory, and the same fills to a ledger that has none of them: what disturbs the machine disturbs all. Orders are open
-and mapped before a round begins, and everything a round reads is in its stream.
+and mapped before a round begins, and everything a round reads is in its stream. The ledger of a round is the one that
+opened its orders, as in a pipeline that runs: it knows them. What one costs that has just started and must read every
+order is the row `duplicates, asked`.
 """
 
 import time
@@ -91,9 +93,9 @@ class _Contest:
 
     async def round(self) -> None:
         """Let each have its turn."""
-        orders = await self._open_orders(self._effort.orders)
-        frames = list(fills(orders))
         async with ledger(self._url) as first:
+            orders = await self._open_orders(first, self._effort.orders)
+            frames = list(fills(orders))
             await feed(self._redis, KEYS.evidence, map(entry, frames))
             work = await self._fresh(first, orders, len(frames))
             self.rounds["floor"].append(await self._floor.measure(frames, work, entry))
@@ -108,11 +110,10 @@ class _Contest:
         """What is held at the end."""
         return (await Store(self._redis, KEYS).positions())["BTC/USDT"].quantity
 
-    async def _open_orders(self, count: int) -> list[Named]:
+    async def _open_orders(self, role: Ledger, count: int) -> list[Named]:
         orders = await submit(self._pool, range(self.submitted + 1, self.submitted + count + 1))
         self.submitted += count
-        async with ledger(self._url) as role:
-            await role.run(burst=True)
+        await role.run(burst=True)
         return orders
 
     async def _fresh(self, role: Ledger, orders: Sequence[Named], count: int) -> Work:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from consumers.interpret import Item
 from streams import codec, events
+from streams.course import advance
 from streams.keys import AccountKeys
 from streams.lifecycle import DOUBLE, Resubmission, fold, missing
 from streams.money import text
@@ -167,14 +168,18 @@ class _Batch:
         self.parks: list[ParkPlan] = []
 
     def fold(self, items: Sequence[Item]) -> Folded:
-        orders = self.snapshot.orders
+        orders, groups = self.snapshot.orders, dict[str, list[Item]]()
         for item in items:
             whose = owner(item, self.snapshot)
             known = orders.get(whose) if whose else None
             if known is not None and (known.order.terms is not None or not item.facts):
-                self._apply(item, known)
+                groups.setdefault(known.order.client_order_id, []).append(item)
             else:
                 self._unknown(item)
+        for name, group in groups.items():
+            if not self._advance(orders[name], group):
+                for item in group:
+                    self._apply(item, orders[name])
         # Positions are folded in the order in which the journal tells the executions, so that it tells the same.
         for one in self.progress.values():
             if one.executions:
@@ -197,6 +202,19 @@ class _Batch:
             },
             doubles=[name for name, one in self.progress.items() if one.doubled],
         )  # fmt: skip
+
+    def _advance(self, known: Known, group: Sequence[Item]) -> bool:
+        """Fold all that was told of an order in one pass; False when it is more than executions and reports."""
+        if any(item.command is not None for item in group):
+            return False
+        after = advance(known.order, [(item.entry, item.facts) for item in group], known.seen)
+        if after is None:
+            return False
+        one = self.progress[known.order.client_order_id] = _Progress(known, len(self.progress) + 1)
+        one.order, one.facts, one.moves = after.order, list(after.facts), list(after.executions.values())
+        one.executions, one.evidence = dict.fromkeys(after.executions), dict.fromkeys(after.entries)
+        self.entries += [EntryPlan(item.entry, one.number) for item in group]
+        return True
 
     def _apply(self, item: Item, known: Known) -> None:
         name = known.order.client_order_id

@@ -97,6 +97,13 @@ def _item(entry: str, evidence: Evidence, raw: bytes, decode: Decoder) -> Item:
         facts = decode(evidence.format, raw)
     if len(facts) == 1 and isinstance(facts[0], Adjustment):
         return Item(entry=entry, adjustment=facts[0])
+    if command is None and len(facts) == 2 and _one_fill(*facts):
+        return Item(entry=entry, facts=tuple(facts))  # type: ignore[arg-type]  # `_one_fill` has looked
+    return _sorted(entry, facts, command)
+
+
+def _sorted(entry: str, facts: Sequence[Fact], command: Command | None) -> Item:
+    """Put facts into the order in which they are folded, and see that they are of one order."""
     executions: list[Execution | OrderReport] = []
     reports: list[Execution | OrderReport] = []
     ignored = ""
@@ -113,6 +120,17 @@ def _item(entry: str, evidence: Evidence, raw: bytes, decode: Decoder) -> Item:
     if told or command is not None:
         return Item(entry=entry, facts=told, command=command)
     return Item(entry=entry, ignored=ignored or "says nothing")
+
+
+def _one_fill(first: Fact, second: Fact) -> bool:
+    """Say whether these are an execution and the report that counts it: nothing is to be sorted or compared then."""
+    return (
+        type(first) is Execution
+        and type(second) is OrderReport
+        and first.venue_order_id == second.venue_order_id
+        and first.venue_symbol == second.venue_symbol
+        and first.client_order_id == second.client_order_id
+    )
 
 
 def _check_of_one_order(facts: Sequence[Execution | OrderReport], command: Command | None) -> None:

@@ -6,6 +6,7 @@ for the execution in the record before it acknowledges (R4): what the server los
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -15,6 +16,8 @@ from streams.keys import AccountKeys
 from streams.plans import CommitPlan, EntryPlan, OrderPlan
 from streams.reader import Entry
 from streams.schemas import Evidence, Execution
+
+FORMATS_MAX = 64  # a venue has a handful
 
 
 class Applied(Struct, frozen=True, gc=False):
@@ -84,4 +87,12 @@ def digest(evidence: Evidence, raw: bytes) -> bytes | None:
     """Digest a payload that no claim waits for; None for what must be read in any case."""
     if not raw or evidence.command is not None or not evidence.format:
         return None
-    return hashlib.blake2b(raw, digest_size=16, person=evidence.format.encode()[:16]).digest()
+    total = _begun(evidence.format).copy()
+    total.update(raw)
+    return total.digest()
+
+
+@lru_cache(FORMATS_MAX)
+def _begun(format: str) -> "hashlib.blake2b":  # noqa: A002 - the word of the streams
+    """Begin a digest that only payloads of one format share."""
+    return hashlib.blake2b(digest_size=16, person=format.encode()[:16])

@@ -7,7 +7,8 @@ import decimal
 from decimal import Decimal
 
 # 80 digits hold any quantity times any price within the bounds exactly; half-even so that a sum has no bias.
-CONTEXT = decimal.Context(prec=80, rounding=decimal.ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999)
+PRECISION = 80
+CONTEXT = decimal.Context(prec=PRECISION, rounding=decimal.ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999)
 
 # Only a division has no exact text; 28 digits leave an error far below the smallest step of any asset.
 RATIOS = decimal.Context(prec=28, rounding=decimal.ROUND_HALF_EVEN)
@@ -28,6 +29,10 @@ def plain(amount: Decimal) -> Decimal:
     """
     if not amount:
         return ZERO
+    written = str(amount)
+    # Nearly every amount is canonical already: no exponent, and no zero at the end of a fraction.
+    if len(written) < PRECISION and "E" not in written and ("." not in written or written[-1] != "0"):
+        return amount
     short = amount.normalize(CONTEXT)
     # Its text has an exponent for every multiple of ten, and for the very small, which stay as they are.
     return short.quantize(Decimal(1), context=CONTEXT) if "E+" in str(short) else short

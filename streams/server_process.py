@@ -22,7 +22,14 @@ CHILD_START_S: Final = 10.0
 CHILD_MARGIN_S: Final = 5.0
 """What the child may take beyond its server."""
 
-_ENVIRONMENT: Final = ("PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_ENVIRONMENT: Final = ("PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "GLIBC_TUNABLES")
+
+_ALLOCATOR: Final = (
+    "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=67108864:glibc.malloc.top_pad=4194304"
+)
+"""A server built on the C library's allocator gives every batch's buffers back to the kernel and faults them in again
+with the next one; these thresholds keep them. Other allocators and other C libraries do not look at it
+(https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html)."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +55,8 @@ class ServerProcess:
                 umask=0o077,
                 cwd="/",
                 # Venue secrets in our environment are nothing the server needs.
-                env={"LC_ALL": "C"} | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                env={"LC_ALL": "C", "GLIBC_TUNABLES": _ALLOCATOR}
+                | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                 bufsize=0,
             )
         assert self._child.stdin is not None

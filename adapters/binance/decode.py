@@ -29,6 +29,8 @@ from adapters.binance.payloads import (
     VenueId,
     amount,
     amount_or_none,
+    is_venue_symbol,
+    ordinary,
 )
 from streams.errors import BadPayload
 from streams.money import ZERO, text
@@ -186,7 +188,39 @@ def _stream(raw: bytes) -> Sequence[Fact]:
         event = SPOT_FRAME.decode(raw).event
     except msgspec.ValidationError:
         return _frame(raw)  # another event, or a fault that is to be told in the words of its own event
+    if not is_venue_symbol(event.symbol):
+        return _frame(raw)
+    if event.execution_type == _TRADE:
+        return _trade_report(event) or _frame(raw)
     return _report(event, _SPOT_EXECUTION_TYPES)
+
+
+def _trade_report(event: QuotedReport) -> Sequence[Fact] | None:
+    """An execution and its report as the venue nearly always writes them; None for what `_frame` is to look at.
+
+    What comes most often is read once and without a look at what it could be instead.
+    """
+    status, side, trade_id = _STATUSES.get(event.status), _SIDES.get(event.side), event.trade_id
+    quantity, price = ordinary(event.last_quantity), ordinary(event.last_price)
+    filled, fee = ordinary(event.cumulative_quantity), ordinary(event.commission)
+    if status is None or side is None or trade_id is None or trade_id < 0 or filled is None or fee is None:
+        return None
+    if not quantity or not price or event.reject_reason != "NONE":
+        return None
+    original = event.original_client_order_id
+    client_order_id = original if original and original != "null" else event.client_order_id or None
+    symbol, venue_order_id, at_ms = event.symbol, str(event.order_id), event.transacted_at_ms
+    return [
+        Execution(
+            venue_symbol=symbol, venue_order_id=venue_order_id, trade_id=str(trade_id), client_order_id=client_order_id,
+            side=side, quantity=quantity, price=price, fee=fee, fee_asset=event.commission_asset or None,
+            maker=event.is_maker, executed_at_ms=at_ms,
+        ),
+        OrderReport(
+            venue_symbol=symbol, venue_order_id=venue_order_id, status=status, filled=filled, reported_at_ms=at_ms,
+            client_order_id=client_order_id,
+        ),
+    ]  # fmt: skip
 
 
 def _frame(raw: bytes | msgspec.Raw, *, wrapped: bool = False) -> Sequence[Fact]:

@@ -6,6 +6,7 @@ changes nothing. Amounts are taken as raw JSON text, quoted or not: no float eve
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -24,12 +25,15 @@ Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Text = Annotated[str, Meta(max_length=128)]
 VenueId = Number | Annotated[str, Meta(pattern=r"\A[0-9A-Za-z][0-9A-Za-z_-]{0,63}\Z")]
 Asset = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{1,32}\Z")]
-VenueSymbol = Annotated[str, Meta(pattern=r"\A[^\s{}:]{1,64}\Z")]
+_VENUE_SYMBOL = re.compile(r"\A[^\s{}:]{1,64}\Z")
+VenueSymbol = Annotated[str, Meta(pattern=_VENUE_SYMBOL.pattern)]
 
 _ABSENT = Raw(b"null")
 _NUMBER = re.compile(rb"-?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
 # What venues write nearly always: within every bound, and canonical once the zeros at its end are gone.
 _ORDINARY = re.compile(r"[0-9]{1,19}\.[0-9]{1,19}")
+# Prices stand on a grid, quantities are round and most fees are alike: the same texts come again and again.
+TEXTS_MAX = 16_384
 
 
 class FillRow(Struct, frozen=True, rename="camel"):
@@ -131,9 +135,12 @@ class ExecutionReport(Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES):
 class QuotedReport(
     Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES, tag_field="e", tag="executionReport", gc=False
 ):
-    """`executionReport` with its amounts as JSON strings, as spot writes them: read whole in one pass."""
+    """`executionReport` with its amounts as JSON strings, as spot writes them: read whole in one pass.
 
-    symbol: VenueSymbol
+    Its symbol is still to be held against `is_venue_symbol`, which knows it from the frame before.
+    """
+
+    symbol: Text
     order_id: Number
     side: Text
     execution_type: Text
@@ -209,14 +216,29 @@ def amount(raw: Raw | str | None, name: str, *, least: Decimal | None = ZERO) ->
 def amount_or_none(raw: Raw | str | None, name: str, *, least: Decimal | None = ZERO) -> Decimal | None:
     """Read an amount that may be null or absent; otherwise as `amount`."""
     if isinstance(raw, str):
-        if _ORDINARY.fullmatch(raw):
-            return Decimal(raw.rstrip("0").rstrip("."))
+        value = ordinary(raw)
+        if value is not None:
+            return value
         return _unusual(raw.encode(), f'"{raw}"'.encode(), name, least)
     shown = b"null" if raw is None else bytes(raw).strip()
     if shown == b"null":
         return None
     digits = shown[1:-1] if len(shown) > 1 and shown[:1] == shown[-1:] == b'"' else shown
     return _unusual(digits, shown, name, least)
+
+
+@lru_cache(TEXTS_MAX)
+def is_venue_symbol(word: str) -> bool:
+    """Say whether a word can be a venue's symbol, and with it a part of a key."""
+    return _VENUE_SYMBOL.fullmatch(word) is not None
+
+
+@lru_cache(TEXTS_MAX)
+def ordinary(written: str | None) -> Decimal | None:
+    """Read an amount as venues nearly always write it, canonical; None for any other text, and for none."""
+    if written is None or _ORDINARY.fullmatch(written) is None:
+        return None
+    return plain(Decimal(written.rstrip("0").rstrip(".")))
 
 
 def _unusual(digits: bytes, shown: bytes, name: str, least: Decimal | None) -> Decimal:

@@ -207,6 +207,42 @@ def test_an_execution_report_of_a_trade_gives_execution_and_report() -> None:
     assert report.reported_at_ms == execution.executed_at_ms == 1_760_000_000_499
 
 
+AMOUNTS = st.one_of(
+    st.decimals("0", "99999", places=8).map(lambda one: f"{one:f}"),
+    st.sampled_from(
+        ["0", "0.0", "0.00000000", "007.10", "1", "1e3", "-1", "-0.5", "", "NaN", "1.", ".5", "9" * 25, None, 5]
+    ),
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "l": AMOUNTS, "L": AMOUNTS, "z": AMOUNTS, "n": AMOUNTS, "N": st.sampled_from(["BNB", "", None, 7]),
+        "S": st.sampled_from(["BUY", "SELL", "HOLD", None]), "C": st.sampled_from(["", "null", None, "fo-other"]),
+        "c": st.sampled_from(["fo-abc", "", None]), "x": st.sampled_from(["TRADE", "NEW", "CALCULATED"]),
+        "X": st.sampled_from(["FILLED", "PARTIALLY_FILLED", "NEW", "EXPIRED", "STRANGE"]),
+        "r": st.sampled_from(["NONE", "", None, "INSUFFICIENT_BALANCE"]),
+        "t": st.sampled_from([-1, 0, 99, "99", None, 2**70]), "i": st.sampled_from([1, "x9", -1, 2**63]),
+        "s": st.sampled_from(["BTCUSDT", "BTC USDT", "{a}", "", "A" * 65]), "m": st.sampled_from([True, False, None]),
+        "T": st.sampled_from([0, 1_760_000_000_499, -1, 10**16]),
+    },
+)  # fmt: skip
+
+
+@given(changes=FIELDS)
+def test_a_wrapped_report_read_in_one_pass_says_what_the_bare_one_says(changes: dict[str, Any]) -> None:
+    """The bare event goes the general way; the short way gives the same facts, or the same refusal."""
+    event = {**REPORT, **changes}
+    assert _said(_bytes({"event": event})) == _said(_bytes(event))
+
+
+def _said(raw: bytes) -> Any:
+    try:
+        facts = decode("binance.stream", raw)
+    except BadPayload as error:
+        return str(error).replace("$.event", "$")
+    return list(facts), [str(one.quantity) for one in facts if isinstance(one, Execution)]
+
+
 @pytest.mark.parametrize("original", ["fo-ours", "", "null", None])
 def test_a_cancel_report_names_the_order_by_its_original_id(original: str | None) -> None:
     """On a cancel `c` is the cancel's id and `C` the order's; an empty C means that `c` is the order's."""
