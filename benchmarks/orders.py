@@ -21,6 +21,7 @@ from adapters.binance.facts import FACTS
 from benchmarks.backlog_entries import AT_MS, INTERLEAVED, Fields, report
 from benchmarks.ground import ACCOUNT, INFO, INSTRUMENTS, place
 from benchmarks.workers import settings
+from consumers import garbage
 from consumers.ledger import Ledger
 from consumers.prepare import Prepared, prepare
 from consumers.roles import RoleName, Task, Workshop, build
@@ -58,6 +59,7 @@ async def ledger(url: str, account: str = ACCOUNT) -> AsyncIterator[Ledger]:
     try:
         role = await build(shop)
         assert isinstance(role, Ledger)
+        garbage.freeze()
         yield role
     finally:
         await shop.close()

@@ -4,7 +4,7 @@ It saves the read before a commit and decides nothing: the commit compares every
 that it takes for new and the record has. What is refused is forgotten here and read.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from consumers.folding import Folded, Known
 from streams.cache import Cache, Counters
@@ -32,15 +32,31 @@ class KnownState:
         self.positions: Cache[str, tuple[Position, str]] = Cache(POSITIONS_MAX)
         self.ahead_ms: int | None = None
 
+    def order(self, client_order_id: str) -> Known | None:
+        """An order, if it is known."""
+        return self.orders.get(client_order_id)
+
+    def position(self, key: str) -> tuple[Position, str] | None:
+        """A position and its digest, if it is known."""
+        return self.positions.get(key)
+
+    def after(self, folded: Folded) -> dict[str, Known]:
+        """Say what will be known of the orders of a commit once it is written."""
+        known: dict[str, Known] = {}
+        for plan, order in zip(folded.commit.orders, folded.orders, strict=True):
+            held = self.orders.peek(order.client_order_id)
+            seen = held.seen if held is not None and len(held.seen) < EXECUTIONS_MAX else _NONE
+            known[order.client_order_id] = Known(order, seen.union(plan.executions) if plan.executions else seen)
+        return known
+
     def confirm(self, folded: Folded, verdicts: Sequence[int]) -> None:
         """Take over what a commit has written, forget what it refused."""
         moved, orders = set(), self.orders
-        for plan, order, verdict in zip(folded.commit.orders, folded.orders, verdicts, strict=True):
-            name = order.client_order_id
+        for plan, (name, known), verdict in zip(
+            folded.commit.orders, self.after(folded).items(), verdicts, strict=True
+        ):
             if verdict in {WRITTEN, BEFORE}:
-                held = orders.peek(name)
-                seen = held.seen if held is not None and len(held.seen) < EXECUTIONS_MAX else _NONE
-                orders.put(name, Known(order, seen.union(plan.executions) if plan.executions else seen))
+                orders.put(name, known)
             else:
                 orders.drop(name)
             if verdict == WRITTEN and plan.position:
@@ -50,11 +66,6 @@ class KnownState:
                 self.positions.put(key, after)
             else:
                 self.positions.drop(key)
-
-    def drop_orders(self, names: Iterable[str]) -> None:
-        """Forget orders that somebody else may have changed."""
-        for name in names:
-            self.orders.drop(name)
 
     def forget(self) -> None:
         """Forget everything; the server's history is another, or another ledger led in between."""

@@ -2,12 +2,13 @@
 
 Reads a batch, reads what it touches and memory does not know, folds (`folding`, pure), commits in one call. An order
 that moved in between comes back stale and is folded again; what is left stays pending and is delivered again.
-While one batch is committed, the next is read and decoded.
+While one batch is committed, the next is read, decoded and folded on what the first will have written: it is committed
+at once when that came true, and folded again when it did not. The script compares every digest either way.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -15,18 +16,19 @@ from redis.exceptions import RedisError
 
 from adapters.venue import Decoder
 from consumers.adjusting import adjust
-from consumers.folding import Folded, Rules, fold_batch
-from consumers.interpret import Bad, Item, read, say
-from consumers.known import KnownState
-from consumers.memory import Applied, Memory, digest, reference_plan
+from consumers.ahead import Ahead, Expected
+from consumers.batch import NO_WORK, Work, read_batch
+from consumers.folding import Folded, Rules, Snapshot, fold_batch
+from consumers.interpret import Bad, Item
+from consumers.known import WRITTEN, KnownState
+from consumers.memory import Applied, Memory, reference_plan
 from consumers.quarantine import quarantine
-from consumers.snapshot import read_snapshot
+from consumers.snapshot import read_snapshot, recall
 from streams.clock import Clock
 from streams.errors import HistoryChanged, LeaseLost, StoreUnreachable
 from streams.keys import AccountKeys
 from streams.plans import Lease, ParkPlan
 from streams.reader import Entry, Reader
-from streams.schemas import Adjustment
 from streams.scripts import Scripts
 from streams.store import Store
 
@@ -47,26 +49,6 @@ class LedgerSettings(Struct, frozen=True, kw_only=True):
     rules: Rules
     remembers_max: int = 100_000
     orders_max: int = ORDERS_MAX
-
-
-class Work(Struct, frozen=True):
-    """A batch as decoded, before anything is asked of the server.
-
-    Attributes:
-        entries: the batch.
-        applied: those whose payload was applied before, as memory says.
-        items: what the others say.
-        bad: those that cannot be used.
-        adjustments: by entry, of those that change holdings beside all orders.
-        digests: by entry id, of the payloads that memory may keep.
-    """
-
-    entries: Sequence[Entry]
-    applied: Sequence[tuple[Entry, Applied]]
-    items: Sequence[Item]
-    bad: Sequence[Bad]
-    adjustments: Sequence[tuple[str, Adjustment]]
-    digests: Mapping[str, bytes]
 
 
 class Ledger:
@@ -101,7 +83,9 @@ class Ledger:
         self._epoch, self._renew_at_ms = 0, 0
         self._running = True
         self.memory, self.known = Memory(settings.remembers_max), KnownState(settings.orders_max)
-        self._work = Work((), (), (), (), (), {})  # the batch at hand
+        self._work = NO_WORK  # the batch at hand
+        self._flying: Folded | None = None  # sent, not answered
+        self._landed: Folded | None = None  # the last that was written whole
 
     async def run(self, *, burst: bool = False) -> None:
         """Lead whenever nobody else does, until stopped; with `burst` until nothing is left to read."""
@@ -137,41 +121,24 @@ class Ledger:
             HistoryChanged, LeaseLost: nothing more may be written; what is left of the batch stays pending.
             StoreUnreachable: Redis did not answer; the batch may be handled again.
         """
-        await self._apply(self._decoded(entries))
+        await self._apply(read_batch(entries, self.memory, self._decode))
 
-    def _decoded(self, entries: Sequence[Entry]) -> Work:
-        """Decode a batch."""
-        applied: list[tuple[Entry, Applied]] = []
-        items: list[Item] = []
-        bad: list[Bad] = []
-        adjustments: list[tuple[str, Adjustment]] = []
-        digests: dict[str, bytes] = {}
-        for entry in entries:
-            evidence = read(entry)
-            if isinstance(evidence, Bad):
-                bad.append(evidence)
-                continue
-            mark = digest(evidence, entry.fields.get(b"raw", b""))
-            if mark is not None:
-                before = self.memory.cache.get(mark)
-                if before is not None:
-                    applied.append((entry, before))
-                    continue
-                digests[entry.id] = mark
-            said = say(entry, evidence, self._decode)
-            if isinstance(said, Bad):
-                bad.append(said)
-            elif said.adjustment is not None:
-                adjustments.append((entry.id, said.adjustment))
-            else:
-                items.append(said)
-        return Work(entries, applied, items, bad, adjustments, digests)
+    def _fold_ahead(self, work: Work) -> Ahead | None:
+        """Fold a batch on what the commit under way will have written; None where something has to be asked first."""
+        base = self._flying
+        if base is None or not work.items or work.bad or work.adjustments:
+            return None
+        snapshot = recall(work.items, Expected(self.known, base), self._keys, self._clock)
+        return None if snapshot is None else Ahead(self._folded(work.items, snapshot), base)
 
-    async def _apply(self, work: Work) -> None:
+    def _folded(self, items: Sequence[Item], snapshot: Snapshot) -> Folded:
+        return fold_batch(items, snapshot, self._settings.rules, self._keys)
+
+    async def _apply(self, work: Work, ahead: Ahead | None = None) -> None:
         if work.applied and not await self._acknowledge(work.applied):
             # The server lost what we remember: all of it is read as if for the first time.
             self.memory.forget()
-            work = self._decoded(work.entries)
+            work, ahead = read_batch(work.entries, self.memory, self._decode), None
         for one in work.bad:
             await self._quarantine(one)
         for entry, adjustment in work.adjustments:
@@ -180,7 +147,7 @@ class Ledger:
         for _ in range(ROUNDS_MAX):
             if not items:
                 return
-            items = await self._round(items)
+            items, ahead = await self._round(items, ahead), None
         log.warning("%d entries stay pending: their orders change faster than they can be folded", len(items))
 
     async def _acknowledge(self, applied: Sequence[tuple[Entry, Applied]]) -> bool:
@@ -193,10 +160,11 @@ class Ledger:
         flight: asyncio.Task[bool] | None = None
         try:
             async for batch in self._reader.batches(burst=burst, idle=True):
-                work = self._decoded(batch)
+                work = read_batch(batch, self.memory, self._decode)
+                ahead = self._fold_ahead(work)
                 if flight is not None and not await flight:
                     return True
-                flight = asyncio.create_task(self._handled(work))
+                flight = asyncio.create_task(self._handled(work, ahead))
                 await asyncio.sleep(0)  # it goes on its way before the next batch is decoded
             if flight is not None:
                 await flight
@@ -210,16 +178,17 @@ class Ledger:
             await _ended(flight)
         return True
 
-    async def _handled(self, work: Work) -> bool:
+    async def _handled(self, work: Work, ahead: Ahead | None) -> bool:
         """Handle a batch; while Redis is away, keep it and try again, because every call may be repeated."""
         while self._running or work.entries:
             try:
                 if work.entries:
-                    await self._apply(work)
+                    await self._apply(work, ahead)
                 elif self._clock.monotonic_ms() >= self._renew_at_ms:
                     await self._renew()
             except (StoreUnreachable, RedisError, OSError) as error:
                 log.warning("waits for Redis: %s", error if isinstance(error, StoreUnreachable) else type(error))
+                ahead = None
                 await self._clock.sleep_ms(STANDBY_MS)
                 if not self._running:
                     return False
@@ -242,18 +211,26 @@ class Ledger:
             raise LeaseLost("Another ledger leads this account.")
         self._renew_at_ms = self._clock.monotonic_ms() + self._settings.lease_ms // 3
 
-    async def _round(self, items: list[Item]) -> list[Item]:
+    async def _round(self, items: list[Item], ahead: Ahead | None) -> list[Item]:
         """Fold and commit once; the items that must be folded again."""
-        snapshot = await read_snapshot(self._redis, self._keys, items, self.known, self._clock)
-        folded = fold_batch(items, snapshot, self._settings.rules, self._keys)
+        if ahead is not None and ahead.base is self._landed:
+            folded = ahead.folded
+        else:
+            folded = self._folded(items, await read_snapshot(self._redis, self._keys, items, self.known, self._clock))
         again = {entry for plan in folded.parks for entry in await self._park(plan)}
         if folded.commit.entries:
             again |= await self._commit(folded, items)
         return [item for item in items if item.entry in again]
 
     async def _commit(self, folded: Folded, items: Sequence[Item]) -> set[str]:
-        done = await self._scripts.commit(folded.commit, self._epoch, self._settings.lease_ms)
+        self._flying, self._landed = folded, None
+        try:
+            done = await self._scripts.commit(folded.commit, self._epoch, self._settings.lease_ms)
+        finally:
+            self._flying = None
         self.known.confirm(folded, done.verdicts)
+        if all(verdict == WRITTEN for verdict in done.verdicts):
+            self._landed = folded
         stale = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict == 0}
         self.stale += len(stale)
         plans = zip(folded.commit.orders, done.verdicts, strict=True)

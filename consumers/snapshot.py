@@ -1,7 +1,7 @@
 """Reads what a batch of evidence touches and memory does not know: nothing at all for orders known here."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from redis.asyncio import Redis
@@ -18,6 +18,50 @@ _execution = msgspec.json.Decoder(Execution)
 _Wanted = dict[str, set[str]]  # client order id -> executions to ask its record for
 _Parked = dict[VenueOrder, dict[str, Execution]]
 _Positions = dict[str, tuple[Position, str]]
+
+
+class Sight(Protocol):
+    """What is known without asking: an order, a position with its digest, how far ahead the server's clock is."""
+
+    ahead_ms: int | None
+
+    def order(self, client_order_id: str) -> Known | None:
+        """An order, if it is known."""
+        ...
+
+    def position(self, key: str) -> tuple[Position, str] | None:
+        """A position and its digest, if it is known."""
+        ...
+
+
+def recall(items: Sequence[Item], sight: Sight, keys: AccountKeys, clock: Clock) -> Snapshot | None:
+    """Make a snapshot of what is known alone; None where something has to be read."""
+    if sight.ahead_ms is None:
+        return None
+    orders: dict[str, Known] = {}
+    places: dict[tuple[str, str], None] = {}
+    for item in items:
+        name, facts = item.client_order_id, item.facts
+        held = None if name is None else orders.get(name) or sight.order(name)
+        if name is None or held is None or decisive(item):  # what decides by the time needs the server's clock
+            return None
+        orders[name] = held
+        if facts:
+            if facts[0].venue_order_id not in held.order.state.venue_order_ids:
+                return None
+            terms = held.order.terms
+            if terms is not None:
+                places[terms.symbol, terms.position_side] = None
+    positions: _Positions = {}
+    for place in places:
+        key = keys.position(*place)
+        position = sight.position(key)
+        if position is None:
+            return None
+        positions[key] = position
+    return Snapshot(
+        now_ms=sight.ahead_ms + clock.monotonic_ms(), orders=orders, owners={}, parked={}, positions=positions
+    )
 
 
 async def read_snapshot(

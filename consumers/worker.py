@@ -14,7 +14,7 @@ from faststream import FastStream
 from faststream.redis import RedisBroker
 from redis.exceptions import RedisError
 
-from consumers import logs
+from consumers import garbage, logs
 from consumers.keyring import known_secrets
 from consumers.roles import Role, RoleName, Task, Workshop, build
 from streams.errors import FillonceError, UsageError
@@ -62,6 +62,7 @@ async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
         main = asyncio.create_task(role.run())
         main.add_done_callback(ended)
         running.extend([main, heart, *(asyncio.ensure_future(one()) for one in shop.background)])
+        garbage.freeze()
         log.info("%s is up", task.name)
 
     @app.on_shutdown

@@ -68,17 +68,27 @@ local function count(hash, executions)
   return found
 end
 
+-- What an order was folded from, and how many of its executions the record has: one look at it, where they are few.
+local function look(hash, executions)
+  if #executions == 0 or #executions > 100 then
+    return redis.call('HMGET', hash, 'status', 'token', 'digest', 'cancel'), count(hash, executions)
+  end
+  local known, found = redis.call('HMGET', hash, 'status', 'token', 'digest', 'cancel', unpack(executions)), 0
+  for at = 5, 4 + #executions do
+    if known[at] then found = found + 1 end
+  end
+  return known, found
+end
+
 local function judge(order)
   local hash, executions = key(order[1]), order[10]
-  local known = redis.call('HMGET', hash, 'status', 'token', 'digest', 'cancel', executions[1] or '')
-  local found = known[5] and 1 or 0
-  if #executions > 1 then found = count(hash, executions) end
+  local known, found = look(hash, executions)
   -- Two executions of equal size and price fold to one digest, so the record must also have these very ones.
   if order[8] ~= order[5] and known[3] == order[8] and found == #executions then return 2 end
   if known[3] ~= order[5] or known[1] ~= order[3] or (known[2] or '') ~= order[4] then return 0 end
   if (known[4] and true or false) ~= order[14] then return 0 end
   -- What the plan was folded from may be memory: the record alone says which executions are new.
-  if found > 0 or count(hash, order[15]) < #order[15] then return 0 end
+  if found > 0 or (#order[15] > 0 and count(hash, order[15]) < #order[15]) then return 0 end
   if #order[12] == 0 then return 1 end
   return judge_mappings(order[2], order[12])
 end
@@ -130,7 +140,10 @@ local function schedule(order)
 end
 
 local function write(order)
-  local hash, fields = key(order[1]), {'status', order[6], 'state', order[7], 'digest', order[8]}
+  local hash, fields = key(order[1]), {'state', order[7], 'digest', order[8]}
+  if order[6] ~= order[3] then
+    fields[5], fields[6] = 'status', order[6]
+  end
   for _, execution in ipairs(order[10]) do
     fields[#fields + 1] = execution
     fields[#fields + 1] = '1'

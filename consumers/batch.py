@@ -1,0 +1,63 @@
+"""From the entries of a batch to what they say, before anything is asked of the server. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from adapters.venue import Decoder
+from consumers.interpret import Bad, Item, read, say
+from consumers.memory import Applied, Memory, digest
+from streams.reader import Entry
+from streams.schemas import Adjustment
+
+
+class Work(Struct, frozen=True):
+    """A batch as decoded, before anything is asked of the server.
+
+    Attributes:
+        entries: the batch.
+        applied: those whose payload was applied before, as memory says.
+        items: what the others say.
+        bad: those that cannot be used.
+        adjustments: by entry, of those that change holdings beside all orders.
+        digests: by entry id, of the payloads that memory may keep.
+    """
+
+    entries: Sequence[Entry]
+    applied: Sequence[tuple[Entry, Applied]]
+    items: Sequence[Item]
+    bad: Sequence[Bad]
+    adjustments: Sequence[tuple[str, Adjustment]]
+    digests: Mapping[str, bytes]
+
+
+NO_WORK = Work((), (), (), (), (), {})
+
+
+def read_batch(entries: Sequence[Entry], memory: Memory, decode: Decoder) -> Work:
+    """Decode a batch, but for payloads that memory says were applied before."""
+    applied: list[tuple[Entry, Applied]] = []
+    items: list[Item] = []
+    bad: list[Bad] = []
+    adjustments: list[tuple[str, Adjustment]] = []
+    digests: dict[str, bytes] = {}
+    for entry in entries:
+        evidence = read(entry)
+        if isinstance(evidence, Bad):
+            bad.append(evidence)
+            continue
+        mark = digest(evidence, entry.fields.get(b"raw", b""))
+        if mark is not None:
+            before = memory.cache.get(mark)
+            if before is not None:
+                applied.append((entry, before))
+                continue
+            digests[entry.id] = mark
+        said = say(entry, evidence, decode)
+        if isinstance(said, Bad):
+            bad.append(said)
+        elif said.adjustment is not None:
+            adjustments.append((entry.id, said.adjustment))
+        else:
+            items.append(said)
+    return Work(entries, applied, items, bad, adjustments, digests)
