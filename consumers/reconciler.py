@@ -16,8 +16,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters.venue import CouldNotAsk, Described, Rows, Undescribed, Venue
+from consumers.adoption import IMPORTED, import_item, listed_terms
 from consumers.durability import Level
-from streams import codec, events
+from streams import events
 from streams.clock import Clock
 from streams.errors import BadIntent, BadPayload, FillonceError, HistoryChanged, StoreUnreachable
 from streams.evidence import append
@@ -25,8 +26,7 @@ from streams.identity import is_ours
 from streams.instrument import Instruments, tabulate
 from streams.keys import AccountKeys
 from streams.plans import ImportItem
-from streams.record import NEW_STATE_TEXT
-from streams.schemas import VALID_FOR_DEFAULT, Evidence, Place, epoch_ms, from_ms
+from streams.schemas import Evidence
 from streams.scripts import BATCH_MAX, Scripts
 from streams.store import Store
 
@@ -36,7 +36,6 @@ log = logging.getLogger("fillonce.reconciler")
 OVERLAP_MS = 60_000
 # An account without a journal is new, or its server lost everything: orders of one day would show it.
 FRESH_BACK_MS = 86_400_000
-IMPORTED = "imported"  # the strategy of an order whose intent is lost
 
 
 class Shut(Struct, frozen=True):
@@ -196,7 +195,8 @@ class Reconciler:
             listed = self._describe(form, row)
             if not is_ours(listed.client_order_id, rule):
                 return None
-            return _import_item(listed, instruments.of_venue_symbol(listed.venue_symbol).symbol, self._keys.account)
+            symbol = instruments.of_venue_symbol(listed.venue_symbol).symbol
+            return import_item(listed.client_order_id, listed_terms(listed, symbol, self._keys.account, IMPORTED))
         except Undescribed as error:
             if not is_ours(error.client_order_id, rule):
                 return None
@@ -211,19 +211,19 @@ class Reconciler:
         Its journal has the entry that it was seen to end with; an older copy of the disk does not.
         """
         seen = self._seen
-        if self._durability != "disk" or seen is None or seen.tip is None or not await self._restarted():
+        if self._durability != "disk" or seen is None or seen.tip is None or await self._uptime_ms() is None:
             return False
         name, data = seen.tip
         there: Any = await self._redis.xrange(self._keys.events, name, name)
         return bool(there and there[0][1][b"data"] == data)
 
-    async def _restarted(self) -> bool:
-        """Whether this server was started after the gate was last seen open, and was nobody's replica since."""
-        server, replication = await self._redis.info("server"), await self._redis.info("replication")
-        if set(str(replication.get("master_replid2", ""))) != {"0"}:
-            return False
-        up_ms = int(server["uptime_in_seconds"]) * 1000
-        return self._seen is None or up_ms <= self._clock.monotonic_ms() - self._seen.at_ms
+    async def _uptime_ms(self) -> int | None:
+        """How long this server runs; None unless it began after the gate was last seen open, as nobody's replica."""
+        told = await self._redis.info("server", "replication")
+        if set(str(told.get("master_replid2", ""))) != {"0"}:
+            return None
+        up_ms = int(told["uptime_in_seconds"]) * 1000
+        return up_ms if self._seen is None or up_ms <= self._clock.monotonic_ms() - self._seen.at_ms else None
 
     async def _wait_for_windows(self) -> None:
         """Wait until no claim that was lost can still be sent.
@@ -232,34 +232,8 @@ class Reconciler:
         ran while the gate was still seen open elsewhere, they are older than the moment its history was first seen.
         """
         facts = self._venue.facts
-        past_ms = self._clock.monotonic_ms() - self._found[1]
-        if await self._restarted():
-            server = await self._redis.info("server")
-            past_ms = max(past_ms, int(server["uptime_in_seconds"]) * 1000)
+        past_ms = max(self._clock.monotonic_ms() - self._found[1], await self._uptime_ms() or 0)
         wait_ms = self._window_ms + facts.request_lifetime_ms + facts.lookup_lag_ms + facts.clock_bound_ms - past_ms
         if wait_ms > 0:
             log.info("waits %d ms until no lost send window is open", wait_ms)
             await self._clock.sleep_ms(wait_ms)
-
-
-def _import_item(listed: Described, symbol: str, account: str) -> ImportItem:
-    terms = Place(
-        account=account,
-        strategy=IMPORTED,
-        signal_id=listed.client_order_id,
-        signal_time=from_ms(listed.created_at_ms),
-        symbol=symbol,
-        side=listed.side,
-        type=listed.type,
-        quantity=listed.quantity,
-        price=listed.price,
-        time_in_force=listed.time_in_force,
-        post_only=listed.post_only,
-    )
-    return ImportItem(
-        client_order_id=listed.client_order_id,
-        terms=codec.encode_text(terms),
-        state=NEW_STATE_TEXT,
-        digest=codec.birth_digest(listed.client_order_id, NEW_STATE_TEXT),
-        valid_until_ms=epoch_ms(terms.signal_time + VALID_FOR_DEFAULT),
-    )

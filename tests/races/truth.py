@@ -8,7 +8,7 @@ import orjson
 from msgspec.structs import replace
 
 from adapters.binance.decode import STREAM_FORMAT, TRADE_FORMAT
-from consumers.reconciler import IMPORTED
+from consumers.adoption import IMPORTED
 from streams import codec
 from streams.plans import ImportItem
 from streams.record import NEW_STATE_TEXT
