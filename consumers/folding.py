@@ -12,14 +12,27 @@ from msgspec.structs import replace
 
 from consumers.interpret import Item
 from streams import codec, events
+from streams.corrections import Move, marks, moves, named, settle
 from streams.course import advance
 from streams.keys import AccountKeys
 from streams.lifecycle import DOUBLE, Resubmission, fold, missing
 from streams.money import text
 from streams.plans import CommitPlan, EntryPlan, OrderPlan, ParkPlan, PositionPlan
 from streams.plans import Mapping as VenueMapping
-from streams.position import settled, step
-from streams.schemas import TERMINAL, Accepted, Command, Execution, Order, OrderReport, Position, Throttled, epoch_ms
+from streams.position import back, settled, step
+from streams.schemas import (
+    TERMINAL,
+    Accepted,
+    Command,
+    Correction,
+    Execution,
+    Inferred,
+    Order,
+    OrderFact,
+    Position,
+    Throttled,
+    epoch_ms,
+)
 
 LOOK_NEVER, LOOK_AS_IT_IS = -1, -2
 # An answer that never came: ask soon, the venue shows an accepted order within its look-up lag.
@@ -128,6 +141,7 @@ class _Progress:
         "moves",
         "number",
         "order",
+        "plain",
         "relied",
         "seen",
         "was",
@@ -137,10 +151,11 @@ class _Progress:
         self.was = self.order = known.order
         self.seen = known.seen
         self.number = number
-        self.facts: list[Execution | OrderReport | Command] = []
+        self.facts: list[OrderFact | Command] = []
         self.evidence: dict[str, None] = {}
         self.executions: dict[str, None] = {}  # new ones, in the order they came
-        self.moves: list[Execution] = []  # the same
+        self.moves: list[Execution | Move] = []  # the same, and what else counts or counts no more
+        self.plain = True  # whether executions are all that moves
         self.relied: dict[str, None] = {}  # passed over because the record is said to have them
         self.mappings: list[VenueMapping] = []
         self.commands: list[Command] = []
@@ -182,7 +197,7 @@ class _Batch:
                     self._apply(item, orders[name])
         # Positions are folded in the order in which the journal tells the executions, so that it tells the same.
         for one in self.progress.values():
-            if one.executions:
+            if one.moves:
                 self._move(one)
         self.moved = {key: settled(position) for key, position in self.moved.items()}
         positions = {key: number for number, key in enumerate(self.moved, start=1)}
@@ -228,7 +243,11 @@ class _Batch:
             for fact in facts:
                 if isinstance(fact, Execution):
                     proof = self._execute(one, fact, item.entry)
+                elif isinstance(fact, Correction):
+                    self._correct(one, fact, item.entry)
                 else:
+                    if isinstance(fact, Inferred):
+                        self._count(one, fact)
                     self._step(one, fact, item.entry)
         if item.command is not None:
             one.commands.append(item.command)
@@ -244,11 +263,37 @@ class _Batch:
             one.relied[execution_id] = None
         elif execution_id not in one.executions:
             one.executions[execution_id] = None
-            one.moves.append(fact)
+            if one.order.state.provisional:
+                self._count(one, fact)
+            else:
+                one.moves.append(fact)
             self._step(one, fact, entry)
         return execution_id
 
-    def _step(self, one: _Progress, fact: Execution | OrderReport | Command, entry: str) -> None:
+    def _count(self, one: _Progress, fact: OrderFact) -> None:
+        """Take in a fact that moves more, or other things, than one execution."""
+        found = moves(one.order, fact)
+        one.moves += found
+        one.plain = one.plain and not found
+
+    def _correct(self, one: _Progress, fact: Correction, entry: str) -> None:
+        """Take an execution back, once; the record tells whether it was ever counted."""
+        if fact.mark in one.seen:
+            one.relied[fact.mark] = None
+            return
+        if fact.mark in one.executions:
+            return
+        fact = settle(fact, lambda name: name in one.seen or name in one.executions)
+        for name in sorted(named(fact) & one.seen):
+            one.relied[name] = None
+        one.executions.update(dict.fromkeys(marks(fact)))
+        self._count(one, fact)
+        # Also where nothing moves, the journal must tell of the marks.
+        one.order = fold(one.order, fact, self.again)
+        one.facts.append(fact)
+        one.evidence[entry] = None
+
+    def _step(self, one: _Progress, fact: OrderFact | Command, entry: str) -> None:
         after = fold(one.order, fact, self.again)
         if after != one.order:
             one.order = after
@@ -274,7 +319,10 @@ class _Batch:
         assert terms is not None
         position = self.moved[key] if key in self.moved else self.snapshot.positions[key][0]
         for fact in one.moves:
-            position = step(position, terms, fact)
+            if isinstance(fact, Execution):
+                position = step(position, terms, fact)
+            else:
+                position = (back if fact.back else step)(position, terms, fact.execution)
         self.moved[key] = position
 
     def _place(self, order: Order) -> str:
@@ -359,6 +407,7 @@ class _Batch:
                 position=position.removeprefix(self._positions_prefix),
                 position_quantity=self._quantity(position) if position else "",
                 anomalies=order.state.anomalies,
+                moves=() if one.plain else tuple(Move(x) if isinstance(x, Execution) else x for x in one.moves),
             )
         )
 
@@ -383,7 +432,10 @@ class _Batch:
 def _next_look_ms(one: _Progress, rules: Rules, now_ms: int) -> int:
     order = one.order
     if order.status in TERMINAL:
-        return LOOK_SOON_MS if missing(order) else LOOK_NEVER
+        if missing(order):
+            return LOOK_SOON_MS
+        # What is inferred is asked for until the real executions are here.
+        return rules.calm_ms if order.state.provisional else LOOK_NEVER
     if order.status == "created":
         if order == one.was:
             return LOOK_AS_IT_IS

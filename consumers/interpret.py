@@ -10,7 +10,19 @@ from adapters.venue import Decoder
 from streams import codec
 from streams.errors import BadPayload
 from streams.reader import Entry
-from streams.schemas import Absent, Accepted, Adjustment, Command, Evidence, Execution, Fact, OrderReport
+from streams.schemas import (
+    Absent,
+    Accepted,
+    Adjustment,
+    Command,
+    Correction,
+    Evidence,
+    Execution,
+    Fact,
+    Ignored,
+    OrderFact,
+    OrderReport,
+)
 
 log = logging.getLogger("fillonce.ledger")
 
@@ -29,7 +41,7 @@ class Item(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     entry: str
-    facts: tuple[Execution | OrderReport, ...] = ()
+    facts: tuple[OrderFact, ...] = ()
     command: Command | None = None
     adjustment: Adjustment | None = None
     ignored: str = ""
@@ -92,9 +104,7 @@ def _item(entry: str, evidence: Evidence, raw: bytes, decode: Decoder) -> Item:
         raise BadPayload(f"a payload has at most {codec.RAW_BYTES_MAX} bytes, this one has {len(raw)}")
     if evidence.adjustment is not None:
         return Item(entry=entry, adjustment=evidence.adjustment)
-    command, facts = evidence.command, _NOTHING
-    if evidence.format and (command is None or isinstance(command.outcome, Accepted)):
-        facts = decode(evidence.format, raw)
+    command, facts = evidence.command, _facts(evidence, raw, decode)
     if len(facts) == 1 and isinstance(facts[0], Adjustment):
         return Item(entry=entry, adjustment=facts[0])
     if command is None and len(facts) == 2 and _one_fill(*facts):
@@ -104,16 +114,16 @@ def _item(entry: str, evidence: Evidence, raw: bytes, decode: Decoder) -> Item:
 
 def _sorted(entry: str, facts: Sequence[Fact], command: Command | None) -> Item:
     """Put facts into the order in which they are folded, and see that they are of one order."""
-    executions: list[Execution | OrderReport] = []
-    reports: list[Execution | OrderReport] = []
+    executions: list[OrderFact] = []
+    reports: list[OrderFact] = []
     ignored = ""
     for fact in facts:
-        if isinstance(fact, Execution):
+        if isinstance(fact, Execution | Correction):
             executions.append(fact)
-        elif isinstance(fact, OrderReport):
-            reports.append(fact)
-        elif not isinstance(fact, Adjustment):
+        elif isinstance(fact, Ignored):
             ignored = ignored or fact.reason
+        elif not isinstance(fact, Adjustment):
+            reports.append(fact)
     # Executions first: the report that counts them then finds them applied.
     told = (*executions, *reports)
     _check_of_one_order(told, command)
@@ -133,7 +143,15 @@ def _one_fill(first: Fact, second: Fact) -> bool:
     )
 
 
-def _check_of_one_order(facts: Sequence[Execution | OrderReport], command: Command | None) -> None:
+def _facts(evidence: Evidence, raw: bytes, decode: Decoder) -> Sequence[Fact]:
+    if evidence.fact is not None:
+        return (evidence.fact,)  # what is concluded; the payload beside it is only the proof
+    if evidence.format and (evidence.command is None or isinstance(evidence.command.outcome, Accepted)):
+        return decode(evidence.format, raw)
+    return _NOTHING
+
+
+def _check_of_one_order(facts: Sequence[OrderFact], command: Command | None) -> None:
     name = None if command is None else command.client_order_id
     for fact in facts:
         if fact.venue_order_id != facts[0].venue_order_id or fact.venue_symbol != facts[0].venue_symbol:

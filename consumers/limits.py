@@ -75,7 +75,7 @@ def room_of(order: Order) -> Room | None:
     ended = order.status in ("cancelled", "rejected", "expired", "filled")
     most = order.state.reported if ended else max(order.quantity, order.state.reported)
     terms = order.terms
-    left = max(CONTEXT.subtract(most, order.state.filled), ZERO)
+    left = max(CONTEXT.subtract(most, order.state.counted), ZERO)
     return Room(terms.strategy, terms.symbol, terms.position_side, terms.side, left)
 
 

@@ -85,7 +85,7 @@ def reference_plan(known: Sequence[tuple[Entry, Applied]], keys: AccountKeys) ->
 
 def digest(evidence: Evidence, raw: bytes) -> bytes | None:
     """Digest a payload that no claim waits for; None for what must be read in any case."""
-    if not raw or evidence.command is not None or not evidence.format:
+    if not raw or evidence.command is not None or evidence.fact is not None or not evidence.format:
         return None
     total = _begun(evidence.format).copy()
     total.update(raw)

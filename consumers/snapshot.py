@@ -10,9 +10,10 @@ from consumers.folding import Known, Snapshot, VenueOrder, learned, owner, posit
 from consumers.interpret import Item, decisive
 from consumers.known import KnownState
 from streams.clock import Clock, SystemClock
+from streams.corrections import named
 from streams.keys import AccountKeys
 from streams.record import FIELDS, to_order, to_position
-from streams.schemas import Execution, Position
+from streams.schemas import Correction, Execution, Position
 
 _execution = msgspec.json.Decoder(Execution)
 _Wanted = dict[str, set[str]]  # client order id -> executions to ask its record for
@@ -214,4 +215,10 @@ class _Reading:
 
 
 def _executions(item: Item) -> set[str]:
-    return {fact.execution_id for fact in item.facts if isinstance(fact, Execution)}
+    found: set[str] = set()
+    for fact in item.facts:
+        if isinstance(fact, Execution):
+            found.add(fact.execution_id)
+        elif isinstance(fact, Correction):
+            found |= named(fact)
+    return found

@@ -10,7 +10,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from streams.schemas import Adjustment, Command, Execution, OrderReport, OrderStatus, Place
+from streams.corrections import Move
+from streams.schemas import Adjustment, Command, Correction, Execution, Inferred, OrderReport, OrderStatus, Place
 
 
 class Change(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -94,12 +95,13 @@ class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="update
         position_quantity: that position's quantity after the whole call, canonical text.
         now_ms: the time the fold used for what depends on it.
         resubmission_allowed: whether it took a lost place for one that may be sent again.
+        moves: what counts and what counts no more, where that is not simply every execution among the facts.
     """
 
     client_order_id: str
     strategy: str
     symbol: str
-    facts: tuple[Execution | OrderReport | Command, ...]
+    facts: tuple[Execution | OrderReport | Command | Inferred | Correction, ...]
     evidence: tuple[str, ...]
     status: OrderStatus
     filled: str
@@ -108,6 +110,7 @@ class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="update
     position: str = ""
     position_quantity: str = ""
     anomalies: tuple[str, ...] = ()
+    moves: tuple[Move, ...] = ()
 
 
 class Parked(Change, frozen=True, kw_only=True, omit_defaults=True, tag="parked"):

@@ -11,18 +11,23 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from streams.corrections import excess, inferred, remaining, replaced
 from streams.money import CONTEXT, ZERO, plain
 from streams.schemas import (
     Absent,
     Accepted,
     Command,
+    Correction,
     Duplicate,
     Execution,
+    Inferred,
     NotSent,
     Order,
+    OrderFact,
     OrderReport,
     OrderState,
     OrderStatus,
+    Provisional,
     Refused,
     Throttled,
     Unknown,
@@ -44,6 +49,7 @@ MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
 
 # A second order under one client order id, and no amend explains it: trading halts.
 DOUBLE = "double"
+CORRECTED = "corrected"
 _BEFORE_THE_VENUE = ("created", "submitting", "unknown")
 _ENDED_SHORT = ("cancelled", "rejected", "expired")
 _TERMINAL = ("filled", *_ENDED_SHORT)
@@ -62,12 +68,13 @@ class Resubmission(Struct, frozen=True):
     now_ms: int
 
 
-def fold(order: Order, evidence: Execution | OrderReport | Command, again: Resubmission) -> Order:
+def fold(order: Order, evidence: OrderFact | Command, again: Resubmission) -> Order:
     """Apply one piece of evidence.
 
     Args:
         order: as it stands; an execution must not have been applied to it before.
-        evidence: an execution, a report, or what became of a command.
+        evidence: an execution, a report, what became of a command, what is inferred, or a correction as
+            `corrections.settle` gives it.
         again: whether and until when a lost place may be sent again.
 
     Returns:
@@ -78,6 +85,11 @@ def fold(order: Order, evidence: Execution | OrderReport | Command, again: Resub
             return _execute(order, evidence)
         case OrderReport():
             return _report(order, evidence)
+        case Inferred():
+            found = inferred(order, evidence)
+            return order if found is None else _infer(order, found)
+        case Correction():
+            return _correct(order, evidence)
         case Command(kind="place"):
             return _close(order, evidence, again)
         case Command():
@@ -88,11 +100,13 @@ def fold(order: Order, evidence: Execution | OrderReport | Command, again: Resub
 
 def missing(order: Order) -> bool:
     """Say whether the venue counted executions that have not reached us."""
-    return order.state.filled < order.state.reported
+    return order.state.counted < order.state.reported
 
 
-def _execute(order: Order, fill: Execution) -> Order:
+def _execute(order: Order, fill: Execution, stands_for: Decimal | None = None) -> Order:
     state, quantity = order.state, order.quantity
+    if state.provisional:
+        state = _unwound(state, fill.quantity if stands_for is None else stands_for)
     filled = plain(CONTEXT.add(state.filled, fill.quantity))
     fees = state.fees
     if fill.fee and fill.fee_asset:
@@ -112,6 +126,48 @@ def _execute(order: Order, fill: Execution) -> Order:
         anomalies=anomalies,
     )
     return _settle_status(order, state, quantity)
+
+
+def _unwound(state: OrderState, quantity: Decimal) -> OrderState:
+    """Take out what was inferred in the place of real executions."""
+    filled, cost = state.filled, state.cost
+    for one in replaced(state.provisional, quantity):
+        filled = CONTEXT.subtract(filled, one.quantity)
+        cost = CONTEXT.subtract(cost, CONTEXT.multiply(one.quantity, one.price))
+    return replace(state, filled=filled, cost=cost, provisional=remaining(state.provisional, quantity))
+
+
+def _infer(order: Order, found: Execution) -> Order:
+    state = order.state
+    after = _execute(replace(order, state=replace(state, provisional=())), found)
+    provisional = (*state.provisional, Provisional(found.quantity, found.price))
+    return replace(after, state=replace(after.state, provisional=provisional))
+
+
+def _correct(order: Order, correction: Correction) -> Order:
+    """Take an execution back, and count what stands in its place; what the venue ended stays ended."""
+    gone, instead = correction.execution, correction.instead
+    before = order if correction.counted else _execute(order, gone)
+    state = before.state
+    lost = gone.quantity if instead is None else max(ZERO, CONTEXT.subtract(gone.quantity, instead.quantity))
+    state = replace(
+        state,
+        filled=plain(CONTEXT.subtract(state.filled, gone.quantity)),
+        cost=plain(CONTEXT.subtract(state.cost, CONTEXT.multiply(gone.quantity, gone.price))),
+        fees=_refunded(state.fees, gone),
+        busted=plain(CONTEXT.add(state.busted, lost)),
+        anomalies=_flagged(state.anomalies, CORRECTED),
+    )
+    after = replace(before, state=state)
+    return _execute(after, instead, excess(correction)) if instead is not None and correction.adds else after
+
+
+def _refunded(fees: dict[str, Decimal], fill: Execution) -> dict[str, Decimal]:
+    if not fill.fee or not fill.fee_asset:
+        return fees
+    left = plain(CONTEXT.subtract(fees.get(fill.fee_asset, ZERO), fill.fee))
+    others = {asset: fee for asset, fee in fees.items() if asset != fill.fee_asset}
+    return {**others, fill.fee_asset: left} if left else others
 
 
 def _report(order: Order, report: OrderReport) -> Order:
@@ -147,7 +203,7 @@ def _settle_status(was: Order, state: OrderState, quantity: Decimal) -> Order:
         now = "filled"
     else:
         # The venue may say `filled` already: until its executions are here, ours is not.
-        now = "partially_filled" if state.filled else "open"
+        now = "partially_filled" if state.filled or state.busted else "open"
     # Only we ended it, or took it for unsent (lost, expired or cancelled before an answer); it had reached the venue.
     ours = status == "created" or (status in _ENDED_SHORT and was.state.ended is None)
     if ours and (now != status or state.filled or state.reported):

@@ -12,9 +12,10 @@ from typing import assert_never
 from msgspec import Struct
 
 from streams import events
+from streams.corrections import Move, is_inferred
 from streams.events import JournalEntry
 from streams.money import ZERO
-from streams.schemas import Execution, Order, OrderReport, OrderStatus, Place, Position, PositionSide, Side
+from streams.schemas import Correction, Execution, Order, OrderReport, OrderStatus, Place, Position, PositionSide, Side
 
 
 class Notice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -65,6 +66,7 @@ class Fill(OfOrder, frozen=True, kw_only=True, omit_defaults=True, tag="fill"):
         fee_asset: the currency of `fee`.
         maker: True when our order was resting; None when not told.
         executed_at_ms: the venue's time.
+        provisional: it is inferred from the venue's sum; the real one follows, and takes its place.
         status: the order's, after this and what came with it.
         filled: sum of the order's executions, after this and what came with it.
     """
@@ -79,6 +81,33 @@ class Fill(OfOrder, frozen=True, kw_only=True, omit_defaults=True, tag="fill"):
     fee: Decimal | None = None
     fee_asset: str | None = None
     maker: bool | None = None
+    provisional: bool = False
+
+
+class FillTakenBack(OfOrder, frozen=True, kw_only=True, omit_defaults=True, tag="taken_back"):
+    """An execution that was told counts no more: the venue took it back, or the real one takes an inferred one's place.
+
+    Attributes:
+        trade_id: of the execution as it was told, or `inferred-`.
+        side: of our order.
+        quantity: base units that count no more, positive.
+        price: at which they were counted.
+        fee: that is given back; None when none was told.
+        fee_asset: the currency of `fee`.
+        reason: why, in the venue's words or a person's; empty for an inferred one.
+        status: the order's, after this and what came with it.
+        filled: sum of the order's executions, after this and what came with it.
+    """
+
+    trade_id: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    status: OrderStatus
+    filled: Decimal
+    fee: Decimal | None = None
+    fee_asset: str | None = None
+    reason: str = ""
 
 
 class OrderChanged(OfOrder, frozen=True, kw_only=True, omit_defaults=True, tag="order"):
@@ -142,7 +171,7 @@ class Tick(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="tick"):
     period_ms: int
 
 
-AnyNotice = Fill | OrderChanged | PositionChanged
+AnyNotice = Fill | FillTakenBack | OrderChanged | PositionChanged
 
 
 def unknown(entry: JournalEntry, terms: Mapping[str, Place]) -> list[str]:
@@ -227,14 +256,27 @@ def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str
 def _updated(account: str, at_ms: int, change: events.Updated, terms: Place | None) -> Iterator[AnyNotice]:
     signal_id, leg = (terms.signal_id, terms.leg) if terms else ("", "")
     filled = Decimal(change.filled)
-    for fact in change.facts:
-        if isinstance(fact, Execution):
-            yield Fill(
-                event_id=f"{change.id}:{fact.execution_id}", account=account, at_ms=at_ms,
+    plain = [Move(fact) for fact in change.facts if isinstance(fact, Execution)]
+    corrected = next((one.reason for one in change.facts if isinstance(one, Correction)), "")
+    for number, move in enumerate(change.moves or plain):
+        one = move.execution
+        # One execution can be told, taken back and told anew in one change.
+        name = f"{change.id}:{number}:{one.execution_id}" if change.moves else f"{change.id}:{one.execution_id}"
+        if move.back:
+            yield FillTakenBack(
+                event_id=name, account=account, at_ms=at_ms,
                 client_order_id=change.client_order_id, strategy=change.strategy, signal_id=signal_id, leg=leg,
-                symbol=change.symbol, trade_id=fact.trade_id, side=fact.side, quantity=fact.quantity,
-                price=fact.price, executed_at_ms=fact.executed_at_ms, status=change.status, filled=filled,
-                fee=fact.fee, fee_asset=fact.fee_asset, maker=fact.maker,
+                symbol=change.symbol, trade_id=one.trade_id, side=one.side, quantity=one.quantity, price=one.price,
+                status=change.status, filled=filled, fee=one.fee, fee_asset=one.fee_asset,
+                reason="" if is_inferred(one) else corrected,
+            )  # fmt: skip
+        else:
+            yield Fill(
+                event_id=name, account=account, at_ms=at_ms,
+                client_order_id=change.client_order_id, strategy=change.strategy, signal_id=signal_id, leg=leg,
+                symbol=change.symbol, trade_id=one.trade_id, side=one.side, quantity=one.quantity,
+                price=one.price, executed_at_ms=one.executed_at_ms, status=change.status, filled=filled,
+                fee=one.fee, fee_asset=one.fee_asset, maker=one.maker, provisional=is_inferred(one),
             )  # fmt: skip
     reason = next((one.reason for one in reversed(change.facts) if isinstance(one, OrderReport) and one.reason), "")
     yield OrderChanged(

@@ -31,6 +31,27 @@ def step(position: Position, terms: Place, fill: Execution) -> Position:
     return Position(quantity=quantity, entry_cost=entry_cost, realized=realized, fees=fees)
 
 
+def back(position: Position, terms: Place, fill: Execution) -> Position:
+    """Take back one execution that was added; `settled` gives the amounts their canonical form.
+
+    Quantity, fees and cash (profit less what the holding cost) are exactly what they would be without it. So are
+    profit and cost themselves where the holding has only grown since; where it was traded away, its price tells them
+    apart.
+    """
+    signed = fill.quantity if fill.side == "buy" else -fill.quantity
+    fees, asset, fee = position.fees, fill.fee_asset, ZERO
+    if fill.fee and asset:
+        fees = {**fees, asset: CONTEXT.subtract(fees.get(asset, ZERO), fill.fee)}
+        if not fees[asset]:
+            fees = {name: paid for name, paid in fees.items() if name != asset}
+        fee = fill.fee if asset == _base_of_spot(terms.symbol) else ZERO
+    held = CONTEXT.add(position.quantity, fee)
+    quantity, cost, realized = _untrade(
+        Position(quantity=held, entry_cost=position.entry_cost, realized=position.realized), signed, fill.price
+    )
+    return Position(quantity=quantity, entry_cost=cost, realized=realized, fees=fees)
+
+
 def settled(position: Position) -> Position:
     """Bring every amount to its canonical form."""
     return Position(
@@ -53,6 +74,16 @@ def _trade(position: Position, signed: Decimal, price: Decimal) -> tuple[Decimal
     opened = CONTEXT.subtract(signed, closed)
     left = CONTEXT.subtract(cost, freed)
     return CONTEXT.add(held, signed), CONTEXT.add(left, CONTEXT.multiply(opened, price)), realized
+
+
+def _untrade(position: Position, signed: Decimal, price: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+    quantity = CONTEXT.subtract(position.quantity, signed)
+    cost = CONTEXT.subtract(position.entry_cost, CONTEXT.multiply(signed, price))
+    if not quantity:
+        return quantity, ZERO, CONTEXT.subtract(position.realized, cost)  # nothing is held: what is left was profit
+    if (quantity > 0) == (signed > 0) and (cost > 0) == (signed > 0):
+        return quantity, cost, position.realized
+    return _trade(position, -signed, price)  # it has been traded away since
 
 
 def _base_of_spot(symbol: str) -> str | None:

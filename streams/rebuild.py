@@ -1,6 +1,6 @@
 """State from the journal: the fold of `events`, in memory. Pure.
 
-Uses the same `fold` and `move` as the ledger, so live processing and rebuilding cannot disagree by design;
+Uses the same `fold` and `moves` as the ledger, so live processing and rebuilding cannot disagree by design;
 where they do, the change's own id (the digest it was written with) shows the first entry that parts.
 """
 
@@ -12,12 +12,13 @@ from typing import assert_never
 from msgspec import Struct
 
 from streams import codec, events
+from streams.corrections import Move, marks, moves
 from streams.holdings import adjusted, texts
 from streams.keys import AccountKeys
 from streams.lifecycle import Resubmission, fold
-from streams.position import move
+from streams.position import back, settled, step
 from streams.record import FIELDS, NEW_STATE_TEXT, to_order, to_position
-from streams.schemas import Adjustment, Command, Execution, Order, Position
+from streams.schemas import Adjustment, Command, Correction, Execution, Order, Position
 
 # Fields of a record that are transport: they make a repeated call find its answer, and no state depends on them.
 TRANSPORT = frozenset({"call", "settled", "cancel_settled", "cancel_entry"})
@@ -148,10 +149,13 @@ class Rebuilt:
         fields, previous = self.hashes[key], order.digest
         again = Resubmission(change.resubmission_allowed, change.now_ms)
         for fact in change.facts:
+            for one in moves(order, fact):
+                self._move(order, one, moved)
             order = fold(order, fact, again)
             if isinstance(fact, Execution):
                 fields[fact.execution_id] = "1"
-                self._move(order, fact, moved)
+            elif isinstance(fact, Correction):
+                fields.update(dict.fromkeys(marks(fact), "1"))
             if not isinstance(fact, Command):
                 mapped = self._keys.venue_order(fact.venue_symbol, fact.venue_order_id)
                 self.texts[mapped] = change.client_order_id
@@ -164,12 +168,13 @@ class Rebuilt:
         if digest != change.id:
             self._part(entry_id, change.client_order_id, "folding its facts again gives another state")
 
-    def _move(self, order: Order, fill: Execution, moved: set[str]) -> None:
+    def _move(self, order: Order, one: Move, moved: set[str]) -> None:
         assert order.terms is not None
         key = self._keys.position(order.terms.symbol, order.terms.position_side)
         fields = self.hashes.setdefault(key, {})
         before, _ = to_position([_bytes(fields.get("state")), None])
-        fields["state"] = codec.encode_text(move(before, order.terms, fill))
+        after = back(before, order.terms, one.execution) if one.back else step(before, order.terms, one.execution)
+        fields["state"] = codec.encode_text(settled(after))
         moved.add(key)
 
     def _part(self, entry_id: str, client_order_id: str, reason: str) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NewType
 import msgspec
 from msgspec import Meta, Struct
 
-from streams.money import ZERO, in_bounds, plain
+from streams.money import CONTEXT, ZERO, in_bounds, plain
 
 ClientOrderId = NewType("ClientOrderId", str)  # ours, made before anything is sent
 VenueOrderId = NewType("VenueOrderId", str)  # the venue's, unique per symbol at best
@@ -198,6 +198,7 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         command: the claim it answers, if it is an answer.
         finding: what a reconciliation found that made it write this; a pure function of the venue's facts and ours.
         adjustment: what it books beside all fills; the payload is what proves it.
+        fact: what is concluded about an order where the venue has no payload that says it; the payload is the proof.
     """
 
     source: Source
@@ -207,6 +208,7 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     command: Command | None = None
     finding: str = ""
     adjustment: "Adjustment | None" = None
+    fact: "Inferred | Correction | None" = None
 
 
 VenueStatus = Literal["open", "partially_filled", "filled", "cancelled", "rejected", "expired"]
@@ -259,6 +261,76 @@ class OrderReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="re
     reason: str = ""
 
 
+class Inferred(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="inferred"):
+    """Executions that the venue counts in an order and does not list: counted provisionally, until the real ones come.
+
+    It says how much all executions of the order come to, not which are missing: what is counted of it follows from
+    what the order has when it is applied, so it counts once in any order.
+
+    Attributes:
+        venue_symbol: the venue's spelling.
+        venue_order_id: of the order.
+        client_order_id: of the order.
+        side: of our order.
+        filled: the venue's cumulative quantity.
+        cost: what that came to, in quote units.
+        told_at_ms: the venue's time of its statement.
+    """
+
+    venue_symbol: str
+    venue_order_id: str
+    client_order_id: str
+    side: Side
+    filled: Decimal
+    cost: Decimal
+    told_at_ms: int
+
+
+class Correction(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="correction"):
+    """An execution that the venue took back, or told anew. It has an identity of its own and counts once.
+
+    A record remembers that it had an execution, not what that one was: what is told anew under its old trade id must
+    be a correction of the very execution that was counted, as the journal has it.
+
+    Attributes:
+        id: the same for the same fact.
+        execution: what is taken back, as it was told.
+        instead: what stands in its place; None where nothing does.
+        corrected_at_ms: the venue's time, the server's where the venue told none.
+        reason: in the words of whoever said so.
+        counted: whether the order had the execution; one that is taken back before it came counts for no moment.
+        adds: whether it counts what stands in its place, which may have come by itself.
+    """
+
+    id: str
+    execution: Execution
+    instead: Execution | None = None
+    corrected_at_ms: int
+    reason: str = ""
+    counted: bool = True
+    adds: bool = True
+
+    @property
+    def venue_symbol(self) -> str:
+        """The venue's spelling."""
+        return self.execution.venue_symbol
+
+    @property
+    def venue_order_id(self) -> str:
+        """Of the order whose execution it was."""
+        return self.execution.venue_order_id
+
+    @property
+    def client_order_id(self) -> str | None:
+        """Of the order, where it is named."""
+        return self.execution.client_order_id
+
+    @property
+    def mark(self) -> str:
+        """What the order's record remembers of it; an execution can be taken back for good only once."""
+        return f"taken:{self.execution.execution_id}" if self.instead is None else f"correction:{self.id}"
+
+
 Cause = Literal["opening", "transfer", "drift"]
 
 
@@ -285,7 +357,8 @@ class Ignored(Struct, frozen=True, omit_defaults=True, tag="ignored", gc=False):
     reason: str
 
 
-Fact = Execution | OrderReport | Adjustment | Ignored
+OrderFact = Execution | OrderReport | Inferred | Correction
+Fact = OrderFact | Adjustment | Ignored
 
 OrderStatus = Literal[
     "created", "submitting", "unknown", "open", "partially_filled", "filled", "cancelled", "rejected", "expired"
@@ -293,12 +366,19 @@ OrderStatus = Literal[
 TERMINAL: frozenset[str] = frozenset({"filled", "cancelled", "rejected", "expired"})
 
 
+class Provisional(Struct, frozen=True, array_like=True, gc=False):
+    """A quantity that was inferred, and the price it was inferred at."""
+
+    quantity: Decimal
+    price: Decimal
+
+
 class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What evidence has shown of an order; owned by the commit, stored as canonical JSON.
 
     Attributes:
         venue_order_ids: every id the venue gave it, oldest first.
-        filled: sum of applied executions.
+        filled: sum of applied executions, the provisional ones too.
         cost: sum of price times quantity of applied executions, in quote units.
         fees: by asset.
         reported: the venue's largest cumulative figure; above `filled` means executions are still to come.
@@ -307,6 +387,8 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
         closed_token: the newest claim known to have had no effect.
         reason: why it was refused, expired or lost.
         anomalies: what must not happen and did.
+        provisional: what of `filled` is inferred, oldest first; real executions replace it.
+        busted: what the venue counted once and took back.
     """
 
     venue_order_ids: tuple[str, ...] = ()
@@ -319,6 +401,13 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     closed_token: str = ""
     reason: str = ""
     anomalies: tuple[str, ...] = ()
+    provisional: tuple[Provisional, ...] = ()
+    busted: Decimal = ZERO
+
+    @property
+    def counted(self) -> Decimal:
+        """What the venue's cumulative figure is held against: everything that was ever applied."""
+        return CONTEXT.add(self.filled, self.busted) if self.busted else self.filled
 
 
 class Order(Struct, frozen=True, kw_only=True, gc=False):
@@ -357,7 +446,8 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def live(self) -> bool:
         """Whether it can still trade, or executions it already had are still to come."""
-        return self.status not in TERMINAL or self.state.filled < self.state.reported
+        state = self.state
+        return self.status not in TERMINAL or state.counted < state.reported or bool(state.provisional)
 
 
 class Position(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

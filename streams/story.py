@@ -8,9 +8,12 @@ from streams.schemas import (
     Absent,
     Accepted,
     Command,
+    Correction,
     Duplicate,
     Execution,
+    Inferred,
     NotSent,
+    OrderFact,
     OrderReport,
     Outcome,
     Refused,
@@ -62,21 +65,32 @@ def sentence(change: events.AnyChange) -> str:  # noqa: C901, PLR0911, PLR0912 -
             assert_never(change)
 
 
-def fact_sentence(fact: Execution | OrderReport | Command) -> str:
+def fact_sentence(fact: OrderFact | Command) -> str:
     """Say what one piece of evidence showed."""
     match fact:
         case Execution():
-            fee = "" if fact.fee is None else f", fee {text(fact.fee)} {fact.fee_asset or ''}".rstrip()
-            liquidity = {True: ", maker", False: ", taker", None: ""}[fact.maker]
-            size = f"{text(fact.quantity)} at {text(fact.price)}"
-            return f"fill {fact.execution_id}: {fact.side.lower()} {size}{liquidity}{fee}"
+            return f"fill {fact.execution_id}: {_size(fact)}"
         case OrderReport():
             reason = f" ({fact.reason})" if fact.reason else ""
             return f"the venue says order {fact.venue_order_id} is {fact.status}, {text(fact.filled)} filled{reason}"
+        case Inferred():
+            known = f"{text(fact.filled)} for {text(fact.cost)}"
+            return f"the venue counts {known} and does not list all of it: the rest counts provisionally"
+        case Correction(execution=gone, instead=instead):
+            because = f" ({fact.reason})" if fact.reason else ""
+            left = "" if instead is None else f"; instead {instead.execution_id}: {_size(instead)}"
+            before = "" if fact.counted else ", which had not come"
+            return f"the venue took back fill {gone.execution_id}: {_size(gone)}{before}{left}{because}"
         case Command(kind=kind, token=token, outcome=outcome):
             return f"{kind} by token {token}: {_outcome(outcome)}"
         case _:
             assert_never(fact)
+
+
+def _size(fill: Execution) -> str:
+    fee = "" if fill.fee is None else f", fee {text(fill.fee)} {fill.fee_asset or ''}".rstrip()
+    liquidity = {True: ", maker", False: ", taker", None: ""}[fill.maker]
+    return f"{fill.side} {text(fill.quantity)} at {text(fill.price)}{liquidity}{fee}"
 
 
 def _outcome(outcome: Outcome) -> str:  # noqa: PLR0911 - one arm per outcome

@@ -25,7 +25,7 @@ from faststream.redis.subscriber.usecases.channel_subscriber import ChannelSubsc
 
 from streams.delivery import Handler, Patience
 from streams.errors import BadIntent, UsageError
-from streams.notices import Fill, Notice, OrderChanged, PositionChanged, Snapshot, Tick
+from streams.notices import Fill, FillTakenBack, Notice, OrderChanged, PositionChanged, Snapshot, Tick
 from streams.producer import Answer, IntentProducer, Receipt
 from streams.schemas import Cancel, Intent, Place
 
@@ -36,6 +36,7 @@ INTENTS = "intents"  # where a handler's answers go: published by the IntentProd
 PRODUCER = "intent_producer"
 KINDS: dict[type[Notice], str] = {
     Fill: "fill",
+    FillTakenBack: "taken_back",
     OrderChanged: "order",
     PositionChanged: "position",
     Snapshot: "snapshot",
@@ -90,10 +91,11 @@ class Strategy(RedisRouter):
         self._fed: dict[str, list[_FedSubscriber]] = {}
 
     def on(self, kind: type[_N], **options: Any) -> Wire[_N]:
-        """Call a function with every event of one kind: `Fill`, `OrderChanged`, `PositionChanged`, `Snapshot`.
+        """Call a function with every event of one kind.
 
-        What the function returns (an intent, several, or nothing) is published before the event counts as handled.
-        `Snapshot` comes once at every start, before everything else.
+        Kinds are `Fill`, `FillTakenBack`, `OrderChanged`, `PositionChanged`, `Snapshot`. What the function returns (an
+        intent, several, or nothing) is published before the event counts as handled. `Snapshot` comes once at every
+        start, before everything else.
 
         Args:
             kind: which.
