@@ -25,14 +25,17 @@ from streams.clock import Clock
 from streams.errors import HistoryChanged, StoreUnreachable
 from streams.instrument import Instruments
 from streams.keys import AccountKeys
-from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Halted, Reducing, Stale
+from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Gap, Halted, Reducing, Stale
 from streams.reader import Entry, Reader
 from streams.schemas import AccountInfo, Command, Evidence, NotSent, Unknown
 from streams.scripts import Scripts
+from streams.tasks import end
 
 log = logging.getLogger("fillonce.gateway")
 
 STANDBY_MS = 100
+# How soon entries that wait are claimed again once they may be; the reader's own blocking read adds to it.
+HELD_EVERY_MS = 100
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True):
@@ -53,6 +56,7 @@ class Gateway:
         duplicates: entries that had been dealt with before.
         quarantined: entries that were not intents.
         halted: entries that were left to wait because the account is halted.
+        waiting: entries that were left to wait for the private stream or the account's start.
         in_flight: commands between claim and settle.
         known: intents that needed nothing when they were claimed last, by their bytes.
     """
@@ -65,7 +69,7 @@ class Gateway:
         """Bind it: `scripts` on a pool, because answers are settled side by side; `claims` on the one connection that
         `durability` speaks of; the reader on one of its own.
         """  # noqa: D205 - one sentence
-        self.claimed = self.duplicates = self.quarantined = self.halted = 0
+        self.claimed = self.duplicates = self.quarantined = self.halted = self.waiting = 0
         self.instruments = instruments
         self._scripts, self._claims, self._durability = scripts, claims, durability
         self._reader, self._keys, self._venue, self._info = reader, keys, venue, info
@@ -74,6 +78,8 @@ class Gateway:
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry id
         self._passed_over: set[str] = set()  # delivered again while their answers were out
         self.known: Cache[bytes, Prepared] = Cache(settings.remembers_max)
+        self._held = False  # something waits for more than its turn
+        self._signs: Sequence[bytes | None] | None = None
         self._tokens: dict[str, str] = {}  # by entry id, from the first try of a claim to its answer
 
     @property
@@ -83,12 +89,14 @@ class Gateway:
 
     async def run(self, *, burst: bool = False) -> None:
         """Read, claim and send until stopped, then wait for the answers that are still out."""
+        release = asyncio.create_task(self._release())
         try:
             async for batch in self._reader.batches(burst=burst):
                 # An entry whose answer is still out may be delivered again after a reconnect; it has its owner here.
                 self._passed_over.update(entry.id for entry in batch if entry.id in self._tasks)
                 await self._handle_or_wait([entry for entry in batch if entry.id not in self._tasks])
         finally:
+            await end([release])
             # Whatever ends this loop, an answer that comes is settled: it saves a doubt.
             while self._tasks:
                 await asyncio.wait(list(self._tasks.values()))
@@ -102,8 +110,8 @@ class Gateway:
         """What was counted since the start."""
         return {
             "claimed": self.claimed, "duplicates": self.duplicates, "quarantined": self.quarantined,
-            "cache_hits": self.known.counters.hits, "halted": self.halted, "in_flight": self.in_flight,
-            "refused": self._judge.refused,
+            "cache_hits": self.known.counters.hits, "halted": self.halted, "waiting": self.waiting,
+            "in_flight": self.in_flight, "refused": self._judge.refused,
         }  # fmt: skip
 
     async def handle(self, entries: Sequence[Entry]) -> None:
@@ -173,8 +181,8 @@ class Gateway:
         again: list[Prepared] = []
         kept = not any(isinstance(one, Claimed) for one in verdicts) or await self._kept()
         for one, item, verdict in zip(prepared, items, verdicts, strict=False):
-            if isinstance(verdict, Stale | Reducing):
-                if isinstance(verdict, Reducing):
+            if isinstance(verdict, Stale | Reducing) or (isinstance(verdict, Gap) and not item.judged):
+                if not isinstance(verdict, Stale):
                     self._judge.press(item.entry)
                 again.append(one)
                 continue
@@ -193,6 +201,10 @@ class Gateway:
                     await self._quarantine(Unusable(entry=item.entry, reason=reason, raw=one.raw))
                 case Halted():
                     self.halted += 1
+                    self._held = True
+                case Gap():
+                    self.waiting += 1
+                    self._held = True
                 case Done():
                     self.duplicates += 1
                     self.known.put(one.raw, one)
@@ -201,6 +213,20 @@ class Gateway:
                 case _:
                     assert_never(verdict)
         return [*again, *prepared[len(items) :]]
+
+    async def _release(self) -> None:
+        """Read again what was left to wait whenever a switch, the stream or the start has moved since the last time."""
+        while True:
+            await self._clock.sleep_ms(HELD_EVERY_MS)
+            if not self._held:
+                continue
+            try:
+                signs = await self._scripts.signs()
+            except (RedisError, OSError):
+                continue
+            if signs != self._signs:
+                self._signs, self._held = signs, False
+                self._reader.forget()
 
     def _known(self, entry: Entry) -> Prepared | None:
         """Recognise an intent that a claim has found to need nothing; the claim still decides and acknowledges."""

@@ -40,7 +40,7 @@ class Judge:
         self.limits, self.refused = limits, 0
         self._redis, self._keys = redis, keys
         self._store, self._marks = Store(redis, keys), Marks(redis, keys)
-        self._pressed: set[str] = set()  # entries that a claim found under `reducing`
+        self._pressed: set[str] = set()  # entries that a claim found while only what reduces may go out
 
     def press(self, entry: str) -> None:
         """Have an entry judged although nothing is limited: only what reduces may go out."""
@@ -57,7 +57,7 @@ class Judge:
             return list(items), ""
         book, control = await self._book(instruments)
         done: list[ClaimItem] = []
-        first = book
+        first, waiting = book, _waiting(control, book.now_ms)
         for item in items:
             if not self._needs(item):
                 done.append(item)
@@ -68,13 +68,17 @@ class Judge:
             if sentence and book is not first and not self._sentence(terms, quantity, price, first, reducing):
                 break
             self._pressed.discard(item.entry)
+            shrinks = not sentence and reduces(terms, quantity, book)
+            waits = waiting and not shrinks
             rate = next_rate(terms.strategy, book).text if self.limits.orders_per_second_max else ""
             done.append(
                 replace(
-                    item, judged=True, reduces=not sentence and reducing is not None, rate=rate,
+                    item, judged=True, reduces=shrinks, waits=waits, rate=rate,
                     refusal=codec.encode_text(sentence) if sentence else "",
                 )
             )  # fmt: skip
+            if waits:
+                continue  # it is not sent now, so those behind it have the room
             if sentence:
                 self.refused += 1
             else:
@@ -114,6 +118,12 @@ class Judge:
             contract_sizes={one.symbol: one.contract_size for one in instruments.by_symbol.values()},
         )
         return book, control
+
+
+def _waiting(control: Mapping[str, str], now_ms: int) -> bool:
+    """Whether new exposure waits: for the private stream, or for the account's start."""
+    until = control.get("stream_until")
+    return "starting" in control or (until is not None and int(until) <= now_ms)
 
 
 def _switched(control: Mapping[str, str], terms: Place) -> str | None:

@@ -2,7 +2,8 @@
 
 Nobody replays a private stream. So after every connect: subscribed and acknowledged first, then orders and
 trades since the stored watermark minus an overlap are fetched, while live frames are stored beside them;
-what comes both ways folds into nothing.
+what comes both ways folds into nothing. From the loss until all of that is applied nobody vouches for the stream, and
+claims let no new exposure out; a listener that dies stops vouching by itself.
 """
 
 import asyncio
@@ -16,9 +17,11 @@ from redis.exceptions import RedisError
 
 from adapters.venue import CouldNotAsk, Frame, Lost, Rows, StreamEvent, Subscribed, Venue
 from streams.clock import Clock
+from streams.errors import StoreError
 from streams.evidence import append
 from streams.keys import AccountKeys
 from streams.schemas import Evidence
+from streams.scripts import Scripts
 from streams.store import Store
 from streams.tasks import end
 
@@ -28,7 +31,7 @@ log = logging.getLogger("fillonce.listener")
 QUEUE_MAX = 10_000
 APPEND_MAX = 200
 RETRY_MS = 500
-WATERMARK_EVERY_MS = 1_000
+BEAT_MS, BEHIND_MS = 500, 50
 WATERMARK = "stream_watermark"
 FILLED = "stream_filled"
 
@@ -39,10 +42,14 @@ class ListenerSettings(Struct, frozen=True, kw_only=True):
     Attributes:
         symbols: unified symbols to fetch after a gap.
         overlap_ms: how far before the watermark a fetch begins; above the time a dead stream goes unnoticed.
+        name: of several that listen to one account each has its own, the same after a restart.
+        lease_ms: for how long the stream is vouched for at a time.
     """
 
     symbols: tuple[str, ...]
     overlap_ms: int
+    name: str = "listener.0"
+    lease_ms: int = 5_000
 
 
 class Listener:
@@ -53,6 +60,7 @@ class Listener:
         gaps: how often the stream was lost.
         backfilled: rows fetched after gaps.
         current: whether the stream is up and the last gap is filled.
+        whole: whether what was fetched is applied too, so that new exposure may go out.
     """
 
     def __init__(
@@ -60,17 +68,20 @@ class Listener:
     ) -> None:
         """Bind it; `redis` is a pool, because a backfill runs beside the frames."""
         self.frames = self.gaps = self.backfilled = 0
-        self.current = False
+        self.current = self.whole = False
         self._redis, self._keys, self._venue, self._settings, self._clock = redis, keys, venue, settings, clock
-        self._store = Store(redis, keys)
+        self._store, self._scripts = Store(redis, keys), Scripts(redis, keys)
         self._frames: asyncio.Queue[Frame] = asyncio.Queue(QUEUE_MAX)
         self._stopped = asyncio.Event()
         self._storing = False
         self._backfill: asyncio.Task[None] | None = None
+        self._connection = self._marker = ""
+        self._unsaid: str | None = "the listener has started"  # a loss that Redis does not know of
+        self._stored_before = 0
 
     async def run(self) -> None:
         """Listen until stopped."""
-        workers = [asyncio.create_task(self._write_frames()), asyncio.create_task(self._keep_watermark())]
+        workers = [asyncio.create_task(self._write_frames()), asyncio.create_task(self._vouch())]
         listening = asyncio.create_task(self._listen())
         waiting = asyncio.create_task(self._stopped.wait())
         try:
@@ -80,6 +91,8 @@ class Listener:
             tasks = [listening, *workers, *([self._backfill] if self._backfill else [])]
             await end([*tasks, waiting])
         await self._drain()
+        self._unsaid = "the listener was stopped"
+        await self._say_lost()
         for task in tasks:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
@@ -91,10 +104,12 @@ class Listener:
     def figures(self) -> dict[str, int]:
         """What was counted since the start."""
         return {
-            "frames": self.frames, "gaps": self.gaps, "backfilled": self.backfilled, "current": int(self.current)
+            "frames": self.frames, "gaps": self.gaps, "backfilled": self.backfilled, "current": int(self.current),
+            "whole": int(self.whole),
         }  # fmt: skip
 
     async def _listen(self) -> None:
+        await self._say_lost()
         async with aclosing(self._venue.stream()) as stream:
             async for event in stream:
                 await self._take(event)
@@ -111,15 +126,33 @@ class Listener:
         match event:
             case Subscribed(connection):
                 log.info("subscribed by connection %s", connection)
-                self._stop_backfill()
-                self._backfill = asyncio.create_task(self._fill_gap(connection))
+                self._begin_backfill(connection)
             case Lost(connection, reason):
                 self.gaps += 1
-                self.current = False
+                self.current = self.whole = False
                 log.warning("connection %s lost: %s", connection, reason)
                 self._stop_backfill()
+                self._connection, self._unsaid = connection, reason
+                await self._say_lost()
             case Frame():
                 await self._frames.put(event)
+
+    def _begin_backfill(self, connection: str) -> None:
+        self._stop_backfill()
+        self.current = self.whole = False
+        self._connection, self._marker = connection, ""
+        self._backfill = asyncio.create_task(self._fill_gap(connection))
+
+    async def _say_lost(self) -> None:
+        """Say at once that the stream is lost; where Redis does not hear it, nobody vouches for the stream either."""
+        if self._unsaid is None:
+            return
+        try:
+            await self._scripts.stream("lost", self._settings.name, self._connection, reason=self._unsaid)
+        except (StoreError, RedisError, OSError) as error:
+            log.warning("a loss is not yet told: %s", type(error).__name__)
+        else:
+            self._unsaid = None
 
     def _stop_backfill(self) -> None:
         if self._backfill is not None:
@@ -179,16 +212,41 @@ class Listener:
         stored = await self._redis.hget(self._keys.control, WATERMARK)
         return int(stored) if stored else await self._store.now_ms()
 
-    async def _keep_watermark(self) -> None:
-        """Move the watermark while the stream is whole and everything it said is stored."""
+    async def _vouch(self) -> None:
+        """Vouch for the stream while it is whole, again and again; the watermark moves with it."""
         while True:
-            await self._clock.sleep_ms(WATERMARK_EVERY_MS)
-            if self.current and self._frames.empty() and not self._storing:
-                try:
-                    now_ms = await self._store.now_ms()
-                    await self._redis.hset(self._keys.control, WATERMARK, str(now_ms))
-                except (RedisError, OSError):
-                    continue  # an older watermark only fetches more
+            beat_ms = min(BEAT_MS, self._settings.lease_ms // 4)
+            await self._clock.sleep_ms(BEHIND_MS if self.current and not self.whole else beat_ms)
+            if not self.current:
+                continue
+            try:
+                await self._say_lost()
+                await (self._keep() if self.whole else self._declare_whole())
+            except (StoreError, RedisError, OSError):
+                continue  # an older watermark only fetches more, and a lease that ends is a gap
+
+    async def _declare_whole(self) -> None:
+        """Say that the gap is closed; it is when the ledger has applied what was fetched."""
+        connection, settings = self._connection, self._settings
+        said = await self._scripts.stream(
+            "whole", settings.name, connection, lease_ms=settings.lease_ms, entry=self._marker
+        )
+        if connection == self._connection and self.current:
+            self._marker, self.whole = said.entry, said.state == "whole"
+
+    async def _keep(self) -> None:
+        """Say that nothing is missing. Frames that stand still here are missing: then nothing is said."""
+        connection, settings = self._connection, self._settings
+        stored = self._frames.empty() and not self._storing
+        if not stored and self.frames == self._stored_before:
+            return
+        self._stored_before = self.frames
+        said = await self._scripts.stream(
+            "keep", settings.name, connection, lease_ms=settings.lease_ms, entry="stored" if stored else ""
+        )
+        if said.state == "lost" and connection == self._connection and self.current:
+            log.warning("nobody vouched for the stream in time: what may be missing is fetched")
+            self._begin_backfill(connection)
 
 
 def _said(frame: Frame) -> Evidence:

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from adapters.venue import CouldNotAsk, Described, Rows, Undescribed, Venue
 from consumers.adoption import IMPORTED, import_item, listed_terms
 from consumers.durability import Level
+from consumers.starting import WAITS, beyond, overdue
 from streams import events
 from streams.clock import Clock
 from streams.errors import BadIntent, BadPayload, FillonceError, HistoryChanged, StoreUnreachable
@@ -25,7 +26,8 @@ from streams.evidence import append
 from streams.identity import is_ours
 from streams.instrument import Instruments, tabulate
 from streams.keys import AccountKeys
-from streams.plans import ImportItem
+from streams.limits import Limits
+from streams.plans import GateState, ImportItem
 from streams.schemas import Evidence
 from streams.scripts import BATCH_MAX, Scripts
 from streams.store import Store
@@ -59,17 +61,30 @@ class Seen(Struct, frozen=True):
     tip: tuple[bytes, bytes] | None
 
 
+class StartSettings(Struct, frozen=True, kw_only=True):
+    """What an account must keep before new exposure goes out under a new opening of the gate.
+
+    Attributes:
+        limits: that its positions are held against.
+        deadline_ms: after which it is said to be overdue.
+    """
+
+    limits: Limits
+    deadline_ms: int
+
+
 class Reconciler:
     """Opens the gate of one account when local and venue agree.
 
     Attributes:
         imported: orders that had no record, since the start.
         shut: why the gate is shut, if it is.
+        starting: what new exposure waits for while the gate is open; empty for nothing.
     """
 
     def __init__(
         self, *, redis: Redis, keys: AccountKeys, venue: Venue, describe: Callable[[str, bytes], Described],
-        symbols: tuple[str, ...], window_ms: int, durability: Level, clock: Clock,
+        symbols: tuple[str, ...], window_ms: int, durability: Level, clock: Clock, start: StartSettings | None = None,
     ) -> None:  # fmt: skip
         """Bind it.
 
@@ -82,14 +97,17 @@ class Reconciler:
             window_ms: the account's longest send window; a claim that was lost may still go out for that long.
             durability: with `disk`, every claim was on the server's disk before anything of it was sent.
             clock: whose monotonic time is used.
+            start: what new exposure waits for after an opening; without it, for nothing.
         """
         self.imported = 0
         self.shut: Shut | None = None
+        self.starting = ""
         self._redis, self._keys, self._venue, self._describe = redis, keys, venue, describe
         self._symbols, self._window_ms, self._durability, self._clock = symbols, window_ms, durability, clock
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
         self._found: tuple[str, int] = ("", 0)  # the history that was found, and when on the monotonic clock
         self._seen: Seen | None = None
+        self._start, self._began_ms = start, clock.monotonic_ms()
 
     async def ensure_open(self) -> bool:
         """Open the gate if the account may trade under the server's present history; whether it is open."""
@@ -103,18 +121,37 @@ class Reconciler:
                     self._found = (gate.history, self._clock.monotonic_ms())
                 await self._reconcile(gate.history, fresh=not gate.reconciled)
                 await self._halt_again()
-                gate = await self._scripts.open_gate(gate.history)
+                gate = await self._scripts.open_gate(gate.history, guarded=self._start is not None)
                 self._scripts.passage.enter(gate.opening)
                 log.info("the gate is %s", "open" if gate.is_open else "shut")
             self.shut = None
             if gate.is_open:
+                await self._enable(gate)
                 await self._remember()
         except (CouldNotAsk, StoreUnreachable, HistoryChanged, RedisError, OSError) as error:
             reason = f"{error}" if isinstance(error, FillonceError) else type(error).__name__
-            self.shut = Shut(reason, by_venue=isinstance(error, CouldNotAsk))
+            self.shut, self.starting = Shut(self._overdue(reason), by_venue=isinstance(error, CouldNotAsk)), ""
             log.warning("the gate stays shut: %s", self.shut.reason)
             return False
         return gate.is_open
+
+    async def _enable(self, gate: GateState) -> None:
+        """Let new exposure out when everything that the venue told is applied, limits hold and the stream is whole."""
+        if not gate.waits_for:
+            self.starting, self._began_ms = "", self._clock.monotonic_ms()
+            return
+        start = self._start or StartSettings(limits=Limits(), deadline_ms=0)
+        reason = WAITS.get(gate.waits_for) or beyond(await self._store.positions(), start.limits)
+        if not reason:
+            reason = WAITS.get((await self._scripts.enable(gate.opening)).waits_for, "")
+            if not reason:
+                log.info("new exposure may go out")
+        self.starting = self._overdue(reason) if reason else ""
+
+    def _overdue(self, reason: str) -> str:
+        if self._start is None:
+            return reason
+        return overdue(reason, self._clock.monotonic_ms() - self._began_ms, self._start.deadline_ms)
 
     async def _remember(self) -> None:
         """Keep what a server that loses its last writes would not tell any more."""

@@ -27,7 +27,7 @@ log = logging.getLogger("fillonce.resolver")
 
 PAUSE_MS = 50
 # A restarted server is noticed by the first script it refuses; with nothing to sweep, by asking.
-GATE_EVERY_MS = 500
+GATE_EVERY_MS, STARTING_EVERY_MS = 500, 100
 STANDBY_MS, STANDBY_MAX_MS = 200, 30_000
 # Questions under way at once: look-ups cost the venue's request budget, orders come first.
 QUESTIONS_MAX = 8
@@ -80,7 +80,9 @@ class Resolver:
                         await self._clock.sleep_ms(standby_ms)
                         continue
                     standby_ms = STANDBY_MS
-                    gate_at_ms = self._clock.monotonic_ms() + GATE_EVERY_MS
+                    # An account that starts waits for steps that take milliseconds.
+                    pause_ms = STARTING_EVERY_MS if self._reconciler.starting else GATE_EVERY_MS
+                    gate_at_ms = self._clock.monotonic_ms() + pause_ms
                 busy = await self.sweep()
                 await self._clock.sleep_ms(0 if busy else PAUSE_MS)
             except HistoryChanged:
@@ -99,7 +101,9 @@ class Resolver:
             "asked": self.asked, "absent": self.absent, "could_not_ask": self.could_not_ask,
             "imported": self._reconciler.imported,
         }  # fmt: skip
-        shut = self._reconciler.shut
+        shut, starting = self._reconciler.shut, self._reconciler.starting
+        if starting:
+            counted["starting"] = starting
         return counted if shut is None else {**counted, "shut": shut.reason}
 
     async def sweep(self) -> bool:

@@ -230,7 +230,12 @@ class Rig:
                 task.result()
         figures = {type(role).__name__: role.figures() for role, _ in self._started}
         gate = await Scripts(self._redis, self._keys).gate()
-        return gate.is_open and bool(figures["Ledger"]["leads"]) and bool(figures["Listener"]["current"])
+        return (
+            gate.is_open
+            and not gate.waits_for
+            and bool(figures["Ledger"]["leads"])
+            and bool(figures["Listener"]["whole"])
+        )
 
     async def _run(self, strategy: Strategy) -> None:
 

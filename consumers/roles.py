@@ -23,7 +23,7 @@ from consumers.ledger import Ledger, LedgerSettings
 from consumers.listener import Listener, ListenerSettings
 from consumers.lookup import resubmission_allowed
 from consumers.patrolling import patrol
-from consumers.reconciler import Reconciler
+from consumers.reconciler import Reconciler, StartSettings
 from consumers.registration import Registration
 from consumers.resolver import Resolver, ResolverSettings
 from consumers.retention import Retention
@@ -246,7 +246,12 @@ async def _listener(shop: Workshop) -> Role:
         redis=redis,
         keys=shop.keys,
         venue=await shop.venue(),
-        settings=ListenerSettings(symbols=shop.account.symbols, overlap_ms=shop.account.backfill_overlap_ms),
+        settings=ListenerSettings(
+            symbols=shop.account.symbols,
+            overlap_ms=shop.account.backfill_overlap_ms,
+            name=shop.task.name,
+            lease_ms=shop.account.stream_lease_ms,
+        ),
         clock=shop.clock,
     )
 
@@ -259,7 +264,7 @@ async def _resolver(shop: Workshop) -> Role:
     reconciler = Reconciler(
         redis=redis, keys=shop.keys, venue=venue, describe=registry.plug(shop.venue_name).describe,
         symbols=shop.account.symbols, window_ms=shop.account.send_window_ms, durability=shop.account.durability,
-        clock=shop.clock,
+        clock=shop.clock, start=StartSettings(limits=shop.account.limits, deadline_ms=shop.account.start_deadline_ms),
     )  # fmt: skip
     registration = Registration(redis, shop.task.account, shop.venue_name, venue, shop.account.symbols)
     shop.background.append(patrol(shop, redis, venue).run)

@@ -9,10 +9,11 @@ KEYS[5]   ended sorted set
 KEYS[6+]  spent sets of the months in ARGV[6], then order hashes, one per item of the plan
 
 ARGV[1]  plan, msgpack: list of maps {command, entry, token, client_order_id, fingerprint, valid_until_ms, terms, state,
-         digest, sent, refusal, strategy, symbol, judged, reduces, rate}; command is place or cancel; sent is JSON of
+         digest, sent, refusal, strategy, symbol, judged, reduces, waits, rate}; command is place or cancel; sent is JSON of
          the amounts to send; refusal is a JSON string when a limit forbids sending, else empty; judged says that it was
-         held against the exposure of ARGV[8], reduces that by it the order can only make the position smaller; rate is
-         what is kept of the strategy's orders of this second, may be empty
+         held against the exposure of ARGV[8], reduces that by it the order can only make the position smaller, waits that
+         those behind it were judged as if it were not sent; rate is what is kept of the strategy's orders of this
+         second, may be empty
 ARGV[2]  consumer group
 ARGV[3]  gateway
 ARGV[4]  send window in ms
@@ -27,6 +28,8 @@ Returns {now in ms, verdict …}, one verdict per item
   {'halted'}                            a halt is on it; the entry stays pending
   {'stale'}                             the exposure is another one now: judge it again
   {'reducing'}                          only what reduces the position may go out: judge it
+  {'gap'}                               the account is not ready for new exposure: what was judged and does not reduce
+                                        the position stays pending, anything else is to be judged
   {'conflict', fingerprint}             other content under the same identity; the caller quarantines the entry
   {'done', status}                      nothing is to be sent; the entry is acknowledged
 Errors  HISTORY_CHANGED, GATE_MOVED, SPENT_CHANGED
@@ -44,7 +47,10 @@ local refused = refusal(control, ARGV[7], ARGV[6])
 if refused then return refused end
 
 local now, changes, finished = now_ms(), {}, {}
-local stale = (redis.call('HGET', control, 'exposure') or '') ~= ARGV[8]
+local state = redis.call('HMGET', control, 'exposure', 'stream_until', 'starting')
+local stale = (state[1] or '') ~= ARGV[8]
+-- Fills may be missing here while nobody hears the private stream, and until an account has started in order.
+local gap = (state[2] and tonumber(state[2]) <= now) or state[3]
 
 -- A switch is on for the account, for all accounts, for a strategy or for a symbol.
 local function switched(name, item)
@@ -117,7 +123,9 @@ local function place(key, item)
     return done(item, 'expired')
   end
   local halted = switched('halt', item)
-  if not halted and item.judged and stale then return {'stale'} end
+  if not halted and item.judged and (stale or (item.waits and not gap)) then return {'stale'} end
+  -- It waits before a limit can reject it: what is counted against the limit may have ended unheard.
+  if gap and not halted and not item.reduces and (item.judged or item.refusal == '') then return {'gap'} end
   if item.refusal ~= '' then
     end_record(key, item.client_order_id, 'rejected', item.refusal, live, ended, now, changes)
     return done(item, 'rejected')

@@ -29,7 +29,7 @@ else
   redis.call('HSET', control, action .. scope, reason)
 end
 -- What was judged under the old switches is judged again.
-redis.call('HSET', control, 'exposure', 'switched:' .. digits(now))
+redis.call('HSET', control, 'exposure', 'switched:' .. digits(now), 'switched_at', digits(now))
 journal(events, 'halt', now, {'{"kind":"switched","id":"' .. action .. ':' .. digits(now) .. '","to":"' .. to ..
   '","reason":' .. reason .. ',"who":' .. who .. ',"scope":' .. told .. '}'})
 return {to, digits(now)}

@@ -23,6 +23,7 @@ Errors  HISTORY_CHANGED
 --@include server
 --@include journal
 --@include record
+--@include entries
 local intents, events, control, live, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ids, group, account = cmsgpack.unpack(ARGV[1]), ARGV[2], ARGV[6]
 local calm_ms, retry_min_ms, retry_max_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -31,24 +32,10 @@ if history_changed(control) then return refuse_history() end
 
 local now, changes = now_ms(), {}
 
-local function parse(id)
-  local time, sequence = string.match(id, '^(%d+)-(%d+)$')
-  return tonumber(time), tonumber(sequence)
-end
-
-local last_delivered = nil
+local newest = nil
 local function delivered(entry)
-  if not last_delivered then
-    last_delivered = '0-0'
-    for _, info in ipairs(redis.call('XINFO', 'GROUPS', intents)) do
-      local fields = {}
-      for at = 1, #info, 2 do fields[info[at]] = info[at + 1] end
-      if fields['name'] == group then last_delivered = fields['last-delivered-id'] end
-    end
-  end
-  local time, sequence = parse(entry)
-  local last_time, last_sequence = parse(last_delivered)
-  return time < last_time or (time == last_time and sequence <= last_sequence)
+  newest = newest or last_delivered(intents, group)
+  return reaches(newest, entry)
 end
 
 -- An entry has an owner while it waits to be delivered or is pending; one that is neither was lost or acknowledged.

@@ -220,6 +220,23 @@ class Shut(Change, frozen=True, kw_only=True, omit_defaults=True, tag="shut"):
     history: str
 
 
+class Enabled(Change, frozen=True, kw_only=True, omit_defaults=True, tag="enabled"):
+    """The account has started in order: what was reconciled is applied, limits hold, the private stream is whole."""
+
+
+class StreamLost(Change, frozen=True, kw_only=True, omit_defaults=True, tag="stream_lost"):
+    """Nobody hears the private stream: new exposure waits; an empty connection says that none was open."""
+
+    connection: str
+    reason: str
+
+
+class StreamWhole(Change, frozen=True, kw_only=True, omit_defaults=True, tag="stream_whole"):
+    """The private stream is heard by this connection, and what was missed is applied."""
+
+    connection: str
+
+
 AnyChange = (
     Created
     | Imported
@@ -240,6 +257,9 @@ AnyChange = (
     | Switched
     | Opened
     | Shut
+    | Enabled
+    | StreamLost
+    | StreamWhole
 )
 
 

@@ -247,6 +247,9 @@ def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str
             | events.Switched()
             | events.Opened()
             | events.Shut()
+            | events.Enabled()
+            | events.StreamLost()
+            | events.StreamWhole()
         ):
             return
         case _:

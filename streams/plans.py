@@ -72,6 +72,7 @@ class ClaimItem(Struct, frozen=True, kw_only=True):
     symbol: str = ""
     judged: bool = False
     reduces: bool = False
+    waits: bool = False
     rate: str = ""
 
 
@@ -105,7 +106,11 @@ class Reducing(Struct, frozen=True):
     """Only what reduces the position may go out: judge it."""
 
 
-ClaimVerdict = Claimed | Busy | Halted | Stale | Reducing | Conflict | Done
+class Gap(Struct, frozen=True):
+    """New exposure waits: what was judged and does not reduce stays pending, anything else is to be judged."""
+
+
+ClaimVerdict = Claimed | Busy | Halted | Stale | Reducing | Gap | Conflict | Done
 
 
 class Mapping(Struct, frozen=True, array_like=True, gc=False):
@@ -213,12 +218,26 @@ class GateState(Struct, frozen=True):
         history: the server's.
         reconciled: the history the account was reconciled for last; empty for none.
         opening: name of the present opening.
+        waits_for: what new exposure waits for: `ledger`, `stream`, `enable`; empty for nothing.
     """
 
     is_open: bool
     history: str
     reconciled: str
     opening: str
+    waits_for: str = ""
+
+
+class StreamState(Struct, frozen=True):
+    """How the private stream stands.
+
+    Attributes:
+        state: `whole`, `lost`, or `behind` until the ledger has applied `entry`.
+        entry: of `evidence`; else empty.
+    """
+
+    state: str
+    entry: str
 
 
 class Lease(Struct, frozen=True):

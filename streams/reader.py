@@ -126,7 +126,8 @@ class Reader:
     async def _read_own(self, cursor: str) -> list[Entry]:
         reply = await self._read(cursor)
         batch = _entries(reply, redelivered=True)
-        self._own_cursor = batch[-1].id if batch else None
+        if self._own_cursor == cursor:  # else it was told meanwhile to begin again
+            self._own_cursor = batch[-1].id if batch else None
         return batch
 
     async def _read_new(self, block_ms: int) -> list[Entry]:

@@ -112,6 +112,9 @@ class Rebuilt:
                 | events.Switched()
                 | events.Opened()
                 | events.Shut()
+                | events.Enabled()
+                | events.StreamLost()
+                | events.StreamWhole()
             ):
                 pass  # nothing of an order
             case _:
@@ -233,6 +236,9 @@ def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911 - one line
             | events.Switched()
             | events.Opened()
             | events.Shut()
+            | events.Enabled()
+            | events.StreamLost()
+            | events.StreamWhole()
         ):
             return {}
         case _:

@@ -40,6 +40,7 @@ NAMES = (
     "lapse",
     "adjust",
     "report",
+    "stream",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)

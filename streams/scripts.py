@@ -10,36 +10,28 @@ from typing import Any, Literal
 import msgspec
 from redis.asyncio import Redis
 
-from streams.errors import ContractError, GateMoved, HistoryChanged, SpentChanged
+from streams.errors import GateMoved, HistoryChanged, SpentChanged
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 from streams.passage import Passage
 from streams.plans import (
     AdjustPlan,
-    Busy,
-    Claimed,
     ClaimItem,
     ClaimVerdict,
     CommitPlan,
     Committed,
-    Conflict,
-    Done,
     GateState,
-    Halted,
     ImportItem,
-    Known,
     Lease,
     Look,
     ParkPlan,
-    Published,
     PublishItem,
     PublishVerdict,
-    Reducing,
-    Spent,
-    Stale,
+    StreamState,
 )
-from streams.record import NEW_STATE_TEXT, to_order
-from streams.schemas import Order, Place
+from streams.record import NEW_STATE_TEXT
+from streams.schemas import Order
 from streams.script_loader import call
+from streams.verdicts import claim_verdict, order_of, publish_verdict
 
 BATCH_MAX = 256  # entries of one call; it keeps a call under a few ms, so that nobody else waits long
 TRIES = 4  # the months change once a month, the gate's opening once a restart
@@ -80,7 +72,7 @@ class Scripts:
                 [packed, call_id, look_ms, self._months, self.passage.current, NEW_STATE_TEXT],
             )
         )  # fmt: skip
-        return [_publish_verdict(item, answer) for item, answer in zip(items, answers, strict=True)]
+        return [publish_verdict(item, answer) for item, answer in zip(items, answers, strict=True)]
 
     async def claim(
         self, items: Sequence[ClaimItem], gateway: str, window_ms: int, look_ms: int, exposure: str = ""
@@ -102,7 +94,7 @@ class Scripts:
                 [packed, GATEWAYS, gateway, window_ms, look_ms, self._months, self.passage.current, exposure],
             )
         )  # fmt: skip
-        return [_claim_verdict(item, int(now), answer) for item, answer in zip(items, answers, strict=True)]
+        return [claim_verdict(item, int(now), answer) for item, answer in zip(items, answers, strict=True)]
 
     async def known(self, client_order_id: str) -> bool:
         """Ask whether an identity has a record."""
@@ -171,7 +163,7 @@ class Scripts:
         args: Args = [_pack(client_order_ids), GATEWAYS, calm_ms, retry_min_ms, retry_max_ms, self._keys.account]
         now, *answers = await call(self._redis, "sweep", keys, args)
         looks = [
-            Look(_order(one, answer[1:]))
+            Look(order_of(one, answer[1:]))
             for one, answer in zip(client_order_ids, answers, strict=True)
             if answer[0] == b"look"
         ]
@@ -199,18 +191,56 @@ class Scripts:
         """Ask whether the gate is open."""
         return await self._gate("ask", "", "")
 
-    async def open_gate(self, history: str) -> GateState:
-        """Open the gate for the history that was reconciled; it stays shut if the server has another one now."""
-        return await self._gate("open", history, secrets.token_urlsafe(12))
+    async def open_gate(self, history: str, *, guarded: bool = False) -> GateState:
+        """Open the gate for the history that was reconciled; it stays shut if the server has another one now.
+
+        Args:
+            history: as an earlier call answered it.
+            guarded: new exposure waits until it is enabled.
+        """
+        return await self._gate("open", history, secrets.token_urlsafe(12), "guarded" if guarded else "")
+
+    async def enable(self, opening: str) -> GateState:
+        """Let new exposure out under this opening of the gate, if nothing but this is waited for."""
+        return await self._gate("enable", "", opening)
 
     async def shut_gate(self, opening: str) -> GateState:
         """Shut the gate if its opening is the one named."""
         return await self._gate("shut", "", opening)
 
-    async def _gate(self, action: Literal["ask", "open", "shut"], history: str, opening: str) -> GateState:
-        keys = [self._keys.control, self._keys.events]
-        verdict, ours, reconciled, name = await call(self._redis, "gate", keys, [action, history, opening])
-        return GateState(verdict == b"open", ours.decode(), reconciled.decode(), name.decode())
+    async def _gate(
+        self, action: Literal["ask", "open", "enable", "shut"], history: str, opening: str, guarded: str = ""
+    ) -> GateState:
+        keys = [self._keys.control, self._keys.events, self._keys.evidence]
+        args: Args = [action, history, opening, guarded, LEDGERS]
+        verdict, *told = await call(self._redis, "gate", keys, args)
+        ours, reconciled, name, waits_for = (one.decode() for one in told)
+        return GateState(verdict == b"open", ours, reconciled, name, waits_for)
+
+    async def stream(
+        self, action: Literal["lost", "whole", "keep"], listener: str, connection: str, *, reason: str = "",
+        lease_ms: int = 0, entry: str = "",
+    ) -> StreamState:  # fmt: skip
+        """Say how the private stream stands.
+
+        Args:
+            action: `lost`, `whole` when what was missed is in `evidence`, `keep` while it still is.
+            listener: who says so.
+            connection: of which; empty when it was none.
+            reason: of the loss.
+            lease_ms: for how long it is vouched for.
+            entry: whole: of `evidence`, to be applied before; keep: `stored` when everything heard is stored.
+        """
+        k = self._keys
+        told = _json(reason) if action == "lost" else ""
+        args: Args = [action, listener, connection, told, lease_ms, LEDGERS, entry]
+        state, until = await call(self._redis, "stream", [k.control, k.events, k.evidence], args)
+        return StreamState(state.decode(), until.decode())
+
+    async def signs(self) -> Sequence[bytes | None]:
+        """Read what moves whenever entries that wait may be claimed again."""
+        found: Any = await self._redis.hmget(self._keys.control, ("switched_at", "stream_at", "starting"))
+        return list(found)
 
     async def forget(
         self, client_order_id: str, order: Order | None, venue_symbol: str, retention_ms: int, month: str
@@ -253,43 +283,3 @@ class Scripts:
 
     def _spent(self) -> list[str]:
         return [self._keys.spent(month) for month in self._months.split(",") if month]
-
-
-def _publish_verdict(item: PublishItem, answer: list[bytes | None]) -> PublishVerdict:
-    match answer:
-        case [b"duplicate", *record]:
-            return Known(_order(item.client_order_id, record, item.terms))
-        case [b"created", bytes(entry), bytes(digest)]:
-            return Published(entry.decode(), digest.decode())
-        case [b"queued", bytes(entry)]:
-            return Published(entry.decode())
-        case [b"conflict", bytes(stored)]:
-            return Conflict(stored.decode())
-        case [b"spent"]:
-            return Spent()
-    raise ContractError(f"publish answered {answer[:1]!r}")
-
-
-_WAITING: dict[bytes, ClaimVerdict] = {
-    b"busy": Busy(), b"halted": Halted(), b"stale": Stale(), b"reducing": Reducing()
-}  # fmt: skip
-
-
-def _claim_verdict(item: ClaimItem, now_ms: int, answer: list[bytes | None]) -> ClaimVerdict:
-    match answer:
-        case [b"claimed", bytes(send_by), *record]:
-            return Claimed(_order(item.client_order_id, record), now_ms, int(send_by))
-        case [b"busy" | b"halted" | b"stale" | b"reducing" as word]:
-            return _WAITING[word]
-        case [b"conflict", bytes(stored)]:
-            return Conflict(stored.decode())
-        case [b"done", bytes(status)]:
-            return Done(status.decode())
-    raise ContractError(f"claim answered {answer[:1]!r}")
-
-
-def _order(client_order_id: str, record: list[bytes | None], terms: Place | None = None) -> Order:
-    order = to_order(client_order_id, record, terms)
-    if order is None:
-        raise ContractError(f"a script returned no record for {client_order_id}")
-    return order

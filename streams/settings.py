@@ -40,6 +40,9 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         in_flight_max: submissions one gateway has under way.
         backfill_overlap_ms: how far before the last known good moment a gap is fetched; above the time a dead
             stream can go unnoticed.
+        stream_lease_ms: how long a listener's word that the private stream is whole counts; nobody heard for longer,
+            new exposure waits.
+        start_deadline_ms: an account that is not ready so long after its start is reported as overdue.
         durability: what must hold of a claim before it is sent: `memory` nothing more than the server's answer,
             `disk` that it is on disk, `replica` that `replicas_min` replicas have it.
         replicas_min: for `replica`.
@@ -61,6 +64,8 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     request_timeout_ms: Annotated[int, Meta(ge=50, le=60_000)] = 5_000
     in_flight_max: Annotated[int, Meta(ge=1, le=1_000)] = 32
     backfill_overlap_ms: Ms = 90_000
+    stream_lease_ms: Annotated[int, Meta(ge=1_000, le=600_000)] = 5_000
+    start_deadline_ms: Ms = 300_000
     durability: Literal["memory", "disk", "replica"] = "disk"
     replicas_min: Annotated[int, Meta(ge=1, le=10)] = 1
     lookup_lag_ms: Ms | None = None

@@ -57,6 +57,9 @@ def sentence(change: events.AnyChange) -> str:  # noqa: C901, PLR0911, PLR0912 -
             | events.Switched()
             | events.Opened()
             | events.Shut()
+            | events.Enabled()
+            | events.StreamLost()
+            | events.StreamWhole()
             | events.Adjusted()
             | events.Reconciled()
         ):

@@ -41,7 +41,7 @@ from consumers.judge import Judge
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.listener import Listener, ListenerSettings
 from consumers.patrol import Patrol, PatrolSettings
-from consumers.reconciler import Reconciler
+from consumers.reconciler import Reconciler, StartSettings
 from consumers.registration import Registration
 from consumers.repair import Repair
 from consumers.resolver import Resolver, ResolverSettings
@@ -220,13 +220,14 @@ class Pipeline:
         return self._start(ledger) if start else ledger
 
     async def listener(
-        self, *, venue: Venue | None = None, overlap_ms: int = 2_000, redis: Redis | None = None, current: bool = True
-    ) -> Listener:
+        self, *, venue: Venue | None = None, overlap_ms: int = 2_000, redis: Redis | None = None, current: bool = True,
+        lease_ms: int = 5_000,
+    ) -> Listener:  # fmt: skip
         """A listener whose first gap is filled, unless told not to wait for that."""
         listener = Listener(
             redis=redis or self._keep(self.client("listener", single=False)), keys=self.keys,
             venue=venue or await self.venue(), clock=self.clock,
-            settings=ListenerSettings(symbols=(self.symbol,), overlap_ms=overlap_ms),
+            settings=ListenerSettings(symbols=(self.symbol,), overlap_ms=overlap_ms, lease_ms=lease_ms),
         )  # fmt: skip
         self._start(listener)
         if current:
@@ -234,12 +235,13 @@ class Pipeline:
         return listener
 
     def reconciler(
-        self, venue: Venue, *, window_ms: int = WINDOW_MS, redis: Redis | None = None, durability: Level = "disk"
-    ) -> Reconciler:
+        self, venue: Venue, *, window_ms: int = WINDOW_MS, redis: Redis | None = None, durability: Level = "disk",
+        start: StartSettings | None = None,
+    ) -> Reconciler:  # fmt: skip
         """The gate's keeper."""
         return Reconciler(
             redis=redis or self.redis, keys=self.keys, venue=venue, describe=describe, symbols=(self.symbol,),
-            window_ms=window_ms, durability=durability, clock=self.clock,
+            window_ms=window_ms, durability=durability, clock=self.clock, start=start,
         )  # fmt: skip
 
     async def patrol(
@@ -266,7 +268,7 @@ class Pipeline:
 
     async def resolver(
         self, *, venue: Venue | None = None, window_ms: int = WINDOW_MS, start: bool = True,
-        registration: Registration | None = None,
+        registration: Registration | None = None, guarded: StartSettings | None = None,
     ) -> Resolver:  # fmt: skip
         """A resolver, running unless told otherwise."""
         asked = venue or await self.venue()
@@ -274,7 +276,7 @@ class Pipeline:
         resolver = Resolver(
             redis=client, keys=self.keys, venue=asked, decode=decode,
             settings=ResolverSettings(calm_ms=1_000, retry_min_ms=50, retry_max_ms=200),
-            reconciler=self.reconciler(asked, window_ms=window_ms, redis=client), clock=self.clock,
+            reconciler=self.reconciler(asked, window_ms=window_ms, redis=client, start=guarded), clock=self.clock,
             registration=registration,
         )  # fmt: skip
         return self._start(resolver) if start else resolver

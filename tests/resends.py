@@ -345,6 +345,24 @@ async def _report(_: Bench) -> Call:
     return lambda scripts: scripts.report("r1", change, "{}")
 
 
+def _listens(action: Literal["lost", "whole", "keep"], *, first: bool = False) -> Callable[[Bench], Awaitable[Call]]:
+    async def prepare(bench: Bench) -> Call:
+        if not first:
+            await bench.scripts.stream("whole", "listener.0", "c1", lease_ms=60_000)
+        if action == "whole":
+            await bench.scripts.stream("lost", "listener.0", "c1", reason="cut")
+        return lambda scripts: scripts.stream(action, "listener.0", "c2", reason="why", lease_ms=60_000)
+
+    return prepare
+
+
+async def _enable(bench: Bench) -> Call:
+    await bench.redis.hdel(bench.keys.control, "history")
+    opening = (await bench.scripts.open_gate((await bench.scripts.gate()).history, guarded=True)).opening
+    await bench.scripts.stream("whole", "listener.0", "c1", lease_ms=60_000)
+    return lambda scripts: scripts.enable(opening)
+
+
 LIVE = frozenset({"live"})
 CASES = {
     "publish two places": Case("publish", _publish),
@@ -383,4 +401,9 @@ CASES = {
     "resume": Case("halt", _switch("resume"), before_the_time),
     "open the gate": Case("gate", _gate),
     "shut the gate": Case("gate", _shut),
+    "enable new exposure": Case("gate", _enable),
+    "lose the stream": Case("stream", _listens("lost")),
+    "lose the stream at first": Case("stream", _listens("lost", first=True)),
+    "make the stream whole": Case("stream", _listens("whole")),
+    "keep the stream": Case("stream", _listens("keep")),
 }

@@ -5,8 +5,10 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 
+from consumers.starting import WAITS
 from streams.errors import StoreError
 from streams.keys import AccountKeys
+from streams.plans import GateState
 from streams.scripts import Scripts
 from streams.store import Store
 
@@ -34,6 +36,7 @@ async def read_figures(redis: Redis, account: str) -> dict[str, Any]:
     return {
         "account": account,
         "gate": await _gate(redis, keys, roles),
+        "stream": stream(control, now_ms),
         "halted": _reason(control.get(b"halt")),
         "switches": switches(control),
         "orders": await _orders(redis, keys, now_ms),
@@ -78,17 +81,43 @@ async def _gate(redis: Redis, keys: AccountKeys, roles: list[dict[str, Any]]) ->
     try:
         gate = await Scripts(redis, keys).gate()
     except StoreError as error:
-        return {"open": False, "reason": str(error), "history": "", "server_history": ""}
+        return {"open": False, "reason": str(error), "starting": "", "history": "", "server_history": ""}
     return {
         "open": gate.is_open,
         "reason": "" if gate.is_open else _shut_reason(gate.reconciled, roles),
+        "starting": _starting(gate, roles) if gate.is_open else "",
         "history": gate.reconciled,
         "server_history": gate.history,
     }
 
 
+def _starting(gate: GateState, roles: list[dict[str, Any]]) -> str:
+    """What new exposure waits for since the gate was opened; empty for nothing."""
+    if not gate.waits_for:
+        return ""
+    resolver = _resolver(roles)
+    told = resolver["figures"].get("starting") if resolver is not None else "no resolver runs"
+    return told or WAITS.get(gate.waits_for, "the resolver is at it")
+
+
+def stream(control: dict[bytes, bytes], now_ms: int) -> dict[str, Any]:
+    """Whether somebody vouches for the private stream, and if not, why and since when; `known` without a listener."""
+    until, at = control.get(b"stream_until"), control.get(b"stream_at")
+    if until is None:
+        return {"known": False, "whole": False, "reason": "", "since_ms": None}
+    lost = control.get(b"stream_lost")
+    whole = int(until) > now_ms
+    since_ms = now_ms - (int(at or until) if lost is not None else int(until))
+    reason = f"no word from {control.get(b'stream_by', b'').decode()}" if lost is None else str(_reason(lost))
+    return {"known": True, "whole": whole, "reason": "" if whole else reason, "since_ms": None if whole else since_ms}
+
+
+def _resolver(roles: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((one for one in roles if one["role"].startswith("resolver") and not one["stale"]), None)
+
+
 def _shut_reason(known: str, roles: list[dict[str, Any]]) -> str:
-    resolver = next((one for one in roles if one["role"].startswith("resolver") and not one["stale"]), None)
+    resolver = _resolver(roles)
     why = "the server restarted or was replaced" if known else "the account was never reconciled"
     if resolver is None:
         return f"{why}, and no resolver runs"

@@ -75,6 +75,7 @@ def _lines(one: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("gate", "open" if gate["open"] else f"SHUT: {gate['reason']}"),
         ("trading", _trading(one["switches"])),
+        *(("new exposure", f"WAITS: {why}") for why in _waits(one)),
         ("orders", _orders(orders)),
         *((name, _backlog(figures)) for name, figures in one["backlog"].items()),
         ("parked", f"{parked['executions']} executions of {parked['orders']} orders" + _since(parked["oldest_ms"])),
@@ -99,6 +100,17 @@ def _trading(switches: dict[str, str]) -> str:
         level, _, scope = name.partition(":")
         told.append(f"{words[level]}{f' ({scope})' if scope else ''}: {why}")
     return "; ".join(told)
+
+
+def _waits(one: dict[str, Any]) -> list[str]:
+    """Why new exposure waits, though orders that reduce a position and cancels go on."""
+    stream, starting = one["stream"], one["gate"]["starting"]
+    lost = stream["known"] and not stream["whole"]
+    since = f" for {output.duration(stream['since_ms'])}" if lost else ""
+    return [
+        *([f"since the start, {starting}"] if starting else []),
+        *([f"the private stream is not whole{since}: {stream['reason']}"] if lost else []),
+    ]
 
 
 def _reconciled(told: dict[str, Any]) -> str:

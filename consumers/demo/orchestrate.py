@@ -227,7 +227,7 @@ class _Demo:
         deadline = time.monotonic() + START_S
         while True:
             beats = await self._beats()
-            if wanted <= set(beats) and beats["ledger.0"]["leads"] and beats["listener.0"]["current"]:
+            if wanted <= set(beats) and beats["ledger.0"]["leads"] and beats["listener.0"]["whole"]:
                 return
             if time.monotonic() > deadline:
                 raise ServerError(f"The roles did not start within {START_S} s; up are: {', '.join(beats) or 'none'}.")

@@ -48,15 +48,15 @@ CHECKS = (
     "history_changed(", "history ~= server_history()", " refusal(", "renew_lease(", "refuse_history(", "refuse_lease(",
     "'ledger_epoch'",
 )  # fmt: skip
-# The gate sets the history that others compare; a halt must hold whatever became of the server.
-WITHOUT_HISTORY = {"gate", "halt"}
+# The gate sets the history that others compare; a halt and a lost stream must hold whatever became of the server.
+WITHOUT_HISTORY = {"gate", "halt", "stream"}
 # How a script may name what it was given: by number, from a number on, all of it.
 FORMS = (
     r"\b{0}\[\d+(?: \+ [\w.]+)*\]|unpack\({0}(?:, 1, \d+)?\)|\(\w[\w.]*, {0}, \d+, \w+\)"
     r"|for number = \d+, #{0} do [^\n]*{0}\[number\]"
 )
 # Fields of records and of control that hold times and counters; nothing else is ever made a number.
-NUMBERS = {"send_by", "valid_until", "cancel_by", "ledger_epoch", "ledger_until"}
+NUMBERS = {"send_by", "valid_until", "cancel_by", "ledger_epoch", "ledger_until", "stream_until"}
 # The two halves of a stream id and of TIME.
 PARTS = {"time", "sequence", "time[1]", "time[2]", "due", "since"}
 
@@ -462,6 +462,7 @@ CALLS: dict[str, tuple[Call, list[str]]] = {
     "lapse": (lambda s: s.lapse("BTCUSDT:1", 1), []),
     "adjust": (lambda s: s.adjust(ADJUST, 1, 1), []),
     "report": (lambda s: s.report("r", "", "{}"), []),
+    "stream": (lambda s: s.stream("lost", "listener.0", "c"), []),
     "import": (lambda s: s.import_orders([IMPORT, IMPORT], "h"), [K.order("fo-1")] * 2),
     "forget": (lambda s: s.forget("fo-1", ENDED, "BTCUSDT", 1, "2026-11"),
                [K.venue_order("BTCUSDT", "1"), K.venue_order("BTCUSDT", "2")]),

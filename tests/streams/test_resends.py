@@ -159,13 +159,14 @@ def _parsed(answer: bytes) -> Any:
 
 
 async def _dump(redis: Redis, keys: AccountKeys, moving: frozenset[str]) -> dict[str, Any]:
-    """Everything stored under an account but how long the lease still runs and what a repeat may move on."""
+    """Everything stored under an account but how long leases still run and what a repeat may move on."""
     prefix = keys.intents.removesuffix("intents")
     pattern = prefix.replace("[", "\\[")
     found: dict[str, Any] = {}
     for key in sorted([one.decode() async for one in redis.scan_iter(match=f"{pattern}*", count=1_000)]):
         found[key.removeprefix(prefix)] = await _value(redis, key)
-    found.get("control", {}).pop(b"ledger_until", None)
+    for lease in (b"ledger_until", b"stream_until"):
+        found.get("control", {}).pop(lease, None)
     return {key: value for key, value in found.items() if key not in moving}
 
 
