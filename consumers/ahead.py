@@ -27,16 +27,17 @@ class Expected:
 
     Attributes:
         ahead_ms: as `KnownState`.
+        orders: of that commit.
     """
 
     def __init__(self, known: KnownState, folded: Folded) -> None:
         """Look at what is known through a commit under way."""
         self.ahead_ms = known.ahead_ms
-        self._known, self._folded, self._orders = known, folded, known.after(folded)
+        self._known, self._folded, self.orders = known, folded, known.after(folded)
 
     def order(self, client_order_id: str) -> Known | None:
         """An order as it will be, if it is known."""
-        return self._orders.get(client_order_id) or self._known.order(client_order_id)
+        return self.orders.get(client_order_id) or self._known.order(client_order_id)
 
     def position(self, key: str) -> tuple[Position, str] | None:
         """A position as it will be, if it is known."""

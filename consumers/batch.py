@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from adapters.venue import Decoder
 from consumers.interpret import Bad, Item, read, say
-from consumers.memory import Applied, Memory, digest
+from consumers.memory import Applied, Memory, Payload, payload_of
 from streams.reader import Entry
 from streams.schemas import Adjustment
 
@@ -20,7 +20,7 @@ class Work(Struct, frozen=True):
         items: what the others say.
         bad: those that cannot be used.
         adjustments: by entry, of those that change holdings beside all orders.
-        digests: by entry id, of the payloads that memory may keep.
+        payloads: by entry id, those that memory may keep.
     """
 
     entries: Sequence[Entry]
@@ -28,7 +28,7 @@ class Work(Struct, frozen=True):
     items: Sequence[Item]
     bad: Sequence[Bad]
     adjustments: Sequence[tuple[str, Adjustment]]
-    digests: Mapping[str, bytes]
+    payloads: Mapping[str, Payload]
 
 
 NO_WORK = Work((), (), (), (), (), {})
@@ -40,19 +40,19 @@ def read_batch(entries: Sequence[Entry], memory: Memory, decode: Decoder) -> Wor
     items: list[Item] = []
     bad: list[Bad] = []
     adjustments: list[tuple[str, Adjustment]] = []
-    digests: dict[str, bytes] = {}
+    payloads: dict[str, Payload] = {}
     for entry in entries:
         evidence = read(entry)
         if isinstance(evidence, Bad):
             bad.append(evidence)
             continue
-        mark = digest(evidence, entry.fields.get(b"raw", b""))
-        if mark is not None:
-            before = memory.cache.get(mark)
+        payload = payload_of(evidence, entry.fields.get(b"raw", b""))
+        if payload is not None:
+            before = memory.cache.get(payload)
             if before is not None:
                 applied.append((entry, before))
                 continue
-            digests[entry.id] = mark
+            payloads[entry.id] = payload
         said = say(entry, evidence, decode)
         if isinstance(said, Bad):
             bad.append(said)
@@ -60,4 +60,4 @@ def read_batch(entries: Sequence[Entry], memory: Memory, decode: Decoder) -> Wor
             adjustments.append((entry.id, said.adjustment))
         else:
             items.append(said)
-    return Work(entries, applied, items, bad, adjustments, digests)
+    return Work(entries, applied, items, bad, adjustments, payloads)

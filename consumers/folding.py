@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from consumers.interpret import Item
 from streams import codec, events
 from streams.corrections import Move, marks, moves, named, settle
-from streams.course import advance
+from streams.course import Advance, advance
 from streams.keys import AccountKeys
 from streams.lifecycle import DOUBLE, Resubmission, fold, missing
 from streams.money import text
 from streams.plans import CommitPlan, EntryPlan, OrderPlan, ParkPlan, PositionPlan
 from streams.plans import Mapping as VenueMapping
-from streams.position import back, settled, step
+from streams.position import back, run, settled, step
 from streams.schemas import (
     TERMINAL,
     Accepted,
@@ -147,14 +147,18 @@ class _Progress:
         "was",
     )
 
-    def __init__(self, known: Known, number: int) -> None:
-        self.was = self.order = known.order
+    def __init__(self, known: Known, number: int, after: Advance | None = None) -> None:
+        self.was = known.order
         self.seen = known.seen
         self.number = number
-        self.facts: list[OrderFact | Command] = []
-        self.evidence: dict[str, None] = {}
-        self.executions: dict[str, None] = {}  # new ones, in the order they came
-        self.moves: list[Execution | Move] = []  # the same, and what else counts or counts no more
+        self.order = known.order if after is None else after.order
+        self.facts: list[OrderFact | Command] = [] if after is None else [*after.facts]
+        self.evidence: dict[str, None] = {} if after is None else dict.fromkeys(after.entries)
+        # New executions, in the order they came.
+        self.executions: dict[str, None] = {} if after is None else dict.fromkeys(after.executions)
+        self.moves: list[Execution | Move] = (
+            [] if after is None else [*after.executions.values()]
+        )  # and what else counts
         self.plain = True  # whether executions are all that moves
         self.relied: dict[str, None] = {}  # passed over because the record is said to have them
         self.mappings: list[VenueMapping] = []
@@ -220,15 +224,16 @@ class _Batch:
 
     def _advance(self, known: Known, group: Sequence[Item]) -> bool:
         """Fold all that was told of an order in one pass; False when it is more than executions and reports."""
-        if any(item.command is not None for item in group):
-            return False
-        after = advance(known.order, [(item.entry, item.facts) for item in group], known.seen)
+        told, number = [], len(self.progress) + 1
+        for item in group:
+            if item.command is not None:
+                return False
+            told.append((item.entry, item.facts))
+        after = advance(known.order, told, known.seen)
         if after is None:
             return False
-        one = self.progress[known.order.client_order_id] = _Progress(known, len(self.progress) + 1)
-        one.order, one.facts, one.moves = after.order, list(after.facts), list(after.executions.values())
-        one.executions, one.evidence = dict.fromkeys(after.executions), dict.fromkeys(after.entries)
-        self.entries += [EntryPlan(item.entry, one.number) for item in group]
+        self.progress[known.order.client_order_id] = _Progress(known, number, after)
+        self.entries += [EntryPlan(entry, number) for entry, _ in told]
         return True
 
     def _apply(self, item: Item, known: Known) -> None:
@@ -318,6 +323,9 @@ class _Batch:
         terms, key = one.order.terms, self._place(one.order)
         assert terms is not None
         position = self.moved[key] if key in self.moved else self.snapshot.positions[key][0]
+        if one.plain:
+            self.moved[key] = run(position, terms, [fact for fact in one.moves if isinstance(fact, Execution)])
+            return
         for fact in one.moves:
             if isinstance(fact, Execution):
                 position = step(position, terms, fact)

@@ -11,7 +11,6 @@ from streams import codec
 from streams.errors import BadPayload
 from streams.reader import Entry
 from streams.schemas import (
-    Absent,
     Accepted,
     Adjustment,
     Command,
@@ -158,11 +157,6 @@ def _check_of_one_order(facts: Sequence[OrderFact], command: Command | None) -> 
             raise BadPayload("one payload speaks of several orders")
         if fact.client_order_id and fact.client_order_id != (name := name or fact.client_order_id):
             raise BadPayload("one payload speaks of several orders")
-
-
-def lost(item: Item) -> bool:
-    """Say whether it claims that the order never reached the venue."""
-    return item.command is not None and isinstance(item.command.outcome, Absent)
 
 
 def decisive(item: Item) -> bool:

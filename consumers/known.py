@@ -4,7 +4,7 @@ It saves the read before a commit and decides nothing: the commit compares every
 that it takes for new and the record has. What is refused is forgotten here and read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from consumers.folding import Folded, Known
 from streams.cache import Cache, Counters
@@ -49,12 +49,11 @@ class KnownState:
             known[order.client_order_id] = Known(order, seen.union(plan.executions) if plan.executions else seen)
         return known
 
-    def confirm(self, folded: Folded, verdicts: Sequence[int]) -> None:
-        """Take over what a commit has written, forget what it refused."""
+    def confirm(self, folded: Folded, verdicts: Sequence[int], told: Mapping[str, Known] | None = None) -> None:
+        """Take over what a commit has written, forget what it refused; `told` is what `after` said, if it was asked."""
         moved, orders = set(), self.orders
-        for plan, (name, known), verdict in zip(
-            folded.commit.orders, self.after(folded).items(), verdicts, strict=True
-        ):
+        expected = self.after(folded) if told is None else told
+        for plan, (name, known), verdict in zip(folded.commit.orders, expected.items(), verdicts, strict=True):
             if verdict in {WRITTEN, BEFORE}:
                 orders.put(name, known)
             else:

@@ -8,7 +8,7 @@ at once when that came true, and folded again when it did not. The script compar
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -18,7 +18,7 @@ from adapters.venue import Decoder
 from consumers.adjusting import adjust
 from consumers.ahead import Ahead, Expected
 from consumers.batch import NO_WORK, Work, read_batch
-from consumers.folding import Folded, Rules, Snapshot, fold_batch
+from consumers.folding import Folded, Known, Rules, Snapshot, fold_batch
 from consumers.interpret import Bad, Item
 from consumers.known import WRITTEN, KnownState
 from consumers.memory import Applied, Memory, reference_plan
@@ -85,6 +85,7 @@ class Ledger:
         self.memory, self.known = Memory(settings.remembers_max), KnownState(settings.orders_max)
         self._work = NO_WORK  # the batch at hand
         self._flying: Folded | None = None  # sent, not answered
+        self._expected: Expected | None = None  # once that is written
         self._landed: Folded | None = None  # the last that was written whole
 
     async def run(self, *, burst: bool = False) -> None:
@@ -128,7 +129,8 @@ class Ledger:
         base = self._flying
         if base is None or not work.items or work.bad or work.adjustments:
             return None
-        snapshot = recall(work.items, Expected(self.known, base), self._keys, self._clock)
+        self._expected = Expected(self.known, base)
+        snapshot = recall(work.items, self._expected, self._keys, self._clock)
         return None if snapshot is None else Ahead(self._folded(work.items, snapshot), base)
 
     def _folded(self, items: Sequence[Item], snapshot: Snapshot) -> Folded:
@@ -223,12 +225,12 @@ class Ledger:
         return [item for item in items if item.entry in again]
 
     async def _commit(self, folded: Folded, items: Sequence[Item]) -> set[str]:
-        self._flying, self._landed = folded, None
+        self._flying, self._landed, self._expected = folded, None, None
         try:
             done = await self._scripts.commit(folded.commit, self._epoch, self._settings.lease_ms)
         finally:
             self._flying = None
-        self.known.confirm(folded, done.verdicts)
+        self.known.confirm(folded, done.verdicts, self._told())
         if all(verdict == WRITTEN for verdict in done.verdicts):
             self._landed = folded
         stale = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict == 0}
@@ -242,8 +244,12 @@ class Ledger:
         names = {number: order.client_order_id for number, order in enumerate(folded.orders, start=1)}
         good = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict in (1, 2)}
         owners = {entry.entry: names[entry.order] for entry in folded.commit.entries if entry.order in good}
-        self.memory.learn(self._work.digests, items, owners)
+        self.memory.learn(self._work.payloads, items, owners)
         return {entry.entry for entry in folded.commit.entries if entry.order in stale}
+
+    def _told(self) -> Mapping[str, Known] | None:
+        """What was expected of the orders of the commit just answered, if the next batch was folded meanwhile."""
+        return None if self._expected is None else self._expected.orders
 
     async def _contradictions(self, folded: Folded, verdicts: Sequence[int], items: Sequence[Item]) -> None:
         """Quarantine what names a venue order that belongs to another of our orders."""

@@ -4,9 +4,7 @@ A payload that was committed says nothing new the second time, whatever it came 
 for the execution in the record before it acknowledges (R4): what the server lost is folded as if never seen.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 
 from msgspec import Struct
 
@@ -17,7 +15,12 @@ from streams.plans import CommitPlan, EntryPlan, OrderPlan
 from streams.reader import Entry
 from streams.schemas import Evidence, Execution
 
-FORMATS_MAX = 64  # a venue has a handful
+# A larger payload is a list of many trades, and a rare one; so many bytes are kept of each payload at most.
+RAW_BYTES_MAX = 1_024
+
+
+Payload = tuple[str, bytes]
+"""A format and the bytes: looking them up costs less than a digest of them, and nothing else is ever taken for them."""
 
 
 class Applied(Struct, frozen=True, gc=False):
@@ -31,34 +34,29 @@ class Memory:
     """Payloads of one account that were applied.
 
     Attributes:
-        cache: payload digest -> what it was.
+        cache: payload -> what it was.
     """
 
     def __init__(self, entries_max: int) -> None:
         """Remember at most `entries_max` payloads."""
-        self.cache: Cache[bytes, Applied] = Cache(entries_max)
+        self.cache: Cache[Payload, Applied] = Cache(entries_max)
 
-    def learn(self, digests: Mapping[str, bytes], items: Iterable[Item], owners: Mapping[str, str]) -> None:
+    def learn(self, payloads: Mapping[str, Payload], items: Iterable[Item], owners: Mapping[str, str]) -> None:
         """Remember payloads that a commit has just confirmed.
 
         Args:
-            digests: entry id -> `digest` of its payload.
+            payloads: by entry id, those that may be remembered.
             items: what the batch said.
             owners: entry id -> client order id, of those that the commit acknowledged.
         """
         for item in items:
-            owner, digest = owners.get(item.entry), digests.get(item.entry)
-            if owner is None or digest is None or not item.facts:
+            owner, payload = owners.get(item.entry), payloads.get(item.entry)
+            if owner is None or payload is None or not item.facts:
                 continue
             first = item.facts[0]  # executions come first
             # One execution proves the payload; with several, one of them would not prove the others.
             if isinstance(first, Execution) and (len(item.facts) == 1 or not isinstance(item.facts[1], Execution)):
-                self.cache.put(digest, Applied(owner, first.execution_id))
-
-    def contradicted(self, digests: Iterable[bytes]) -> None:
-        """Forget payloads whose execution the server does not have."""
-        for one in digests:
-            self.cache.drop(one)
+                self.cache.put(payload, Applied(owner, first.execution_id))
 
     def forget(self) -> None:
         """Forget everything; the server's history is another."""
@@ -83,16 +81,9 @@ def reference_plan(known: Sequence[tuple[Entry, Applied]], keys: AccountKeys) ->
     return CommitPlan(keys=[keys.order(name) for name in numbers], orders=orders, positions=(), entries=entries)
 
 
-def digest(evidence: Evidence, raw: bytes) -> bytes | None:
-    """Digest a payload that no claim waits for; None for what must be read in any case."""
-    if not raw or evidence.command is not None or evidence.fact is not None or not evidence.format:
+def payload_of(evidence: Evidence, raw: bytes) -> Payload | None:
+    """Give a payload that no claim waits for; None for what must be read in any case."""
+    told_by_us = evidence.command is not None or evidence.fact is not None
+    if told_by_us or not evidence.format or not 0 < len(raw) <= RAW_BYTES_MAX:
         return None
-    total = _begun(evidence.format).copy()
-    total.update(raw)
-    return total.digest()
-
-
-@lru_cache(FORMATS_MAX)
-def _begun(format: str) -> "hashlib.blake2b":  # noqa: A002 - the word of the streams
-    """Begin a digest that only payloads of one format share."""
-    return hashlib.blake2b(digest_size=16, person=format.encode()[:16])
+    return evidence.format, raw

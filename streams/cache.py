@@ -1,7 +1,6 @@
 """A bounded memory in front of Redis: what a reply has confirmed, least recently used first out. Pure.
 
-It can save a round trip and nothing else: no script trusts it, and it forgets everything when the server's
-history is not the one it was filled under.
+It can save a round trip and nothing else: no script trusts it.
 """
 
 from collections import OrderedDict
@@ -37,7 +36,7 @@ class Counters(Struct):
 
 
 class Cache(Generic[K, V]):
-    """Least recently used entries of one history.
+    """Least recently used entries; whoever holds it forgets them when the server's history is another.
 
     Attributes:
         counters: since it was made.
@@ -50,17 +49,10 @@ class Cache(Generic[K, V]):
         self.counters = Counters()
         self._entries_max = entries_max
         self._entries: OrderedDict[K, V] = OrderedDict()
-        self._history: str | None = None
 
     def __len__(self) -> int:
         """Count the entries held now."""
         return len(self._entries)
-
-    def bind(self, history: str) -> None:
-        """Say which history replies come from; another one than before empties the cache."""
-        if history != self._history:
-            self.drop_all()
-            self._history = history
 
     def get(self, key: K) -> V | None:
         """Look an entry up; None when it is not here."""

@@ -4,6 +4,7 @@ A fee in the base asset of a spot symbol leaves the holding itself: buying 1 BTC
 holds 0.999. It changes the quantity, not what was paid.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from streams.money import CONTEXT, RATIOS, ZERO, plain
@@ -50,6 +51,23 @@ def back(position: Position, terms: Place, fill: Execution) -> Position:
         Position(quantity=held, entry_cost=position.entry_cost, realized=position.realized), signed, fill.price
     )
     return Position(quantity=quantity, entry_cost=cost, realized=realized, fees=fees)
+
+
+def run(position: Position, terms: Place, fills: Sequence[Execution]) -> Position:
+    """Add executions of one order as `step` does, one after the other; those that only add to it in one pass."""
+    add, multiply, base = CONTEXT.add, CONTEXT.multiply, _base_of_spot(terms.symbol)
+    held, cost, fees = position.quantity, position.entry_cost, dict(position.fees)
+    for number, fill in enumerate(fills):
+        signed, asset = fill.quantity if fill.side == "buy" else -fill.quantity, fill.fee_asset
+        if (held and (held > 0) != (signed > 0)) or (asset == base and fill.fee):
+            position = Position(quantity=held, entry_cost=cost, realized=position.realized, fees=fees)
+            for one in fills[number:]:
+                position = step(position, terms, one)
+            return position
+        held, cost = add(held, signed), add(cost, multiply(signed, fill.price))
+        if fill.fee and asset:
+            fees[asset] = add(fees[asset], fill.fee) if asset in fees else fill.fee
+    return Position(quantity=held, entry_cost=cost, realized=position.realized, fees=fees)
 
 
 def settled(position: Position) -> Position:

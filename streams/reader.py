@@ -204,4 +204,6 @@ def _entries(reply: Any, *, redelivered: bool) -> list[Entry]:
 def _fields(flat: Sequence[bytes] | None) -> dict[bytes, bytes]:
     if not flat:
         return {}
+    if len(flat) == 4:  # `data` and `raw`, as nearly every entry of a busy stream
+        return {flat[0]: flat[1], flat[2]: flat[3]}
     return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -1,6 +1,6 @@
 """Reading what is stored: orders, positions, the registry, and the figures `status` shows. Never writes state."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -154,14 +154,6 @@ async def accounts(redis: Redis) -> dict[str, AccountInfo]:
     """Read the registry."""
     rows = await _answer(redis.hgetall(ACCOUNTS))
     return {name.decode(): _account_info.decode(info) for name, info in rows.items()}
-
-
-def counted(orders: Iterable[Order]) -> dict[str, int]:
-    """Count orders by status."""
-    counts: dict[str, int] = {}
-    for order in orders:
-        counts[order.status] = counts.get(order.status, 0) + 1
-    return counts
 
 
 def _literal(pattern: str) -> str:

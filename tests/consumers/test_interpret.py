@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.binance.decode import decode as binance
-from consumers.interpret import Bad, Item, interpret, lost
+from consumers.interpret import Bad, Item, interpret
 from streams import codec
 from streams.errors import BadPayload
 from streams.reader import Entry
@@ -206,10 +206,3 @@ def test_a_frame_of_the_venue_is_interpreted_end_to_end() -> None:
     assert isinstance(item, Item)
     assert [type(fact) for fact in item.facts] == [Execution, OrderReport]
     assert item.client_order_id == "fo-1"
-
-
-def test_only_an_absence_claims_that_an_order_is_lost() -> None:
-    """Every other item needs no look at the resubmission rules."""
-    assert lost(Item(entry="1-1", command=answer(Absent(1))))
-    assert not lost(Item(entry="1-1", command=answer(NotSent("x"))))
-    assert not lost(Item(entry="1-1", facts=(report(),)))

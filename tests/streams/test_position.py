@@ -9,8 +9,9 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams import codec
 from streams.money import ZERO
-from streams.position import move
+from streams.position import move, run, settled, step
 from streams.schemas import Execution, Place, Position
 
 
@@ -35,13 +36,20 @@ def terms(symbol: str = "BTC/USDT") -> Place:
 def moved(fills: Sequence[Fill], symbol: str = "BTC/USDT", start: Position | None = None) -> Position:
     """Add fills one by one."""
     position = start or Position()
-    for number, fill in enumerate(fills):
-        execution = Execution(
-            venue_symbol="BTCUSDT", venue_order_id="v", trade_id=str(number), side=fill.side,  # type: ignore[arg-type]  # buy or sell
-            quantity=fill.quantity, price=fill.price, executed_at_ms=number, fee=fill.fee, fee_asset=fill.fee_asset,
-        )  # fmt: skip
+    for execution in executions(fills):
         position = move(position, terms(symbol), execution)
     return position
+
+
+def executions(fills: Sequence[Fill]) -> list[Execution]:
+    """What the venue says of each fill."""
+    return [
+        Execution(
+            venue_symbol="BTCUSDT", venue_order_id="v", trade_id=str(number), side=fill.side,  # type: ignore[arg-type]  # buy or sell
+            quantity=fill.quantity, price=fill.price, executed_at_ms=number, fee=fill.fee, fee_asset=fill.fee_asset,
+        )
+        for number, fill in enumerate(fills)
+    ]  # fmt: skip
 
 
 def signed(fill: Fill) -> Decimal:
@@ -150,3 +158,15 @@ def test_a_fee_in_the_base_asset_of_a_perpetual_leaves_the_contracts_alone() -> 
     """Contracts are not the asset: only the fees tell."""
     position = moved([Fill("buy", Decimal(1), Decimal(100), Decimal("0.001"), "BTC")], "BTC/USDT:USDT")
     assert (position.quantity, position.fees) == (Decimal(1), {"BTC": Decimal("0.001")})
+
+
+@given(st.lists(FILLS, max_size=8), st.lists(FILLS, max_size=4), st.sampled_from(["BTC/USDT", "BTC/USDT:USDT"]))
+def test_fills_added_in_one_go_end_where_one_after_the_other_does(
+    fills: list[Fill], before: list[Fill], symbol: str
+) -> None:
+    """To the byte: from any position, through zero, with fees in the base asset among them."""
+    start = moved(before, symbol)
+    one_by_one = start
+    for fill in executions(fills):
+        one_by_one = step(one_by_one, terms(symbol), fill)
+    assert codec.encode(settled(run(start, terms(symbol), executions(fills)))) == codec.encode(settled(one_by_one))

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from streams.keys import ACCOUNTS, GATEWAYS, AccountKeys
 from streams.plans import Claimed
 from streams.schemas import Position
-from streams.store import Store, accounts, counted, instruments_version, register, registered
+from streams.store import Store, accounts, instruments_version, register, registered
 from tests.flow import INFO, INSTRUMENTS, Bench, place
 
 
@@ -39,12 +39,11 @@ async def test_all_orders_of_an_account_are_found_and_none_of_another(redis: Red
 
 
 async def test_counting_orders_by_status(bench: Bench) -> None:
-    """Live statuses and counted statuses agree while nothing has ended."""
+    """By what they are now; the ended ones are not read."""
     await bench.publish(place(bench.account, "a"), place(bench.account, "b"))
     entry, _ = await bench.read_intents()
     [terms] = [one.terms for one in await bench.store.all_orders() if one.terms and one.terms.signal_id == "a"]
     assert isinstance(await bench.claim(entry, terms), Claimed)
-    assert counted(await bench.store.all_orders()) == {"created": 1, "submitting": 1}
     assert await bench.store.live_statuses() == {"created": 1, "submitting": 1}
 
 
