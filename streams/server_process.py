@@ -26,6 +26,7 @@ _ENVIRONMENT: Final = ("PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_
 
 _ALLOCATOR: Final = (
     "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=67108864:glibc.malloc.top_pad=4194304"
+    ":glibc.malloc.tcache_count=2000"
 )
 """A server built on the C library's allocator gives every batch's buffers back to the kernel and faults them in again
 with the next one; these thresholds keep them. Other allocators and other C libraries do not look at it
