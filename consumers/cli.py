@@ -8,7 +8,7 @@ import typer
 from consumers.commands.bench import bench
 from consumers.commands.check import check
 from consumers.commands.docs import docs
-from consumers.commands.halt import halt, resume
+from consumers.commands.halt import cancel_all, halt, resume
 from consumers.commands.ingest import ingest
 from consumers.commands.new import new
 from consumers.commands.orders import orders
@@ -60,10 +60,10 @@ def _globals(
 
 
 for _command in (
-    demo, run, new, publish, orders, positions, status, check, halt, resume, reconcile, ingest, verify, trace, replay,
-    bench, venues, docs,
+    demo, run, new, publish, orders, positions, status, check, halt, cancel_all, resume, reconcile, ingest, verify,
+    trace, replay, bench, venues, docs,
 ):  # fmt: skip
-    app.command(_command.__name__)(guarded(_command))
+    app.command(_command.__name__.replace("_", "-"))(guarded(_command))
 
 
 def main() -> int:

@@ -1,16 +1,18 @@
 --[[
-Turn a switch on or off: halt claims, let only those go on that reduce a position, or resume.
+Turn a switch on or off: halt claims, let only those go on that reduce a position, or resume; or say that the orders of
+a scope are being cancelled.
 
 KEYS[1]  control hash
 KEYS[2]  events stream
 
-ARGV[1]  halt | reduce | resume
+ARGV[1]  halt | reduce | resume | cancel
 ARGV[2]  reason, JSON string
 ARGV[3]  who, JSON string
 ARGV[4]  scope as fields end: empty for the account, else a colon and global, strategy:NAME or symbol:SYMBOL
 ARGV[5]  scope, JSON string
+ARGV[6]  cancel: a token never used again; else empty
 
-Returns {'halted' | 'reducing' | 'trading', server time in ms}
+Returns {'halted' | 'reducing' | 'trading' | 'cancelling', server time in ms}
 ]]
 --@include server
 --@include journal
@@ -18,6 +20,14 @@ local control, events = KEYS[1], KEYS[2]
 local action, reason, who, scope, told = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local now, to = now_ms(), 'trading'
+if action == 'cancel' then
+  if redis.call('HGET', control, 'clearing') ~= ARGV[6] then
+    redis.call('HSET', control, 'clearing', ARGV[6])
+    journal(events, 'halt', now, {'{"kind":"clearing","id":"clearing:' .. ARGV[6] .. '","reason":' .. reason ..
+      ',"who":' .. who .. ',"scope":' .. told .. '}'})
+  end
+  return {'cancelling', digits(now)}
+end
 if action == 'halt' then to = 'halted' elseif action == 'reduce' then to = 'reducing' end
 local known = redis.call('HMGET', control, 'halt' .. scope, 'reduce' .. scope)
 local same = not known[1] and not known[2]

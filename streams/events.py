@@ -208,6 +208,14 @@ class Switched(Change, frozen=True, kw_only=True, omit_defaults=True, tag="switc
     scope: str = ""
 
 
+class Clearing(Change, frozen=True, kw_only=True, omit_defaults=True, tag="clearing"):
+    """All orders of a scope are being cancelled: who, and why; an empty scope is the account."""
+
+    reason: str
+    who: str
+    scope: str = ""
+
+
 class Opened(Change, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):
     """The account was reconciled for this history of the server; claims may go out."""
 
@@ -255,6 +263,7 @@ AnyChange = (
     | Quarantined
     | Forgotten
     | Switched
+    | Clearing
     | Opened
     | Shut
     | Enabled

@@ -245,6 +245,7 @@ def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str
             | events.Quarantined()
             | events.Forgotten()
             | events.Switched()
+            | events.Clearing()
             | events.Opened()
             | events.Shut()
             | events.Enabled()

@@ -183,9 +183,14 @@ class Scripts:
 
     async def halt(self, action: Literal["halt", "reduce", "resume"], reason: str, who: str, scope: str = "") -> int:
         """Turn a switch; the server's time in ms. Scopes: `global`, `strategy:NAME`, `symbol:SYMBOL`, the account."""
-        args: Args = [action, _json(reason), _json(who), f":{scope}" if scope else "", _json(scope)]
+        args: Args = [action, _json(reason), _json(who), f":{scope}" if scope else "", _json(scope), ""]
         _, now = await call(self._redis, "halt", [self._keys.control, self._keys.events], args)
         return int(now)
+
+    async def clear(self, reason: str, who: str, scope: str, token: str) -> None:
+        """Say that the orders of a scope are being cancelled; `token` names this time and is never used again."""
+        args: Args = ["cancel", _json(reason), _json(who), f":{scope}" if scope else "", _json(scope), token]
+        await call(self._redis, "halt", [self._keys.control, self._keys.events], args)
 
     async def gate(self) -> GateState:
         """Ask whether the gate is open."""

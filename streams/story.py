@@ -55,6 +55,7 @@ def sentence(change: events.AnyChange) -> str:  # noqa: C901, PLR0911, PLR0912 -
             events.Passed()
             | events.Quarantined()
             | events.Switched()
+            | events.Clearing()
             | events.Opened()
             | events.Shut()
             | events.Enabled()

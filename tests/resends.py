@@ -288,6 +288,10 @@ def _switch(action: Literal["halt", "resume"]) -> Callable[[Bench], Awaitable[Ca
     return prepare
 
 
+async def _clear(_: Bench) -> Call:
+    return lambda scripts: scripts.clear("why", "a person", "symbol:BTC/USDT", "token")
+
+
 def before_the_time(first: Any, again: Any) -> bool:
     """The server's time ends the answer; everything before it is the same."""
     return bool(first[:-1] == again[:-1])
@@ -399,6 +403,7 @@ CASES = {
     "report": Case("report", _report),
     "halt": Case("halt", _switch("halt"), before_the_time),
     "resume": Case("halt", _switch("resume"), before_the_time),
+    "cancel all": Case("halt", _clear, before_the_time),
     "open the gate": Case("gate", _gate),
     "shut the gate": Case("gate", _shut),
     "enable new exposure": Case("gate", _enable),

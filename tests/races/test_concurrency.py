@@ -3,15 +3,9 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -26,12 +20,12 @@ from streams.schemas import Absent, Cancel, Refused, Unknown
 from streams.verify import verify
 from tests.flow import INFO, LEASE_MS, LOOK_MS, Bench, execution, place, status
 from tests.pipeline import Pipeline, identities, trade
+from tests.races.processes import process, stands_still, started
 from tests.races.worker import Told
 from tests.support import wait_until_async
 
 PROCESSES, SIGNALS = 4, 25
 WINDOW_MS = 400
-ROOT = Path(__file__).parents[2]
 RULES = Rules(resubmission_allowed=True, calm_ms=30_000)
 
 
@@ -50,11 +44,11 @@ async def test_processes_that_publish_the_same_signals_make_one_order_each(pipel
              intents=intents[index:] + intents[:index])
         for index in range(PROCESSES)
     ]  # fmt: skip
-    processes = [await _started(one) for one in told]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-    assert [await process.wait() for process in processes] == [0] * PROCESSES
+    workers = [await started(one) for one in told]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(b"go\n")
+    assert [await worker.wait() for worker in workers] == [0] * PROCESSES
     await pipeline.quiet()
     names = [publish_item(one, pipeline.info).client_order_id for one in intents]
     assert sorted(identities(await pipeline.venue_orders())) == sorted(names)
@@ -73,16 +67,16 @@ async def test_a_gateway_that_stood_still_past_its_window_makes_no_second_order(
         rest_url=pipeline.process.rest_url, ws_url=pipeline.process.ws_url, api_key=book.api_key, secret=book.secret,
         window_ms=WINDOW_MS,
     )  # fmt: skip
-    async with _process(told) as process:
+    async with process(told) as worker:
         [name] = await pipeline.place(pipeline.terms())
-        await pipeline.until(lambda: _stands_still(process))
+        await pipeline.until(lambda: stands_still(worker))
         await pipeline.ledger()
         await pipeline.resolver(window_ms=WINDOW_MS)
         gateway = await pipeline.gateway(1, window_ms=WINDOW_MS, claim_idle_ms=WINDOW_MS + 100)
         await pipeline.status(name, "filled")
         assert gateway.claimed == 1
         said = await pipeline.redis.xlen(pipeline.keys.evidence)
-        os.kill(process.pid, signal.SIGCONT)
+        os.kill(worker.pid, signal.SIGCONT)
         await pipeline.until(lambda: _more_said(pipeline, said))
         await pipeline.agreed()
         assert identities(await pipeline.venue_orders()) == [name]
@@ -98,15 +92,15 @@ async def test_a_ledger_that_stood_still_past_its_lease_counts_nothing_twice(pip
         lease_ms=WINDOW_MS,
     )  # fmt: skip
     await pipeline.house("SELL", "0.5")
-    async with _process(told) as process:
+    async with process(told) as worker:
         await pipeline.gateway()
         [name] = await pipeline.place(pipeline.terms())
-        await pipeline.until(lambda: _stands_still(process))
+        await pipeline.until(lambda: stands_still(worker))
         ledger = await pipeline.ledger("ledger.second", lease_ms=WINDOW_MS)
         await pipeline.listener()
         await pipeline.resolver()
         await pipeline.status(name, "partially_filled")
-        os.kill(process.pid, signal.SIGCONT)
+        os.kill(worker.pid, signal.SIGCONT)
         await pipeline.house("SELL", "0.5")
         await pipeline.status(name, "filled")
         await pipeline.agreed()
@@ -273,34 +267,6 @@ def _ledger(bench: Bench, holder: str) -> Ledger:
         redis=bench.redis, reader=bench.ledger_reader(), keys=bench.keys, decode=decode,
         settings=LedgerSettings(holder=holder, lease_ms=LEASE_MS, rules=RULES), clock=bench.clock,
     )  # fmt: skip
-
-
-async def _started(told: Told) -> asyncio.subprocess.Process:
-    """Start a worker and wait until it has everything it needs."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.races.worker", cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(msgspec.json.encode(told) + b"\n")
-    assert await process.stdout.readline() == b"ready\n"
-    return process
-
-
-@asynccontextmanager
-async def _process(told: Told) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await _started(told)
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-def _stands_still(process: asyncio.subprocess.Process) -> bool:
-    asked = subprocess.run(["ps", "-o", "stat=", "-p", str(process.pid)], capture_output=True, text=True, check=False)
-    return asked.stdout.strip().startswith("T")
 
 
 async def _more_said(pipeline: Pipeline, said: int) -> bool:

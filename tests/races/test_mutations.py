@@ -13,13 +13,15 @@ from adapters.binance.decode import STREAM_FORMAT, decode
 from adapters.simulated.faults import OFF, Faults
 from consumers.folding import fold_batch
 from consumers.interpret import Item, interpret
+from consumers.judge import Judge
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.snapshot import read_snapshot
 from streams.errors import StoreError
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+from streams.limits import Limits
 from streams.plans import Claimed
 from streams.schemas import Absent, NotSent
-from tests.flow import LEASE_MS, Bench, execution, place
+from tests.flow import INSTRUMENTS, LEASE_MS, Bench, execution, place, status
 from tests.pipeline import Pipeline, identities
 from tests.proxy import Proxy
 from tests.races import mutants
@@ -149,6 +151,33 @@ async def a_commit_from_a_lost_state(bench: Bench) -> list[str]:
     return await _sums(bench, name, {1: "0.1", 2: "0.1", 3: "0.1", 4: "0.2"})
 
 
+async def a_reduce_judged_before_a_late_fill(bench: Bench) -> list[str]:
+    """R9: judged to close the position, which a fill that came late has closed already."""
+    for name, side, number in (("bought", "buy", 1), ("sold", "sell", 2)):
+        entry, claim = await bench.claimed(place(bench.account, name, side=side))
+        await bench.redis.xack(bench.keys.intents, GATEWAYS, entry.id)
+        order_id = claim.order.client_order_id
+        await bench.say(status(number, order_id, S=side.upper()), form=STREAM_FORMAT)
+        if side == "buy":
+            await bench.say(execution(1, 1, order_id, l="1", z="1", X="FILLED"), form=STREAM_FORMAT)
+        else:
+            await bench.say(status(2, order_id, "CANCELED", S="SELL"), form=STREAM_FORMAT)
+        await _fold(bench)
+    terms = place(bench.account, "exit", side="sell")
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    await bench.scripts.halt("reduce", "a test", "test")
+    given = bench.claim_item(entry.id, terms, strategy="test", symbol="BTC/USDT")
+    limits = Limits(position_max={"*": Decimal(5)})
+    [item], seen = await Judge(bench.redis, bench.keys, limits).judge([given], INSTRUMENTS)
+    assert item.reduces
+    await bench.say(execution(2, 2, order_id, l="1", z="1", S="SELL"), form=STREAM_FORMAT)
+    await _fold(bench)
+    assert (await bench.store.positions())["BTC/USDT"].quantity == 0
+    [verdict] = await bench.scripts.claim([item], "gateway.0", 5_000, 15_000, seen)
+    return ["sold what is not there"] if isinstance(verdict, Claimed) else []
+
+
 ON_BENCH: dict[str, tuple[OnBench, Mutation]] = {
     "R3 token": (two_open_tokens, mutants.any_token_will_do),
     "R4 settle": (
@@ -162,6 +191,10 @@ ON_BENCH: dict[str, tuple[OnBench, Mutation]] = {
     "R5 history": (a_claim_from_a_lost_history, script("claim", HISTORY, "")),
     "R7 halt": (a_claim_after_halt, script("claim", "if halted then return {'halted'} end", "")),
     "R8 sweep": (an_entry_nobody_has, mutants.sweep_nothing),
+    "R9 exposure": (
+        a_reduce_judged_before_a_late_fill,
+        script("commit", "if exposure then redis.call('HSET', control, 'exposure', exposure) end", ""),
+    ),
     "R9 counter": (a_commit_from_a_lost_state, mutants.count_versions),
     "R9 nothing": (a_commit_from_a_lost_state, mutants.one_digest_for_all),
 }

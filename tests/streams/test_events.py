@@ -54,6 +54,7 @@ CHANGES = st.one_of(
     st.builds(events.Quarantined, id=TEXTS, stream=TEXTS, entry=TEXTS, reason=TEXTS),
     st.builds(events.Opened, id=TEXTS, history=TEXTS),
     st.builds(events.Enabled, id=TEXTS),
+    st.builds(events.Clearing, id=TEXTS, reason=TEXTS, who=TEXTS, scope=TEXTS),
     st.builds(events.StreamLost, id=TEXTS, connection=TEXTS, reason=TEXTS),
     st.builds(events.StreamWhole, id=TEXTS, connection=TEXTS),
 )  # fmt: skip

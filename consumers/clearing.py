@@ -1,0 +1,170 @@
+"""Cancels everything of a scope that was sent and has not ended, and tells what is left until nothing is.
+
+Cancels go the way every cancel goes, by intents: what is in flight or unknown is cancelled when its outcome is known.
+Orders at the venue that have no record here are somebody else's question, asked when nothing else is left.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from adapters.venue import CouldNotAsk
+from streams.clock import Clock
+from streams.errors import FillonceError
+from streams.keys import AccountKeys
+from streams.producer import IntentProducer
+from streams.schemas import Cancel, Order, OrderStatus
+from streams.store import Store
+
+log = logging.getLogger("fillonce.clearing")
+
+POLL_MS = 100
+# A cancel that nobody has claimed for so long was lost with its entry; a second one is harmless.
+ASK_AGAIN_MS = 5_000
+PAGE = 500
+SENT: frozenset[OrderStatus] = frozenset({"submitting", "unknown", "open", "partially_filled"})
+
+
+class Orphans(Struct, frozen=True):
+    """Orders at the venue without a record.
+
+    Attributes:
+        cancelled: those that were cancelled now.
+        left: those that are still there, by the policy or because it could not be done.
+    """
+
+    cancelled: Sequence[str] = ()
+    left: Sequence[str] = ()
+
+
+class Left(Struct, frozen=True, kw_only=True):
+    """What of a scope has not ended.
+
+    Attributes:
+        by_status: orders that were sent, counted.
+        orders: their client order ids.
+        orphans: at the venue, without a record; as of the last look.
+        trouble: why the last round could not be made; empty when it could.
+    """
+
+    by_status: Mapping[str, int] = {}
+    orders: Sequence[str] = ()
+    orphans: Sequence[str] = ()
+    trouble: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """In words, for a person who waits."""
+        if self.trouble:
+            return self.trouble
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(self.by_status.items()))
+        return f"{len(self.orders)} left ({counts})" if self.orders else "nothing left"
+
+
+def concerned(orders: Sequence[Order], scope: str) -> list[Order]:
+    """Choose those that were sent and have not ended; scopes as switches have them.
+
+    Args:
+        orders: with terms.
+        scope: empty or `global` for all of them, `strategy:NAME`, `symbol:SYMBOL`.
+    """
+    kind, _, name = scope.partition(":")
+    found = [one for one in orders if one.status in SENT and one.terms is not None]
+    if kind not in ("strategy", "symbol"):
+        return found
+    return [one for one in found if name == (one.terms.strategy if kind == "strategy" else one.terms.symbol)]  # type: ignore[union-attr]  # asked for above
+
+
+def to_ask(orders: Sequence[Order], asked_ms: Mapping[str, float], now_ms: float) -> list[str]:
+    """Name those whose cancel is to be published: not requested, and not published a moment ago."""
+    return [
+        one.client_order_id
+        for one in orders
+        if not one.cancel_requested and now_ms - asked_ms.get(one.client_order_id, -ASK_AGAIN_MS) >= ASK_AGAIN_MS
+    ]
+
+
+class Clearing:
+    """Cancels one account's orders of one scope.
+
+    Attributes:
+        asked: client order ids whose cancel was published.
+        orphans: that were cancelled.
+        left: as of the last round.
+    """
+
+    def __init__(
+        self, redis: Redis, account: str, scope: str, clock: Clock,
+        orphans: Callable[[], Awaitable[Orphans]] | None = None,
+    ) -> None:  # fmt: skip
+        """Bind it; `orphans` looks for orders without a record and cancels those that may be."""
+        self.asked: dict[str, float] = {}
+        self.orphans: list[str] = []
+        self.left = Left()
+        self._redis, self._account, self._scope, self._clock = redis, account, scope, clock
+        self._keys, self._find_orphans = AccountKeys(account), orphans
+        self._store, self._producer = Store(redis, self._keys), IntentProducer(redis)
+
+    async def run(self, deadline_ms: int, show: Callable[[Left], None] = lambda _: None) -> bool:
+        """Go on until nothing is left; False when the deadline came first.
+
+        Args:
+            deadline_ms: longest time.
+            show: told of what is left whenever that has changed.
+        """
+        until_ms = self._clock.monotonic_ms() + deadline_ms
+        told: Left | None = None
+        while True:
+            done = await self._round()
+            if self.left != told:
+                told = self.left
+                show(told)
+            if done or self._clock.monotonic_ms() >= until_ms:
+                return done
+            await self._clock.sleep_ms(POLL_MS)
+
+    async def _round(self) -> bool:
+        try:
+            left = concerned(await self._live(), self._scope)
+            await self._ask(left)
+            self.left = Left(
+                by_status=dict(Counter(one.status for one in left)), orders=[one.client_order_id for one in left],
+                orphans=self.left.orphans,
+            )  # fmt: skip
+            return not left and await self._no_orphans()
+        except (FillonceError, CouldNotAsk, RedisError, OSError) as error:
+            log.info("%s: could not cancel: %s", self._account, error)
+            why = f"{error}" if isinstance(error, FillonceError) else type(error).__name__
+            self.left = Left(
+                by_status=self.left.by_status, orders=self.left.orders, orphans=self.left.orphans, trouble=why
+            )
+            return False
+
+    async def _no_orphans(self) -> bool:
+        if self._find_orphans is None:
+            return True
+        found = await self._find_orphans()
+        self.orphans += found.cancelled
+        self.left = Left(orphans=found.left)
+        # What was adopted to be cancelled is an order now, and what was cancelled is looked for once more.
+        return not found.cancelled
+
+    async def _ask(self, left: Sequence[Order]) -> None:
+        now_ms = self._clock.monotonic_ms()
+        names = to_ask(left, self.asked, now_ms)
+        if names:
+            await self._producer.publish([Cancel(account=self._account, client_order_id=name) for name in names])
+            self.asked |= dict.fromkeys(names, now_ms)
+
+    async def _live(self) -> list[Order]:
+        names: Any = await self._redis.zrange(self._keys.live, 0, -1)
+        found: list[Order] = []
+        for start in range(0, len(names), PAGE):
+            page = await self._store.orders([name.decode() for name in names[start : start + PAGE]])
+            found += [one for one in page if one is not None]
+        return found

@@ -1,0 +1,127 @@
+"""Cancelling everything of a scope, for `halt --cancel-open` and `cancel-all`."""
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from consumers.commands import output
+from consumers.commands.connecting import address
+from streams.errors import UsageError
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from consumers.clearing import Clearing, Left, Orphans
+    from consumers.findings import Finding
+    from consumers.roles import Workshop
+
+DEADLINE_S: Final = 60.0
+
+
+async def clear(
+    settings: Settings, account: str, scope: str, deadline_s: float, told: dict[str, Any], *, foreign: bool
+) -> None:
+    """Cancel one account's orders of a scope.
+
+    Args:
+        settings: that may name the account.
+        account: which.
+        scope: as switches have it.
+        deadline_s: longest time.
+        told: what became of it is written into it round by round, so that it can be told after Ctrl-C.
+        foreign: whether orders of other systems and of people are cancelled too.
+    """
+    from consumers.clearing import Clearing
+    from streams.clock import SystemClock
+    from streams.connection import connect
+
+    settings = msgspec.structs.replace(settings, redis_url=address(settings))
+    redis = connect(
+        settings.redis_url, name=f"fillonce-cli-{os.getpid()}", timeout_ms=settings.redis_timeout_ms, single=False
+    )
+    finder = Finder(settings, account, scope, told, foreign=foreign)
+    clearing = Clearing(redis, account, scope, SystemClock(), finder.find)
+
+    def show(left: "Left") -> None:
+        told.update(_counts(clearing))
+        output.say(f"{account}: {left.sentence}")
+
+    told.update(_counts(clearing), done=False)
+    try:
+        told["done"] = await clearing.run(int(deadline_s * 1000), show)
+    finally:
+        told.update(_counts(clearing))
+        await finder.close()
+        await redis.aclose()
+
+
+def _counts(clearing: "Clearing") -> dict[str, Any]:
+    left = clearing.left
+    return {
+        "cancelled": len(set(clearing.asked) - set(left.orders)), "orphans_cancelled": list(clearing.orphans),
+        "left": list(left.orders), "by_status": dict(left.by_status), "orphans_left": list(left.orphans),
+        "trouble": left.trouble,
+    }  # fmt: skip
+
+
+class Finder:
+    """Finds orders at the venue that have no record, and cancels those that may be."""
+
+    def __init__(
+        self, settings: Settings, account: str, scope: str, told: dict[str, Any], *, foreign: bool
+    ) -> None:  # fmt: skip
+        """Bind it; the venue is connected to when it is needed, because cancels of what is known come first."""
+        self._settings, self._account, self._scope, self._told = settings, account, scope, told
+        self._foreign = foreign
+        self._shop: Workshop | None = None
+        self._patrol: Any = None
+
+    async def find(self) -> "Orphans":
+        """Look once.
+
+        Raises:
+            CouldNotAsk, StoreUnreachable: it has to be repeated.
+        """
+        from consumers.clearing import Orphans
+
+        if self._scope.startswith("strategy:"):
+            return Orphans()  # whose an order without a record was, nobody can tell
+        try:
+            if self._patrol is None:
+                await self._open()
+        except UsageError as error:
+            # The keys of the venue need not be here for a switch to work.
+            self._told["orphans_not_asked"] = str(error)
+            output.say(f"{self._account}: orders without a record are not looked for: {error}")
+            return Orphans()
+        report = await self._patrol.once("light", "command", self._concerns)
+        mine = [one for one in report.findings if self._concerns(one)]
+        return Orphans(
+            [one.subject for one in mine if one.id in report.done],
+            [one.subject for one in mine if one.id not in report.done],
+        )
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._shop is not None:
+            await self._shop.close()
+
+    def _concerns(self, one: "Finding") -> bool:
+        kind, _, name = self._scope.partition(":")
+        return one.kind in ("orphan", "zombie") and (kind != "symbol" or one.symbol == name)
+
+    async def _open(self) -> None:
+        from consumers.patrolling import patrol
+        from consumers.roles import Task, Workshop
+
+        told = self._settings.account(self._account)
+        policies = msgspec.structs.replace(
+            told.reconcile.orphans, ours="cancel", by={},
+            foreign="cancel" if self._foreign else told.reconcile.orphans.foreign,
+        )  # fmt: skip
+        account = msgspec.structs.replace(told, reconcile=msgspec.structs.replace(told.reconcile, orphans=policies))
+        settings = msgspec.structs.replace(self._settings, accounts={self._account: account})
+        self._shop = Workshop(Task(role="resolver", account=self._account), settings, os.environ)
+        redis = self._shop.redis("cancel-all", single=False)
+        await self._shop.server_clock.measure(redis)
+        self._patrol = patrol(self._shop, redis, await self._shop.venue())
