@@ -14,6 +14,7 @@ from consumers.interpret import Item
 from streams import codec, events
 from streams.corrections import Move, marks, moves, named, settle
 from streams.course import Advance, advance
+from streams.holdings import liquidated
 from streams.keys import AccountKeys
 from streams.lifecycle import DOUBLE, Resubmission, fold, missing
 from streams.money import text
@@ -367,6 +368,7 @@ class _Batch:
             venue_order_key=self.keys.venue_order(*venue_order),
             order_key=self.keys.order(named) if named else None,
             executions=rows,
+            adjustment=liquidated(executions[0]) if len(executions) == 1 else "",
         )
 
     def _order_plan(self, one: _Progress, positions: Mapping[str, int]) -> OrderPlan:

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters.venue import Decoder
-from consumers.adjusting import adjust
+from consumers.adjusting import Adjuster
 from consumers.ahead import Ahead, Expected
 from consumers.batch import NO_WORK, Work, read_batch
 from consumers.folding import Folded, Known, Rules, Snapshot, fold_batch
@@ -25,10 +25,11 @@ from consumers.memory import Applied, Memory, reference_plan
 from consumers.quarantine import quarantine
 from consumers.snapshot import read_snapshot, recall
 from streams.clock import Clock
-from streams.errors import HistoryChanged, LeaseLost, StoreUnreachable
+from streams.errors import BadIntent, HistoryChanged, LeaseLost, StoreUnreachable
 from streams.keys import AccountKeys
 from streams.plans import Lease, ParkPlan
 from streams.reader import Entry, Reader
+from streams.schemas import Adjustment
 from streams.scripts import Scripts
 from streams.store import Store
 
@@ -79,7 +80,8 @@ class Ledger:
         self.leads = False
         self._redis, self._reader, self._keys, self._decode = redis, reader, keys, decode
         self._settings, self._clock = settings, clock
-        self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
+        self._scripts = Scripts(redis, keys)
+        self._adjuster = Adjuster(keys, self._scripts, Store(redis, keys))
         self._epoch, self._renew_at_ms = 0, 0
         self._running = True
         self.memory, self.known = Memory(settings.remembers_max), KnownState(settings.orders_max)
@@ -141,16 +143,24 @@ class Ledger:
             # The server lost what we remember: all of it is read as if for the first time.
             self.memory.forget()
             work, ahead = read_batch(work.entries, self.memory, self._decode), None
+        self._work, items = work, list(work.items)
         for one in work.bad:
             await self._quarantine(one)
         for entry, adjustment in work.adjustments:
-            await adjust(self._scripts, self._store, entry, adjustment, (self._epoch, self._settings.lease_ms))
-        self._work, items = work, list(work.items)
+            await self._adjust(entry, adjustment)
         for _ in range(ROUNDS_MAX):
             if not items:
                 return
             items, ahead = await self._round(items, ahead), None
         log.warning("%d entries stay pending: their orders change faster than they can be folded", len(items))
+
+    async def _adjust(self, entry: str, adjustment: Adjustment) -> None:
+        try:
+            moved = await self._adjuster.book(entry, adjustment, (self._epoch, self._settings.lease_ms))
+        except BadIntent as error:
+            await self._quarantine(Bad(entry=entry, reason=f"{error}", raw=self._raw(entry)))
+            return
+        self.known.positions.drop(moved)
 
     async def _acknowledge(self, applied: Sequence[tuple[Entry, Applied]]) -> bool:
         """Acknowledge payloads that were applied before; False when the server does not have all of them."""
@@ -261,6 +271,10 @@ class Ledger:
                 await self._quarantine(Bad(entry=item.entry, reason=reason, raw=self._raw(item.entry)))
 
     async def _park(self, plan: ParkPlan) -> list[str]:
+        # A list of trades shows also what the venue traded for us, and that is booked where it said so.
+        lease = (self._epoch, self._settings.lease_ms)
+        if plan.adjustment and await self._adjuster.again(plan.entry, plan.adjustment, lease):
+            return []
         verdict = await self._scripts.park(plan, self._epoch, self._settings.lease_ms)
         if verdict == "known":
             return [plan.entry]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streams.blocking import BlockingIntentProducer
 from streams.connection import connect
 from streams.errors import BadIntent, FillonceError, IntentConflict, StoreUnreachable
-from streams.notices import Fill, FillTakenBack, OrderChanged, PositionChanged, Snapshot, Tick
+from streams.notices import Fill, FillTakenBack, HoldingsChanged, OrderChanged, PositionChanged, Snapshot, Tick
 from streams.producer import IntentProducer, Receipt
 from streams.schemas import Cancel, Place
 
@@ -25,6 +25,7 @@ __all__ = [
     "Fill",
     "FillTakenBack",
     "FillonceError",
+    "HoldingsChanged",
     "IntentConflict",
     "IntentProducer",
     "Intents",

@@ -11,7 +11,16 @@ import msgspec
 
 from streams.codec import INTENT_BYTES_MAX
 from streams.events import FORMAT_VERSION, JournalEntry
-from streams.notices import Fill, FillTakenBack, OrderChanged, PositionChanged, Snapshot, Tick
+from streams.notices import (
+    AnyNotice,
+    Fill,
+    FillTakenBack,
+    HoldingsChanged,
+    OrderChanged,
+    PositionChanged,
+    Snapshot,
+    Tick,
+)
 from streams.schemas import Evidence, Intent
 
 VERSION = f"{FORMAT_VERSION}.0"
@@ -29,7 +38,7 @@ _STREAMS: dict[str, tuple[Any, str, bool]] = {
     "evidence": (Evidence, "Everything the venue said. `raw` beside `data` has its own bytes.", True),
     "quarantine": (dict[str, str], "What could not be used: `stream`, `entry`, `reason`; its bytes in `raw`.", True),
 }
-_NOTICES = (Fill, FillTakenBack, OrderChanged, PositionChanged, Snapshot, Tick)
+_NOTICES = (Fill, FillTakenBack, HoldingsChanged, OrderChanged, PositionChanged, Snapshot, Tick)
 
 
 def schema(of: Any) -> dict[str, Any]:
@@ -40,7 +49,7 @@ def schema(of: Any) -> dict[str, Any]:
 def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema of the `data` of each stream, and of what a Python strategy is told, by name."""
     found = {name: schema(of) for name, (of, _, _) in _STREAMS.items()}
-    return {**found, "notices": schema(Fill | FillTakenBack | OrderChanged | PositionChanged | Snapshot | Tick)}
+    return {**found, "notices": schema(AnyNotice | Snapshot | Tick)}
 
 
 def asyncapi() -> dict[str, Any]:

@@ -140,10 +140,20 @@ class Passed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="passed"
 
 
 class Adjusted(Change, frozen=True, kw_only=True, omit_defaults=True, tag="adjusted"):
-    """What the account holds beside its fills became another; `id` is the adjustment's."""
+    """What the account holds beside its fills, or a position beside all orders, became another.
+
+    Attributes:
+        id: the adjustment's.
+        adjustment: what was done.
+        evidence: the entry that says so.
+        symbol: of the position it moved, if it did.
+        position_quantity: that position's quantity after it, canonical text.
+    """
 
     adjustment: Adjustment
     evidence: str
+    symbol: str = ""
+    position_quantity: str = ""
 
 
 class Found(Struct, frozen=True, kw_only=True, omit_defaults=True):

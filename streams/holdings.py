@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from streams.money import CONTEXT, ZERO, text
-from streams.schemas import Adjustment
+from streams.schemas import Adjustment, Execution
+
+
+def liquidated(execution: Execution) -> str:
+    """Name the adjustment of an execution that the venue made for us, whoever tells of it."""
+    return f"liquidation:{execution.venue_symbol}:{execution.execution_id}"
 
 
 def adjusted(holdings: Mapping[str, Decimal], adjustment: Adjustment) -> list[tuple[str, Decimal | None, Decimal]]:

@@ -15,7 +15,18 @@ from streams import events
 from streams.corrections import Move, is_inferred
 from streams.events import JournalEntry
 from streams.money import ZERO
-from streams.schemas import Correction, Execution, Order, OrderReport, OrderStatus, Place, Position, PositionSide, Side
+from streams.schemas import (
+    Cause,
+    Correction,
+    Execution,
+    Order,
+    OrderReport,
+    OrderStatus,
+    Place,
+    Position,
+    PositionSide,
+    Side,
+)
 
 
 class Notice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -135,13 +146,29 @@ class PositionChanged(Notice, frozen=True, kw_only=True, omit_defaults=True, tag
         symbol: unified.
         position_side: `net`, or one of two at venues that keep both.
         quantity: base units after it, negative when short.
-        strategy: whose order moved it last.
+        strategy: whose order moved it last; empty where the venue moved it without one.
     """
 
     symbol: str
     quantity: Decimal
     strategy: str
     position_side: PositionSide = "net"
+
+
+class HoldingsChanged(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="holdings"):
+    """What the account holds, or a position, became another without any order: never a fill.
+
+    Attributes:
+        cause: `transfer`, `funding`, `liquidation`, `venue`, `manual`, `drift`, or `opening` for what was there before.
+        amounts: by asset, positive is more; empty where only a position moved, which `PositionChanged` tells.
+        symbol: unified, of the position that moved; empty for none.
+        reason: in the words of whoever said so.
+    """
+
+    cause: Cause
+    amounts: Mapping[str, Decimal]
+    symbol: str = ""
+    reason: str = ""
 
 
 class Snapshot(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="snapshot"):
@@ -171,7 +198,7 @@ class Tick(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="tick"):
     period_ms: int
 
 
-AnyNotice = Fill | FillTakenBack | OrderChanged | PositionChanged
+AnyNotice = Fill | FillTakenBack | OrderChanged | PositionChanged | HoldingsChanged
 
 
 def unknown(entry: JournalEntry, terms: Mapping[str, Place]) -> list[str]:
@@ -207,8 +234,8 @@ def tell(account: str, entry: JournalEntry, terms: Mapping[str, Place]) -> list[
 
 
 def concerns(notice: AnyNotice, strategy: str) -> bool:
-    """Whether a strategy is told: everything of its own orders, and every position of the account."""
-    return isinstance(notice, PositionChanged) or notice.strategy == strategy
+    """Whether a strategy is told: everything of its own orders, and all that the account itself holds."""
+    return isinstance(notice, PositionChanged | HoldingsChanged) or notice.strategy == strategy
 
 
 def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str, Place]) -> Iterator[AnyNotice]:
@@ -232,6 +259,8 @@ def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str
             yield from moved(change.client_order_id, change.status, change.reason)
         case events.Updated():
             yield from _updated(account, at_ms, change, terms.get(change.client_order_id))
+        case events.Adjusted():
+            yield from _adjusted(account, at_ms, change)
         case (
             events.Claimed()
             | events.CancelRequested()
@@ -240,7 +269,6 @@ def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str
             | events.Parked()
             | events.Lapsed()
             | events.Passed()
-            | events.Adjusted()
             | events.Reconciled()
             | events.Quarantined()
             | events.Forgotten()
@@ -255,6 +283,19 @@ def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str
             return
         case _:
             assert_never(change)
+
+
+def _adjusted(account: str, at_ms: int, change: events.Adjusted) -> Iterator[AnyNotice]:
+    told = change.adjustment
+    yield HoldingsChanged(
+        event_id=change.id, account=account, at_ms=at_ms, cause=told.cause, amounts=told.amounts, symbol=change.symbol,
+        reason=told.reason,
+    )  # fmt: skip
+    if change.symbol:
+        yield PositionChanged(
+            event_id=f"{change.id}:position", account=account, at_ms=at_ms, symbol=change.symbol,
+            quantity=Decimal(change.position_quantity), strategy="", position_side=told.position_side,
+        )  # fmt: skip
 
 
 def _updated(account: str, at_ms: int, change: events.Updated, terms: Place | None) -> Iterator[AnyNotice]:

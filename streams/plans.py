@@ -169,22 +169,37 @@ class CommitPlan(Struct, frozen=True, kw_only=True):
 
 
 class ParkPlan(Struct, frozen=True, kw_only=True):
-    """Executions of one order that is not known here; each is (execution id, execution, change)."""
+    """Executions of one order that is not known here; each is (execution id, execution, change).
+
+    `adjustment` names what it would have been booked as, were it no order of ours at all.
+    """
 
     entry: str
     parked_key: str
     venue_order_key: str
     order_key: str | None
     executions: Sequence[tuple[str, str, str]]
+    adjustment: str = ""
 
 
 class AdjustPlan(Struct, frozen=True, kw_only=True):
-    """An adjustment of holdings; each amount is (asset, text it was worked out from or '', new text)."""
+    """An adjustment.
+
+    Attributes:
+        entry: of `evidence`, which says so.
+        id: of the adjustment.
+        amounts: of holdings, each (asset, text it was worked out from or '', new text).
+        change: for the journal.
+        position: key of the position it moves; empty for none.
+        moved: digest the position was worked out from, its new state, its new digest.
+    """
 
     entry: str
     id: str
     amounts: Sequence[tuple[str, str, str]]
     change: str
+    position: str = ""
+    moved: tuple[str, ...] = ()
 
 
 class Committed(Struct, frozen=True):

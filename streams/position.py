@@ -6,12 +6,22 @@ holds 0.999. It changes the quantity, not what was paid.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Protocol
 
 from streams.money import CONTEXT, RATIOS, ZERO, plain
-from streams.schemas import Execution, Place, Position
+from streams.schemas import Execution, Position
 
 
-def move(position: Position, terms: Place, fill: Execution) -> Position:
+class Traded(Protocol):
+    """What says which symbol an execution is of: an order's terms, or the journal's word."""
+
+    @property
+    def symbol(self) -> str:
+        """Unified."""
+        ...
+
+
+def move(position: Position, terms: Traded, fill: Execution) -> Position:
     """Add one execution of an order with `terms`.
 
     Returns:
@@ -20,7 +30,7 @@ def move(position: Position, terms: Place, fill: Execution) -> Position:
     return settled(step(position, terms, fill))
 
 
-def step(position: Position, terms: Place, fill: Execution) -> Position:
+def step(position: Position, terms: Traded, fill: Execution) -> Position:
     """Add one execution as `move` does, its amounts not yet in their canonical form; `settled` gives it to the last."""
     signed = fill.quantity if fill.side == "buy" else -fill.quantity
     quantity, entry_cost, realized = _trade(position, signed, fill.price)
@@ -32,7 +42,7 @@ def step(position: Position, terms: Place, fill: Execution) -> Position:
     return Position(quantity=quantity, entry_cost=entry_cost, realized=realized, fees=fees)
 
 
-def back(position: Position, terms: Place, fill: Execution) -> Position:
+def back(position: Position, terms: Traded, fill: Execution) -> Position:
     """Take back one execution that was added; `settled` gives the amounts their canonical form.
 
     Quantity, fees and cash (profit less what the holding cost) are exactly what they would be without it. So are

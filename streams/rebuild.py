@@ -16,7 +16,7 @@ from streams.corrections import Move, marks, moves
 from streams.holdings import adjusted, texts
 from streams.keys import AccountKeys
 from streams.lifecycle import Resubmission, fold
-from streams.position import back, settled, step
+from streams.position import Traded, back, settled, step
 from streams.record import FIELDS, NEW_STATE_TEXT, to_order, to_position
 from streams.schemas import Adjustment, Command, Correction, Execution, Order, Position
 
@@ -105,6 +105,9 @@ class Rebuilt:
                 self._forget(change.client_order_id)
             case events.Adjusted():
                 self._adjust(entry_id, change.adjustment)
+                if change.adjustment.execution is not None:
+                    key = self._keys.position(change.symbol, change.adjustment.position_side)
+                    self._move(key, change, Move(change.adjustment.execution), moved)
             case (
                 events.Passed()
                 | events.Reconciled()
@@ -154,7 +157,9 @@ class Rebuilt:
         again = Resubmission(change.resubmission_allowed, change.now_ms)
         for fact in change.facts:
             for one in moves(order, fact):
-                self._move(order, one, moved)
+                assert order.terms is not None
+                place = self._keys.position(order.terms.symbol, order.terms.position_side)
+                self._move(place, order.terms, one, moved)
             order = fold(order, fact, again)
             if isinstance(fact, Execution):
                 fields[fact.execution_id] = "1"
@@ -172,12 +177,10 @@ class Rebuilt:
         if digest != change.id:
             self._part(entry_id, change.client_order_id, "folding its facts again gives another state")
 
-    def _move(self, order: Order, one: Move, moved: set[str]) -> None:
-        assert order.terms is not None
-        key = self._keys.position(order.terms.symbol, order.terms.position_side)
+    def _move(self, key: str, terms: Traded, one: Move, moved: set[str]) -> None:
         fields = self.hashes.setdefault(key, {})
         before, _ = to_position([_bytes(fields.get("state")), None])
-        after = back(before, order.terms, one.execution) if one.back else step(before, order.terms, one.execution)
+        after = (back if one.back else step)(before, terms, one.execution)
         fields["state"] = codec.encode_text(settled(after))
         moved.add(key)
 

@@ -331,24 +331,32 @@ class Correction(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="cor
         return f"taken:{self.execution.execution_id}" if self.instead is None else f"correction:{self.id}"
 
 
-Cause = Literal["opening", "transfer", "drift"]
+Cause = Literal["opening", "transfer", "funding", "liquidation", "venue", "manual", "drift"]
 
 
-class Adjustment(Struct, frozen=True, kw_only=True, tag="adjustment"):
-    """A change of what an account holds that no execution made; it is never a fill.
+class Adjustment(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="adjustment"):
+    """A change of what an account holds, or of a position, that no order of ours made; it is never a fill.
 
     Attributes:
         id: the same for the same fact, so that it counts once.
         cause: `opening` is what was held before our first fill, `transfer` a deposit, a withdrawal or the like that
-            the venue told of, `drift` a difference that a reconciliation found and nobody explained.
+            the venue told of, `funding` what a perpetual costs or pays, `liquidation` what the venue traded for us,
+            `venue` anything else of its own, `manual` a person's word, `drift` a difference that a reconciliation
+            found and nobody explained.
         amounts: by asset, positive is more.
         at_ms: the venue's time, the server's where the venue told none.
+        execution: what the venue traded for us; it moves the position of its symbol.
+        position_side: which position that is.
+        reason: in the words of whoever said so.
     """
 
     id: str
     cause: Cause
-    amounts: dict[str, Decimal]
+    amounts: dict[str, Decimal] = {}
     at_ms: int
+    execution: Execution | None = None
+    position_side: PositionSide = "net"
+    reason: str = ""
 
 
 class Ignored(Struct, frozen=True, omit_defaults=True, tag="ignored", gc=False):

@@ -135,10 +135,12 @@ class Scripts:
         return int(await call(self._redis, "lapse", keys, [_json(venue_order), age_ms, BATCH_MAX]))
 
     async def adjust(self, plan: AdjustPlan, epoch: int, lease_ms: int) -> bool:
-        """Adjust what the account holds beside its fills; False when an amount has changed meanwhile."""
+        """Adjust holdings or a position beside all orders; False when one of them has changed meanwhile."""
         k = self._keys
-        keys = [k.evidence, k.events, k.control, k.holdings]
-        args: Args = [LEDGERS, plan.entry, plan.id, _pack(plan.amounts), plan.change, epoch, lease_ms]
+        keys = [k.evidence, k.events, k.control, k.holdings, k.positions, plan.position or k.positions]
+        args: Args = [
+            LEDGERS, plan.entry, plan.id, _pack(plan.amounts), plan.change, epoch, lease_ms, _pack(plan.moved),
+        ]  # fmt: skip
         return bool(await call(self._redis, "adjust", keys, args) == b"adjusted")
 
     async def report(self, report_id: str, change: str, summary: str) -> None:

@@ -53,6 +53,14 @@ class Store:
         rows = await pipe.execute() if keys else []
         return {key.removeprefix(prefix): to_position(row)[0] for key, row in zip(keys, rows, strict=True)}
 
+    async def position(self, key: str) -> tuple[Position, str]:
+        """Read one position by its key, with its digest."""
+        return to_position(await _answer(self._redis.hmget(key, ["state", "digest"])))
+
+    async def booked(self, adjustment_id: str) -> bool:
+        """Say whether an adjustment was booked."""
+        return bool(await _answer(self._redis.hexists(self._keys.holdings, f":{adjustment_id}")))
+
     async def holdings(self) -> dict[str, Decimal]:
         """Read what the account holds beside its fills, by asset; empty before an opening was recorded."""
         rows = await _answer(self._redis.hgetall(self._keys.holdings))

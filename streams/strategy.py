@@ -25,7 +25,7 @@ from faststream.redis.subscriber.usecases.channel_subscriber import ChannelSubsc
 
 from streams.delivery import Handler, Patience
 from streams.errors import BadIntent, UsageError
-from streams.notices import Fill, FillTakenBack, Notice, OrderChanged, PositionChanged, Snapshot, Tick
+from streams.notices import Fill, FillTakenBack, HoldingsChanged, Notice, OrderChanged, PositionChanged, Snapshot, Tick
 from streams.producer import Answer, IntentProducer, Receipt
 from streams.schemas import Cancel, Intent, Place
 
@@ -37,6 +37,7 @@ PRODUCER = "intent_producer"
 KINDS: dict[type[Notice], str] = {
     Fill: "fill",
     FillTakenBack: "taken_back",
+    HoldingsChanged: "holdings",
     OrderChanged: "order",
     PositionChanged: "position",
     Snapshot: "snapshot",
@@ -93,9 +94,9 @@ class Strategy(RedisRouter):
     def on(self, kind: type[_N], **options: Any) -> Wire[_N]:
         """Call a function with every event of one kind.
 
-        Kinds are `Fill`, `FillTakenBack`, `OrderChanged`, `PositionChanged`, `Snapshot`. What the function returns (an
-        intent, several, or nothing) is published before the event counts as handled. `Snapshot` comes once at every
-        start, before everything else.
+        Kinds are `Fill`, `FillTakenBack`, `HoldingsChanged`, `OrderChanged`, `PositionChanged`, `Snapshot`. What the
+        function returns (an intent, several, or nothing) is published before the event counts as handled. `Snapshot`
+        comes once at every start, before everything else.
 
         Args:
             kind: which.

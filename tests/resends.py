@@ -13,9 +13,10 @@ from streams.evidence import append
 from streams.holdings import adjusted, texts
 from streams.keys import GATEWAYS
 from streams.plans import AdjustPlan, Claimed, ImportItem
+from streams.position import move
 from streams.producer import publish_item
 from streams.record import NEW_STATE_TEXT
-from streams.schemas import Accepted, Adjustment, Cancel, Evidence, Order
+from streams.schemas import Accepted, Adjustment, Cancel, Evidence, Execution, Order, Position
 from streams.scripts import Scripts
 from tests.flow import INFO, LEASE_MS, LOOK_MS, WINDOW_MS, Bench, execution, place, soon, status
 from tests.support import wait_until_async
@@ -338,9 +339,18 @@ async def _adjust(bench: Bench) -> Call:
     lease = await bench.scripts.lease("take", "ledger", LEASE_MS)
     [entry] = await append(bench.redis, bench.keys, [(Evidence(source="reconcile", received_at_ns=1), b"")])
     [[_]] = [batch async for batch in bench.ledger_reader().batches(burst=True)]
-    adjustment = Adjustment(id="a1", cause="drift", amounts={"USDT": Decimal(5), "BTC": Decimal(-1)}, at_ms=1)
-    change = codec.encode_text(events.Adjusted(id="a1", adjustment=adjustment, evidence=entry))
-    plan = AdjustPlan(entry=entry, id="a1", amounts=texts(adjusted({}, adjustment)), change=change)
+    one = Execution(
+        venue_symbol="BTCUSDT", venue_order_id="1", trade_id="1", side="sell", quantity=Decimal(1), price=Decimal(9),
+        executed_at_ms=1,
+    )  # fmt: skip
+    amounts = {"USDT": Decimal(5), "BTC": Decimal(-1)}
+    adjustment = Adjustment(id="a1", cause="liquidation", amounts=amounts, at_ms=1, execution=one)
+    told = events.Adjusted(id="a1", adjustment=adjustment, evidence=entry, symbol="BTC/USDT")
+    change, state = codec.encode_text(told), codec.encode_text(move(Position(), told, one))
+    plan = AdjustPlan(
+        entry=entry, id="a1", amounts=texts(adjusted({}, adjustment)), change=change,
+        position=bench.keys.position("BTC/USDT"), moved=("", state, codec.chain("", "position", state)),
+    )  # fmt: skip
     return lambda scripts: scripts.adjust(plan, lease.epoch, LEASE_MS)
 
 

@@ -12,7 +12,9 @@ from typing import Final
 
 import msgspec
 
+from adapters.binance.adjustments import closed, transfer, venue_made, wallets
 from adapters.binance.payloads import (
+    ACCOUNT_UPDATE,
     FRAME,
     FUTURES,
     ORDER,
@@ -21,7 +23,6 @@ from adapters.binance.payloads import (
     SPOT_FRAME,
     TRADE,
     TRANSFER,
-    BalanceUpdate,
     ExecutionReport,
     FillRow,
     OrderRow,
@@ -33,8 +34,8 @@ from adapters.binance.payloads import (
     ordinary,
 )
 from streams.errors import BadPayload
-from streams.money import ZERO, text
-from streams.schemas import Adjustment, Execution, Fact, Ignored, OrderReport, Side, VenueStatus
+from streams.money import ZERO
+from streams.schemas import Execution, Fact, Ignored, OrderReport, Side, VenueStatus
 
 ORDER_FORMAT: Final = "binance.order"
 TRADE_FORMAT: Final = "binance.trade"
@@ -56,7 +57,8 @@ _STATUSES: dict[str, VenueStatus] = {
 _SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell"}
 _TRADE = "TRADE"
 _SPOT_EXECUTION_TYPES = frozenset({"NEW", "CANCELED", "REPLACED", "REJECTED", _TRADE, "EXPIRED", "TRADE_PREVENTION"})
-_FUTURES_EXECUTION_TYPES = frozenset({"NEW", "CANCELED", _TRADE, "EXPIRED", "AMENDMENT"})
+_CALCULATED = "CALCULATED"  # a liquidation
+_FUTURES_EXECUTION_TYPES = frozenset({"NEW", "CANCELED", _TRADE, "EXPIRED", "AMENDMENT", _CALCULATED})
 # Events that say nothing about an order. TRADE_LITE repeats a fill early, without fee and cumulative figure:
 # the ORDER_TRADE_UPDATE that follows carries the same trade id.
 _IGNORED = frozenset(
@@ -68,7 +70,6 @@ _IGNORED = frozenset(
         "eventStreamTerminated",
         "serverShutdown",
         "listenKeyExpired",
-        "ACCOUNT_UPDATE",
         "ACCOUNT_CONFIG_UPDATE",
         "MARGIN_CALL",
         "TRADE_LITE",
@@ -240,23 +241,20 @@ def _event(name: str, raw: bytes | msgspec.Raw) -> Sequence[Fact]:
     if name == "ORDER_TRADE_UPDATE":
         return _report(FUTURES.decode(raw).o, _FUTURES_EXECUTION_TYPES)
     if name == "balanceUpdate":
-        return [_transfer(TRANSFER.decode(raw))]
+        return [transfer(TRANSFER.decode(raw))]
+    if name == "ACCOUNT_UPDATE":
+        return [wallets(ACCOUNT_UPDATE.decode(raw))]
     if name in _IGNORED:
         return [Ignored(f"{name} says nothing about an order that its own report does not say")]
     raise BadPayload(f"event {name[:48]!r} is not on the list of known ones")
-
-
-def _transfer(event: BalanceUpdate) -> Adjustment:
-    """A deposit, a withdrawal or a transfer between accounts; executions have reports of their own."""
-    delta = amount(event.delta, "d", least=None)
-    fact = f"balanceUpdate:{event.cleared_at_ms}:{event.asset}:{text(delta)}"
-    return Adjustment(id=fact, cause="transfer", amounts={event.asset: delta}, at_ms=event.cleared_at_ms)
 
 
 def _report(event: ExecutionReport | QuotedReport, execution_types: frozenset[str]) -> Sequence[Fact]:
     if event.execution_type not in execution_types:
         raise BadPayload(f"execution type {event.execution_type[:48]!r} is not on the list of known ones")
     client_order_id = _client_id(event.original_client_order_id, event.client_order_id)
+    if venue_made(client_order_id):
+        return _closing(event, client_order_id)
     report = OrderReport(
         venue_symbol=event.symbol,
         venue_order_id=str(event.order_id),
@@ -268,9 +266,21 @@ def _report(event: ExecutionReport | QuotedReport, execution_types: frozenset[st
     )
     if event.execution_type != _TRADE:
         return [report]
-    execution = Execution(
+    return [_traded(event, client_order_id), report]
+
+
+def _closing(event: ExecutionReport | QuotedReport, client_order_id: str | None) -> Sequence[Fact]:
+    """What the venue trades for us is no fill of ours: it moves the position by itself."""
+    if not amount_or_none(event.last_quantity, "l"):
+        return [Ignored("an order of the venue's own, which has not traded")]
+    side = event.position_side if isinstance(event, ExecutionReport) else None
+    return [closed(_traded(event, client_order_id), side)]
+
+
+def _traded(event: ExecutionReport | QuotedReport, client_order_id: str | None) -> Execution:
+    return Execution(
         venue_symbol=event.symbol,
-        venue_order_id=report.venue_order_id,
+        venue_order_id=str(event.order_id),
         trade_id=_trade_id(event.trade_id),
         client_order_id=client_order_id,
         side=_side(event.side),
@@ -281,7 +291,6 @@ def _report(event: ExecutionReport | QuotedReport, execution_types: frozenset[st
         maker=event.is_maker,
         executed_at_ms=event.transacted_at_ms,
     )
-    return [execution, report]
 
 
 def _client_id(original: str | None, current: str | None) -> str | None:

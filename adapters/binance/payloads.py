@@ -105,6 +105,7 @@ _REPORT_NAMES = {
     "transacted_at_ms": "T",
     "trade_id": "t",
     "is_maker": "m",
+    "position_side": "ps",
 }
 
 
@@ -130,6 +131,7 @@ class ExecutionReport(Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES):
     commission_asset: Text | None = None
     trade_id: int | Text | None = None  # -1 when it is not a trade
     is_maker: bool | None = None
+    position_side: Text | None = None  # USD-M only
 
 
 class QuotedReport(
@@ -177,6 +179,27 @@ class BalanceUpdate(Struct, frozen=True, kw_only=True, rename={"asset": "a", "de
     asset: Asset
     delta: Raw
     cleared_at_ms: Millis
+
+
+class WalletChange(Struct, frozen=True, rename={"asset": "a", "change": "bc"}):
+    """One asset of an `ACCOUNT_UPDATE`: `bc` is the change that neither profit nor commission explains."""
+
+    asset: Asset
+    change: Raw = _ABSENT
+
+
+class WalletChanges(Struct, frozen=True, rename={"reason": "m", "wallets": "B"}):
+    """The `a` of an `ACCOUNT_UPDATE`."""
+
+    reason: Text
+    wallets: tuple[WalletChange, ...] = ()
+
+
+class AccountUpdate(Struct, frozen=True, kw_only=True, rename={"changed_at_ms": "T", "told": "a"}):
+    """`ACCOUNT_UPDATE` of the USD-M private stream: wallets and positions after an order, a transfer, funding."""
+
+    changed_at_ms: Millis
+    told: WalletChanges
 
 
 class Held(Struct, frozen=True):
@@ -268,4 +291,5 @@ SPOT_FRAME = msgspec.json.Decoder(SpotFrame)
 REPORT = msgspec.json.Decoder(ExecutionReport)
 TRANSFER = msgspec.json.Decoder(BalanceUpdate)
 ACCOUNT = msgspec.json.Decoder(AccountRow)
+ACCOUNT_UPDATE = msgspec.json.Decoder(AccountUpdate)
 FUTURES = msgspec.json.Decoder(FuturesUpdate)

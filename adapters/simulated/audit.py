@@ -12,13 +12,13 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from adapters.simulated import payloads
 from adapters.simulated.faults import Faults
 from adapters.simulated.liquidity import Liquidity
 from adapters.simulated.market import Quote
 from adapters.simulated.matching import Side, TimeInForce
 from adapters.simulated.orders import Fill, Order
 from adapters.simulated.refusals import Refusal
+from adapters.simulated.usdm_exchange import UsdmExchange
 from adapters.simulated.venue import Venue
 
 
@@ -54,6 +54,33 @@ class Transfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     told: bool = True
 
 
+class Moved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Funding that an account pays (negative) or is paid."""
+
+    account: str
+    asset: str
+    delta: Decimal
+
+
+class Liquidation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The venue closes a position at a price; `told` says it on the account's private stream, too."""
+
+    account: str
+    symbol: str
+    price: Decimal
+    position_side: str = "BOTH"
+    told: bool = True
+
+
+class Bust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The venue takes a trade back; with `hide_ms` it only lists it so much later."""
+
+    account: str
+    symbol: str
+    trade_id: int
+    hide_ms: int | None = None
+
+
 class Audit:
     """The handlers of one venue's control surface."""
 
@@ -72,6 +99,9 @@ class Audit:
             web.post("/sim/liquidity", self._liquidity),
             web.post("/sim/house", self._house),
             web.post("/sim/transfer", self._transfer),
+            web.post("/sim/funding", self._funding),
+            web.post("/sim/liquidation", self._liquidation),
+            web.post("/sim/bust", self._bust),
         ]
 
     @web.middleware
@@ -128,8 +158,35 @@ class Audit:
         account = venue.exchange.accounts[moved.account]
         account.receive(moved.asset, moved.delta)
         if moved.told:
-            venue.hub.tell(moved.account, payloads.balance_update(moved.asset, moved.delta, venue.now_ms()))
+            why = "DEPOSIT" if moved.delta > 0 else "WITHDRAW"
+            venue.hub.tell(moved.account, venue.form.moved(moved.asset, moved.delta, why, venue.now_ms()))
         return _json({"free": _plain(account.balance(moved.asset).free)})
+
+    async def _funding(self, request: web.Request) -> web.StreamResponse:
+        moved, venue = msgspec.json.decode(await request.read(), type=Moved), self._venue
+        venue.exchange.accounts[moved.account].receive(moved.asset, moved.delta)
+        venue.hub.tell(moved.account, venue.form.moved(moved.asset, moved.delta, "FUNDING_FEE", venue.now_ms()))
+        return _json({})
+
+    async def _liquidation(self, request: web.Request) -> web.StreamResponse:
+        asked, venue = msgspec.json.decode(await request.read(), type=Liquidation), self._venue
+        if not isinstance(venue.exchange, UsdmExchange):
+            raise Refusal(-1102, "Only a margin account can be liquidated.")
+        report = venue.exchange.liquidate(
+            asked.account, asked.symbol, asked.position_side, asked.price, venue.now_ms()
+        )  # fmt: skip
+        if asked.told:
+            venue.hub.publish([report])
+        return _json({"order_id": report.order.order_id})
+
+    async def _bust(self, request: web.Request) -> web.StreamResponse:
+        asked, venue = msgspec.json.decode(await request.read(), type=Bust), self._venue
+        now_ms = venue.now_ms()
+        if asked.hide_ms is None:
+            venue.exchange.bust(asked.account, asked.symbol, asked.trade_id, now_ms)
+        else:
+            venue.exchange.history.hide(asked.account, asked.symbol, asked.trade_id, now_ms + asked.hide_ms)
+        return _json({})
 
     def _book(self, name: str) -> dict[str, object]:
         account = self._venue.exchange.accounts[name]

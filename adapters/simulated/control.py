@@ -90,6 +90,26 @@ class Control:
         """Deposit (or withdraw, negative); `told` says whether the account's private stream hears of it."""
         await self._ask("POST", "transfer", {"account": account, "asset": asset, "delta": str(delta), "told": told})
 
+    async def funding(self, account: str, asset: str, delta: Decimal) -> None:
+        """Let an account pay funding (negative) or be paid; its private stream hears of it."""
+        await self._ask("POST", "funding", {"account": account, "asset": asset, "delta": str(delta)})
+
+    async def liquidate(
+        self, account: str, symbol: str, price: Decimal, *, position_side: str = "BOTH", told: bool = True
+    ) -> None:
+        """Let the venue close a position; `told` says whether the account's private stream hears of it."""
+        order = {"account": account, "symbol": symbol, "price": str(price), "position_side": position_side}
+        await self._ask("POST", "liquidation", {**order, "told": told})
+
+    async def bust(self, account: str, symbol: str, trade_id: int) -> None:
+        """Let the venue take a trade back; nothing tells of it but its lists and its balances."""
+        await self._ask("POST", "bust", {"account": account, "symbol": symbol, "trade_id": trade_id})
+
+    async def hide(self, account: str, symbol: str, trade_id: int, hide_ms: int) -> None:
+        """Let the venue's lists show a trade only after a while; its order counts it."""
+        told = {"account": account, "symbol": symbol, "trade_id": trade_id, "hide_ms": hide_ms}
+        await self._ask("POST", "bust", told)
+
     async def _ask(
         self, method: str, path: str, document: object = None, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:

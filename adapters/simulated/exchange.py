@@ -138,6 +138,25 @@ class Exchange:
             market.book.cancel(order_id)
         market.house.clear()
 
+    def bust(self, account: str, symbol: str, trade_id: int, now_ms: int) -> None:
+        """Take a trade of an account back, as if it had never been; nothing is told of it, as venues do it.
+
+        Raises:
+            Refusal: -2013, when there is no such trade.
+        """
+        fill = self.history.take(account, symbol, trade_id)
+        self._unsettle(fill)
+        order = self.history.get(account, symbol, fill.order_id)
+        executed, quote = order.executed - fill.quantity, order.quote_executed - fill.price * fill.quantity
+        self.history.put(msgspec.structs.replace(order, executed=executed, quote_executed=quote, updated_ms=now_ms))
+
+    def _unsettle(self, fill: Fill) -> None:
+        rules, account = self.markets[fill.symbol].rules, self.accounts[fill.account]
+        signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+        account.receive(rules.base_asset, -signed)
+        account.receive(rules.quote_asset, signed * fill.price)
+        account.receive(fill.commission_asset, fill.commission)
+
     def _apply(self, market: Market, events: tuple[Event, ...], now_ms: int, lag_ms: int) -> list[Report]:
         reports: list[Report] = []
         for event in events:

@@ -1,6 +1,7 @@
 """Pure: how a product of the venue is spoken to and what it prints. The matching core and the faults are the same."""
 
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 
 from msgspec import Struct
 
@@ -27,6 +28,7 @@ class Form(Struct, frozen=True, kw_only=True):
         trade_row: prints a trade of a look-up.
         reports: prints the events of one report, in the order they are sent.
         balances: prints what a trade changed of an account; None when it says nothing.
+        moved: prints what changed a balance that no trade did: asset, delta, why, the venue's time.
         ended: prints the end of a subscription.
         wrapped: whether events stand in a frame with the subscription's number.
         describe: prints a symbol.
@@ -43,6 +45,7 @@ class Form(Struct, frozen=True, kw_only=True):
     trade_row: Callable[[Fill], Payload]
     reports: Callable[[Report, int], Iterable[Payload]]
     balances: Callable[[Account, Iterable[str], int], Payload]
+    moved: Callable[[str, Decimal, str, int], Payload]
     ended: str
     wrapped: bool
     describe: Callable[[Symbol], Payload]
@@ -64,6 +67,7 @@ SPOT = Form(
     trade_row=payloads.trade_row,
     reports=_reports,
     balances=payloads.account_position,
+    moved=lambda asset, delta, _, event_ms: payloads.balance_update(asset, delta, event_ms),
     ended="eventStreamTerminated",
     wrapped=True,
     describe=symbols.describe,

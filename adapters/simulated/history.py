@@ -53,6 +53,26 @@ class History:
         """Store a fill."""
         self._fills[fill.account, fill.symbol].append(fill)
 
+    def take(self, account: str, symbol: str, trade_id: int) -> Fill:
+        """Take a fill out of every list.
+
+        Raises:
+            Refusal: -2013, when there is none.
+        """
+        fills = self._fills[account, symbol]
+        found = next((fill for fill in fills if fill.trade_id == trade_id), None)
+        if found is None:
+            raise no_such_order()
+        fills.remove(found)
+        return found
+
+    def hide(self, account: str, symbol: str, trade_id: int, until_ms: int) -> None:
+        """Let no list show a fill before a moment of the venue's clock, though its order counts it."""
+        fills = self._fills[account, symbol]
+        for number, fill in enumerate(fills):
+            if fill.trade_id == trade_id:
+                fills[number] = msgspec.structs.replace(fill, visible_at_ms=until_ms)
+
     def open_count(self, account: str, symbol: str) -> int:
         """How many orders of an account are open."""
         return len(self._open[account, symbol])

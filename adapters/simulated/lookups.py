@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from adapters.simulated import payloads, requests
+from adapters.simulated import payloads, requests, usdm
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.form import Form
 from adapters.simulated.refusals import mandatory
@@ -79,6 +79,11 @@ def _account(exchange: Exchange, asker: Asker, params: Params) -> Answer:
     return payloads.account_row(exchange.accounts[asker.account], exchange.fees, omit_zero=omit_zero)
 
 
+def _positions(exchange: Exchange, asker: Asker, params: Params) -> Answer:
+    wanted = params.get("symbol")
+    return [row for row in usdm.positions(exchange.accounts[asker.account]) if wanted in {None, row["symbol"]}]
+
+
 def _symbol(exchange: Exchange, params: Params) -> str:
     symbol = params.get("symbol")
     if not symbol:
@@ -92,5 +97,13 @@ _LOOKUPS: Mapping[str, _Lookup] = {
     "allOrders": _all_orders,
     "myTrades": _my_trades,
     "account": _account,
+    "positionRisk": _positions,
 }
-_WEIGHTS = {"order": 4, "openOrders": 6, "allOrders": 20, "myTrades": _OWN_TRADES_WEIGHT, "account": 20}
+_WEIGHTS = {
+    "order": 4,
+    "openOrders": 6,
+    "allOrders": 20,
+    "myTrades": _OWN_TRADES_WEIGHT,
+    "account": 20,
+    "positionRisk": 5,
+}

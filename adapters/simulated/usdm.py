@@ -172,6 +172,21 @@ def account_update(account: Account, assets: Iterable[str], event_ms: int) -> Pa
     }  # fmt: skip
 
 
+def wallet_moved(asset: str, delta: Decimal, why: str, event_ms: int) -> Payload:
+    """`ACCOUNT_UPDATE` of a wallet that no order moved: `DEPOSIT`, `WITHDRAW`, `FUNDING_FEE`."""
+    wallet = {"a": asset, "wb": fixed(delta), "cw": fixed(delta), "bc": fixed(delta)}
+    return {"e": "ACCOUNT_UPDATE", "E": event_ms, "T": event_ms, "a": {"m": why, "B": [wallet], "P": []}}
+
+
+def positions(account: Account) -> list[Payload]:
+    """What `GET /fapi/v3/positionRisk` prints of an account: its open positions."""
+    return [
+        {"symbol": symbol, "positionSide": side, "positionAmt": fixed(amount), "entryPrice": _ZERO, "updateTime": 0}
+        for (symbol, side), amount in account.positions.items()
+        if amount
+    ]
+
+
 def describe(symbol: Symbol) -> Payload:
     """A perpetual as `GET /fapi/v1/exchangeInfo` prints it."""
     filters = [
@@ -206,7 +221,13 @@ def _force(order: Order) -> str:
 USDM = Form(
     rest_path="/fapi/v1",
     ws_path="/ws-fapi/v1",
-    lookups={"order": "order", "openOrders": "openOrders", "allOrders": "allOrders", "userTrades": "myTrades"},
+    lookups={
+        "order": "order",
+        "openOrders": "openOrders",
+        "allOrders": "allOrders",
+        "userTrades": "myTrades",
+        "positionRisk": "positionRisk",
+    },
     placement=placement,
     placed=placed,
     cancelled=cancelled,
@@ -214,6 +235,7 @@ USDM = Form(
     trade_row=trade_row,
     reports=reports,
     balances=account_update,
+    moved=wallet_moved,
     ended="listenKeyExpired",
     wrapped=False,
     describe=describe,

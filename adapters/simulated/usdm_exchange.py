@@ -1,6 +1,6 @@
 """Pure: the venue with margin instead of holdings: orders lock margin in the quote asset, trades move positions.
 
-Not modelled: margin of positions, funding and liquidation; leverage is 20 for everybody.
+Not modelled: margin of positions; a liquidation happens when it is asked for; leverage is 20 for everybody.
 """
 
 from decimal import Decimal
@@ -8,8 +8,8 @@ from decimal import Decimal
 from adapters.simulated.accounts import Account, commission
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.market import Market
-from adapters.simulated.matching import Side, Trade
-from adapters.simulated.orders import Order, OrderType, Placement
+from adapters.simulated.matching import Side, TimeInForce, Trade
+from adapters.simulated.orders import ExecutionType, Fill, Order, OrderType, Placement, Report, Status
 from adapters.simulated.refusals import Refusal
 
 LEVERAGE = 20
@@ -31,6 +31,41 @@ class UsdmExchange(Exchange):
         super().check(account, request)
         if request.reduce_only and not _reduces(held, request):
             raise Refusal(-2022, "ReduceOnly Order is rejected.")
+
+    def liquidate(self, name: str, symbol: str, position_side: str, price: Decimal, now_ms: int) -> Report:
+        """Close a position of an account by an order of the venue's own.
+
+        Raises:
+            Refusal: -2022, when there is none.
+        """
+        market, account = self.market(symbol), self.accounts[name]
+        held = account.positions.get((symbol, position_side), ZERO)
+        if not held:
+            raise Refusal(-2022, "There is no position to liquidate.")
+        order_id = market.take_order_id()
+        order = Order(
+            account=name, symbol=symbol, order_id=order_id, client_order_id=f"autoclose-{order_id}",
+            side=Side.SELL if held > 0 else Side.BUY, type=OrderType.LIMIT, time_in_force=TimeInForce.IOC, price=price,
+            quantity=abs(held), executed=abs(held), quote_executed=abs(held) * price, status=Status.FILLED,
+            created_ms=now_ms, updated_ms=now_ms, visible_at_ms=now_ms, position_side=position_side, reduce_only=True,
+        )  # fmt: skip
+        fee = commission(price * abs(held), self.fees.taker)
+        fill = Fill(
+            account=name, symbol=symbol, trade_id=market.take_trade_id(), order_id=order_id,
+            client_order_id=order.client_order_id, side=order.side, price=price, quantity=abs(held), commission=fee,
+            commission_asset=market.rules.quote_asset, maker=False, time_ms=now_ms, visible_at_ms=now_ms,
+        )  # fmt: skip
+        account.positions[symbol, position_side] = ZERO
+        account.receive(market.rules.quote_asset, -fee)
+        self.history.put(order)
+        self.history.add(fill)
+        return self._report(order, ExecutionType.TRADE, now_ms, fill=fill)
+
+    def _unsettle(self, fill: Fill) -> None:
+        order, account = self.history.get(fill.account, fill.symbol, fill.order_id), self.accounts[fill.account]
+        key = (fill.symbol, order.position_side)
+        account.positions[key] -= fill.quantity if fill.side is Side.BUY else -fill.quantity
+        account.receive(fill.commission_asset, fill.commission)
 
     def _funds(self, market: Market, request: Placement) -> tuple[str, Decimal]:
         price = request.price if request.price is not None else market.last_price

@@ -11,9 +11,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from streams.events import AnyChange, Created, Imported, Updated
+from streams.corrections import Move, is_inferred
+from streams.events import Adjusted, AnyChange, Created, Imported, Updated
 from streams.money import text
-from streams.schemas import Execution, Order, Position
+from streams.schemas import Adjustment, Correction, Execution, Order, Position
 
 Fill = tuple[str, str, str]  # venue symbol, venue order id, trade id
 
@@ -52,6 +53,8 @@ class Audit(Struct, frozen=True, kw_only=True):
     fills_applied: int
     fills_missing: int
     fills_doubled: int
+    fills_corrected: int = 0
+    adjustments: int = 0
     position_mismatches: int
     unknown_left: int
     details: tuple[str, ...] = ()
@@ -94,12 +97,13 @@ def read_books(book: Mapping[str, Any]) -> Books:
 def audit(books: Books, local: Local) -> Audit:
     """Compare."""
     details: list[str] = []
-    applied = Counter(_applied(local.changes))
-    missing = [fill for fill in books.fills if not applied[fill]]
-    doubled = [fill for fill, times in applied.items() if times > 1 or fill not in books.fills]
+    adjustments = [one.adjustment for one in local.changes if isinstance(one, Adjusted)]
+    applied, corrected = _applied(local.changes)
+    missing = [fill for fill in books.fills if applied[fill] < 1]
+    doubled = [fill for fill, times in applied.items() if times > 1 or (times > 0 and fill not in books.fills)]
     more, less = _miscounted(books, local.orders)
     doubled, missing = doubled + more, missing + less
-    mismatches = _mismatches(books, local.positions)
+    mismatches = _mismatches(books, local.positions, adjustments)
     crowded = _crowded(books, local)
     left = [order.client_order_id for order in local.orders if _untold(order)]
     details += [f"two orders for one intent: {name}" for name in crowded]
@@ -115,18 +119,31 @@ def audit(books: Books, local: Local) -> Audit:
         fills_applied=sum(applied.values()),
         fills_missing=len(missing),
         fills_doubled=len(doubled),
+        fills_corrected=corrected,
+        adjustments=len(adjustments),
         position_mismatches=len(mismatches),
         unknown_left=len(left) + local.waiting,
         details=tuple(details[:DETAILS_MAX]),
     )
 
 
-def _applied(changes: Iterable[AnyChange]) -> Iterable[Fill]:
+def _applied(changes: Iterable[AnyChange]) -> tuple[Counter[Fill], int]:
+    """How often each execution counts, what was inferred left aside; and how many were corrected."""
+    counts, corrected = Counter[Fill](), 0
     for change in changes:
-        if isinstance(change, Updated):
-            for fact in change.facts:
-                if isinstance(fact, Execution):
-                    yield fact.venue_symbol, fact.venue_order_id, fact.trade_id
+        if isinstance(change, Adjusted) and change.adjustment.execution is not None:
+            counts[_fill(change.adjustment.execution)] += 1
+        if not isinstance(change, Updated):
+            continue
+        corrected += sum(isinstance(fact, Correction) for fact in change.facts)
+        for move in change.moves or [Move(fact) for fact in change.facts if isinstance(fact, Execution)]:
+            if not is_inferred(move.execution):
+                counts[_fill(move.execution)] += -1 if move.back else 1
+    return counts, corrected
+
+
+def _fill(execution: Execution) -> Fill:
+    return execution.venue_symbol, execution.venue_order_id, execution.trade_id
 
 
 def _miscounted(books: Books, orders: Sequence[Order]) -> tuple[list[Fill], list[Fill]]:
@@ -150,7 +167,14 @@ def _crowded(books: Books, local: Local) -> list[str]:
         if isinstance(change, Created | Imported):
             terms = change.terms
             intents[change.client_order_id] = (terms.strategy, terms.signal_id, terms.leg)
-    counts = Counter(intents.get(name, (name,)) for _, _, name, _ in books.orders)
+    # What the venue traded for us is no order of ours.
+    closed = {
+        (one.adjustment.execution.venue_symbol, one.adjustment.execution.venue_order_id)
+        for one in local.changes
+        if isinstance(one, Adjusted) and one.adjustment.execution is not None
+    }
+    ours = [name for symbol, order_id, name, _ in books.orders if (symbol, order_id) not in closed]
+    counts = Counter(intents.get(name, (name,)) for name in ours)
     return [
         "/".join(identity) if len(identity) > 1 else f"unexplained {identity[0]}"
         for identity, times in counts.items()
@@ -158,9 +182,12 @@ def _crowded(books: Books, local: Local) -> list[str]:
     ]
 
 
-def _mismatches(books: Books, positions: Mapping[str, Position]) -> list[str]:
+def _mismatches(books: Books, positions: Mapping[str, Position], adjustments: Sequence[Adjustment]) -> list[str]:
     """Positions against what the venue's balances moved by; on spot a position is the base asset's change."""
     held: dict[str, Decimal] = {}
+    for one in adjustments:
+        for asset, amount in one.amounts.items() if one.cause != "opening" else ():
+            held[asset] = held.get(asset, Decimal(0)) + amount
     for symbol, position in positions.items():
         base = symbol.partition("/")[0]
         held[base] = held.get(base, Decimal(0)) + position.quantity
@@ -180,4 +207,4 @@ def _identity(order: Order) -> tuple[str, str, str]:
 
 def _untold(order: Order) -> bool:
     """Whether nobody can tell its state, or the venue counted executions that have not come."""
-    return order.status in ("unknown", "submitting") or order.state.filled < order.state.reported
+    return order.status in ("unknown", "submitting") or order.state.counted < order.state.reported

@@ -110,7 +110,7 @@ async def test_plain_functions_may_be_handlers() -> None:
 
 def test_an_event_nobody_knows_is_refused_when_it_is_asked_for() -> None:
     """Not when it never comes."""
-    with pytest.raises(UsageError, match="A strategy is told of Fill, FillTakenBack, OrderChanged, PositionChanged"):
+    with pytest.raises(UsageError, match="A strategy is told of Fill, FillTakenBack, HoldingsChanged, OrderChanged"):
         Strategy("s").on(int)  # type: ignore[type-var]
     with pytest.raises(UsageError, match="at least a millisecond"):
         Strategy("s").every(0)
