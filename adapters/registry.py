@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from adapters.credentials import Credentials
 from adapters.recorded import Recorded
-from adapters.venue import Decoder, Described, OrderEntry, Venue, VenueFacts
+from adapters.venue import Decoder, Described, OrderEntry, Standing, Venue, VenueFacts
 from streams.errors import UsageError
 
 _OURS = {"binance": "adapters.binance.plug:PLUG", "binance-usdm": "adapters.binance_usdm.plug:PLUG"}
@@ -48,6 +48,7 @@ class Plug(Struct, frozen=True, kw_only=True):
         decode: bytes into facts, pure.
         describe: bytes of a listed order into its terms, pure; raises BadPayload.
         holdings: bytes of what `balances` gives into free and locked together by asset, pure; raises BadPayload.
+        positions: bytes of what `positions` gives into positions, pure; raises BadPayload.
         sniff: a recorded file into payloads, pure.
         open: connects; the second argument estimates the Redis server's clock (UTC ms).
     """
@@ -56,6 +57,7 @@ class Plug(Struct, frozen=True, kw_only=True):
     decode: Decoder
     describe: Callable[[str, bytes], Described]
     holdings: Callable[[str, bytes], Mapping[str, Decimal]]
+    positions: Callable[[str, bytes], Sequence[Standing]] = lambda _format, _raw: ()
     sniff: Callable[[bytes], Sequence[Recorded]]
     open: Callable[[VenueSettings, Callable[[], int]], Awaitable[Venue]]
 

@@ -45,6 +45,7 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
         ordering: what the private stream promises.
         weights: what a request costs of the `weight` budgets, by what it is for.
         budgets: what the venue counts, over what time, and by whom.
+        own_ids: how client order ids begin of orders that the venue makes itself, to close an account's position.
     """
 
     name: str
@@ -65,6 +66,7 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
     ordering: Ordering
     weights: Mapping[str, int]
     budgets: Sequence[Budget]
+    own_ids: tuple[str, ...] = ()
 
 
 class Window(Struct, frozen=True):
@@ -96,7 +98,10 @@ class Rows(Struct, frozen=True):
 
 
 class Described(Struct, frozen=True, kw_only=True):
-    """An order's own terms as the venue lists them; what an import makes a record of."""
+    """An order's own terms as the venue lists them; what an import makes a record of.
+
+    `cost` is what its executions came to in quote units, where the venue says.
+    """
 
     client_order_id: str
     venue_symbol: str
@@ -108,6 +113,25 @@ class Described(Struct, frozen=True, kw_only=True):
     time_in_force: TimeInForce
     post_only: bool
     created_at_ms: int
+    reduce_only: bool = False
+    position_side: PositionSide = "net"
+    cost: Decimal | None = None
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """A position as the venue states it.
+
+    Attributes:
+        venue_symbol: the venue's spelling.
+        side: which of the symbol's positions.
+        quantity: base units, negative when short.
+        price: what the venue values it at, in quote units.
+    """
+
+    venue_symbol: str
+    side: PositionSide
+    quantity: Decimal
+    price: Decimal
 
 
 class Undescribed(BadPayload):
@@ -182,7 +206,11 @@ class Venue(Protocol):
         ...
 
     async def balances(self) -> Rows:
-        """What the account holds of every asset: one row, the venue's own statement."""
+        """What the account holds of every asset: one row, the venue's statement; none where it is no sum of fills."""
+        ...
+
+    async def positions(self) -> Rows:
+        """Every open position of the account: one row, the venue's statement; none where there are only holdings."""
         ...
 
     async def instruments(self) -> Sequence[Instrument]:

@@ -74,4 +74,6 @@ class Adjuster:
         return AdjustPlan(
             entry=entry, id=adjustment.id, amounts=amounts, change=codec.encode_text(change), position=key,
             moved=(digest, state, codec.chain(digest, "position", state)),
+            parked=self._keys.parked(execution.venue_symbol, execution.venue_order_id),
+            execution=execution.execution_id,
         )  # fmt: skip

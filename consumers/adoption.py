@@ -24,6 +24,8 @@ def listed_terms(listed: Described, symbol: str, account: str, strategy: str) ->
         price=listed.price,
         time_in_force=listed.time_in_force,
         post_only=listed.post_only,
+        reduce_only=listed.reduce_only,
+        position_side=listed.position_side,
     )
 
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from consumers.findings import Action, Finding, Here, Row, Severity, Terms, There
+from streams.holdings import liquidated
 from streams.identity import is_ours
 from streams.lifecycle import DOUBLE, Resubmission, fold
 from streams.money import CONTEXT, ZERO, plain, text
@@ -39,10 +40,11 @@ def compare(here: Here, there: There, terms: Terms, seen: Mapping[str, int]) -> 
     """
     orders = list(_orders(here, there, terms))
     told = {one.subject for one in orders if one.kind in ("stale_fill", "double")}
-    orders += [one for one in _executions(here, there) if one.subject not in told]
+    orders += [one for one in _executions(here, there, terms) if one.subject not in told]
     # Executions that are known to be missing come first: they may be the whole difference of a balance.
-    waits = any(one.action in ("apply", "adopt") for one in orders)
-    drafts = [*orders, *_ghosts(here, there), *([] if waits else _amounts(here, there, terms))]
+    waits = any(one.action in ("apply", "adopt", "book", "correct") for one in orders)
+    amounts = [] if waits else [*_amounts(here, there, terms), *_positions(here, there, terms)]
+    drafts = [*orders, *_ghosts(here, there), *amounts]
     findings = {one.id: one for one in (_found(draft, there.asked_at_ms, terms, seen) for draft in drafts)}
     return sorted(findings.values(), key=lambda one: (_GRAVE[one.severity], one.kind, one.subject, one.id))
 
@@ -72,7 +74,7 @@ def explained(here: Here) -> dict[str, Decimal]:
 
 def opening(here: Here, there: There) -> dict[str, Decimal] | None:
     """What an account held before its first fill, by asset; None when that is recorded or cannot be told now."""
-    if here.holdings or there.balances is None or not here.quiet:
+    if here.opened or there.balances is None or not here.quiet:
         return None
     moved = explained(here)
     assets = sorted({*there.balances, *moved})
@@ -110,6 +112,8 @@ def _found(draft: _Draft, now_ms: int, terms: Terms, seen: Mapping[str, int]) ->
 
 def _orders(here: Here, there: There, terms: Terms) -> Iterator[_Draft]:
     for report, row in there.reports:
+        if _venue_made(report, terms):
+            continue  # what it traded is booked, execution by execution; it is nobody's order
         order = _owner(here, report)
         if order is None or order.terms is None:
             draft = _stranger(report, row, order, here, terms)
@@ -117,6 +121,10 @@ def _orders(here: Here, there: There, terms: Terms) -> Iterator[_Draft]:
             draft = _known(report, row, order, there.asked_at_ms, terms)
         if draft is not None:
             yield draft
+
+
+def _venue_made(report: OrderReport, terms: Terms) -> bool:
+    return bool(terms.own_ids) and (report.client_order_id or "").startswith(terms.own_ids)
 
 
 def _owner(here: Here, report: OrderReport) -> Order | None:
@@ -152,8 +160,10 @@ def _known(report: OrderReport, row: Row, order: Order, now_ms: int, terms: Term
     on_its_way = order.status == "submitting" and now_ms <= order.send_by_ms
     if told or outdated or on_its_way:
         return None
-    if report.filled > state.filled:
-        return _of(report, row, order, "stale_fill", "apply", told_at_ms=report.reported_at_ms)
+    if not state.filled <= report.filled <= state.counted:
+        missed = report.filled > state.counted
+        kind, action = ("stale_fill", "apply") if missed else ("busted", "correct")
+        return _of(report, row, order, kind, action, twice=not missed, told_at_ms=report.reported_at_ms)  # type: ignore[arg-type]  # words of their own
     # What the venue's word would make of the record is what the ledger will make of it.
     after = fold(order, report, _NO_RESUBMISSION)
     if report.status in LIVE and order.status in TERMINAL:
@@ -182,11 +192,15 @@ def _of(
     )  # fmt: skip
 
 
-def _executions(here: Here, there: There) -> Iterator[_Draft]:
+def _executions(here: Here, there: There, terms: Terms) -> Iterator[_Draft]:
     """Executions the venue lists and no record has; those of strangers come with their orders."""
     reports = {(one.venue_symbol, one.venue_order_id): one for one, _ in there.reports}
     for fill, row in there.executions:
         report = reports.get((fill.venue_symbol, fill.venue_order_id))
+        if report is not None and _venue_made(report, terms):
+            if liquidated(fill) not in here.booked:
+                yield _unbooked(fill, row, report)
+            continue
         owner = here.owners.get((fill.venue_symbol, fill.venue_order_id))
         order = here.orders.get(owner) if owner else _owner(here, report) if report else None
         if order is not None and (order.client_order_id, fill.execution_id) not in here.executions:
@@ -199,6 +213,14 @@ def _missed(fill: Execution, row: Row, order: Order) -> _Draft:
         strategy=_strategy(order), here=_shown(order),
         there=f"executed {text(fill.quantity)} at {text(fill.price)}", evidence=(fill.execution_id,),
         severity="critical", action="apply", told_at_ms=fill.executed_at_ms,
+    )  # fmt: skip
+
+
+def _unbooked(fill: Execution, row: Row, report: OrderReport) -> _Draft:
+    return _Draft(
+        kind="stale_fill", subject=report.client_order_id or report.venue_order_id, symbol=row.symbol,
+        here="not booked", there=f"{fill.side} {text(fill.quantity)} at {text(fill.price)} by the venue itself",
+        evidence=(fill.execution_id,), severity="critical", action="book", told_at_ms=fill.executed_at_ms,
     )  # fmt: skip
 
 
@@ -221,7 +243,7 @@ def _ghosts(here: Here, there: There) -> Iterator[_Draft]:
 
 def _amounts(here: Here, there: There, terms: Terms) -> Iterator[_Draft]:
     """Balances against what the fills and everything beside them add up to."""
-    if there.balances is None or not here.holdings:
+    if there.balances is None or not here.opened:
         return
     ours = explained(here)
     for asset in sorted({*ours, *there.balances}):
@@ -235,6 +257,32 @@ def _amounts(here: Here, there: There, terms: Terms) -> Iterator[_Draft]:
             symbol=symbols[0] if len(symbols) == 1 else "", here=text(have), there=text(real),
             severity="critical" if symbols else "warning", action="adjust", twice=True, held_back=not here.quiet,
         )  # fmt: skip
+
+
+def _positions(here: Here, there: There, terms: Terms) -> Iterator[_Draft]:
+    """Positions as the venue states them against ours, where it keeps positions."""
+    if there.positions is None:
+        return
+    ours = {key: one for key, one in here.positions.items() if ":" in key}
+    for key in sorted({*ours, *there.positions}):
+        have = ours[key].quantity if key in ours else ZERO
+        real, _ = there.positions.get(key, (ZERO, ZERO))
+        lot = here.lots.get(symbol_of(key), ZERO)
+        allowed = max(lot, CONTEXT.multiply(abs(have), terms.drift_ratio))
+        # Less than a lot cannot be traded, so one lot apart is a difference only above it.
+        if abs(CONTEXT.subtract(real, have)) <= allowed:
+            continue
+        yield _Draft(
+            kind="position_drift" if key in ours else "unexplained", subject=key, symbol=symbol_of(key),
+            here=text(have), there=text(real), severity="critical", action="adjust", twice=True,
+            held_back=not here.quiet,
+        )  # fmt: skip
+
+
+def symbol_of(key: str) -> str:
+    """The symbol of a position's key, `BTC/USDT:USDT` of `BTC/USDT:USDT:long`."""
+    symbol, _, side = key.rpartition(":")
+    return symbol if side in ("long", "short") else key
 
 
 def _tolerance(here: Here, symbols: Sequence[str], terms: Terms) -> Decimal:

@@ -12,8 +12,9 @@ from streams.schemas import Execution, IdRule, Order, OrderReport, Position
 Severity = Literal["info", "warning", "critical"]
 # apply: what the venue said goes into `evidence`; adopt: it gets a record first; cancel: by the way every cancel goes;
 # adjust: the difference is booked as a change of its own, never as a fill; wait: somebody else is at it (the resolver,
-# or a look-up that has to be repeated); person: nothing that a program should decide.
-Action = Literal["apply", "adopt", "cancel", "leave", "adjust", "wait", "person"]
+# or a look-up that has to be repeated); book: what the venue traded for us becomes a change of its own; correct: what
+# the venue took back is taken back here; person: nothing that a program should decide.
+Action = Literal["apply", "adopt", "cancel", "leave", "adjust", "book", "correct", "wait", "person"]
 
 VenueOrder = tuple[str, str]  # venue symbol, venue order id
 
@@ -35,6 +36,7 @@ class There(Struct, frozen=True, kw_only=True):
         executions: own trades, with their rows; empty in a light look.
         absent: client order ids that neither the open orders nor a question by id showed.
         balances: free and locked together, by asset; None when the venue was not asked.
+        positions: quantity and price by position key; None where the venue keeps only holdings.
         complete: whether closed orders and trades were asked for.
     """
 
@@ -43,6 +45,7 @@ class There(Struct, frozen=True, kw_only=True):
     executions: Sequence[tuple[Execution, Row]] = ()
     absent: frozenset[str] = frozenset()
     balances: Mapping[str, Decimal] | None = None
+    positions: Mapping[str, tuple[Decimal, Decimal]] | None = None
     complete: bool = False
 
 
@@ -55,7 +58,9 @@ class Here(Struct, frozen=True, kw_only=True):
         executions: (client order id, execution id) of the venue's executions that a record has.
         spent: ids of ours whose records were forgotten after their retention.
         positions: by symbol (and side).
-        holdings: what the account holds beside its fills, by asset; empty before an opening was recorded.
+        holdings: what the account holds beside its fills, by asset.
+        opened: whether what it held before its first fill is among them.
+        booked: ids of adjustments that are booked, of those that the venue's executions could be.
         bases: base asset -> symbols that are traded here.
         lots: symbol -> smallest step of a quantity.
         quiet: nothing was on its way from the venue to a record.
@@ -67,6 +72,8 @@ class Here(Struct, frozen=True, kw_only=True):
     spent: frozenset[str] = frozenset()
     positions: Mapping[str, Position] = {}
     holdings: Mapping[str, Decimal] = {}
+    opened: bool = False
+    booked: frozenset[str] = frozenset()
     bases: Mapping[str, tuple[str, ...]] = {}
     lots: Mapping[str, Decimal] = {}
     quiet: bool = True
@@ -77,6 +84,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     Attributes:
         id_rule: tells our ids from others.
+        own_ids: how ids begin of orders that the venue makes itself.
         gap_ms: a difference that rests on absence counts when it was seen twice, this far apart.
         grace_ms: what the venue said more recently may still be on its way here.
         drift_ratio: share of a position below which a difference is none; one lot where that is more.
@@ -85,6 +93,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     id_rule: IdRule
     gap_ms: int
+    own_ids: tuple[str, ...] = ()
     grace_ms: int = 2_000
     drift_ratio: Decimal = Decimal("0.001")
     policies: Policies = Policies()

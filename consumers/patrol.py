@@ -42,7 +42,8 @@ JITTER = 0.2
 # What only repeats the venue's own words is done at once; what changes more waits for a person.
 MODES: Mapping[Kind, Mode] = {
     "orphan": "auto", "zombie": "auto", "double": "auto", "stale_fill": "auto", "status_drift": "auto",
-    "ghost": "report", "position_drift": "report", "balance_drift": "report", "unexplained": "report",
+    "busted": "report", "ghost": "report", "position_drift": "report", "balance_drift": "report",
+    "unexplained": "report",
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ def patrol(shop: "Workshop", redis: Redis, venue: Venue) -> Patrol:
     terms = Terms(
         id_rule=venue.facts.id_rule,
         gap_ms=told.absence_gap_ms or 3 * venue.facts.lookup_lag_ms,
+        own_ids=venue.facts.own_ids,
         drift_ratio=told.drift_ratio,
         policies=told.orphans,
     )
@@ -29,11 +30,11 @@ def patrol(shop: "Workshop", redis: Redis, venue: Venue) -> Patrol:
         keys=shop.keys,
         survey=Survey(
             redis=redis, keys=shop.keys, venue=venue, decode=plug.decode, holdings=plug.holdings,
-            symbols=shop.account.symbols,
+            positions=plug.positions, symbols=shop.account.symbols,
         ),
         repair=Repair(
             redis=redis, keys=shop.keys, venue=venue, describe=plug.describe, window_ms=shop.account.send_window_ms,
-            clock=shop.clock,
+            decode=plug.decode, gap_ms=terms.gap_ms, clock=shop.clock,
         ),
         settings=PatrolSettings(
             light_ms=shop.settings.reconcile_light_ms, full_ms=shop.settings.reconcile_full_ms, terms=terms,

@@ -5,27 +5,40 @@ finds its record, a cancel finds its order cancelled, an adjustment has its find
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import assert_never
 
 from redis.asyncio import Redis
 
-from adapters.venue import CouldNotAsk, Described, Rows, Venue, Window
+from adapters.venue import CouldNotAsk, Decoder, Described, Rows, Venue, Window
 from consumers.adoption import FOREIGN, IMPORTED, import_item, listed_terms
+from consumers.concluding import corrections, counted, difference
 from consumers.findings import Finding, Row
 from consumers.survey import Look
 from streams.clock import Clock
 from streams.errors import BadIntent, BadPayload
 from streams.evidence import append
+from streams.holdings import liquidated
 from streams.identity import is_ours
 from streams.keys import AccountKeys
-from streams.money import CONTEXT, plain
+from streams.money import ZERO
 from streams.producer import IntentProducer
 from streams.record import NEW_STATE
-from streams.schemas import TERMINAL, Adjustment, Cancel, Cause, Evidence, Order, OrderReport
+from streams.schemas import (
+    TERMINAL,
+    Adjustment,
+    Cancel,
+    Correction,
+    Evidence,
+    Execution,
+    Inferred,
+    Order,
+    OrderReport,
+)
 from streams.scripts import Scripts
 from streams.store import Store
+from streams.trace import trace
 
 log = logging.getLogger("fillonce.reconciler")
 
@@ -38,9 +51,21 @@ class Repair:
 
     def __init__(
         self, *, redis: Redis, keys: AccountKeys, venue: Venue, describe: Callable[[str, bytes], Described],
-        window_ms: int, clock: Clock,
+        decode: Decoder, window_ms: int, gap_ms: int, clock: Clock,
     ) -> None:  # fmt: skip
-        """Bind it; a cancel that it sends itself may take `window_ms` to the venue."""
+        """Bind it.
+
+        Args:
+            redis: a pool.
+            keys: of the account.
+            venue: what is asked.
+            describe: reads the terms of a listed order.
+            decode: reads what the venue says.
+            window_ms: how long a cancel that it sends itself may take to the venue.
+            gap_ms: executions that the venue counts and still does not list after it are inferred.
+            clock: whose time is used.
+        """
+        self._decode, self._gap_ms = decode, gap_ms
         self._redis, self._keys, self._venue, self._describe = redis, keys, venue, describe
         self._window_ms, self._clock = window_ms, clock
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
@@ -72,12 +97,11 @@ class Repair:
             case "cancel":
                 await self._cancel(finding, look)
             case "adjust":
-                here, there = Decimal(finding.here), Decimal(finding.there)
-                moved = {finding.subject: plain(CONTEXT.subtract(there, here))}
-                cause: Cause = "drift"
-                await self._adjust(
-                    Adjustment(id=finding.id, cause=cause, amounts=moved, at_ms=finding.first_seen_ms), look, finding.id
-                )
+                await self._adjust(difference(finding, look), look, finding.id)
+            case "book":
+                await self._book(finding, look)
+            case "correct":
+                await self._correct(finding, look)
             case "leave" | "wait" | "person":
                 return ""
             case _:
@@ -90,12 +114,68 @@ class Repair:
         if order_row is not None:
             report, row = order_row
             if report.filled:
-                await self._write(finding.id, await self._venue.trades_of(row.symbol, report.venue_order_id))
+                trades = await self._venue.trades_of(row.symbol, report.venue_order_id)
+                await self._write(finding.id, trades)
+                if finding.kind == "stale_fill" and finding.age_ms >= self._gap_ms:
+                    await self._infer(finding, report, row, self._executions(trades))
             await self._write(finding.id, Rows(row.format, (row.raw,)))
             return
         rows = [row for fill, row in look.there.executions if fill.execution_id in finding.evidence]
         for row in rows:
             await self._write(finding.id, Rows(row.format, (row.raw,)))
+
+    async def _infer(self, finding: Finding, report: OrderReport, row: Row, listed: Mapping[str, Execution]) -> None:
+        """Say what the venue counts and, asked again and again, does not list; the real executions will replace it."""
+        order = self._describe(row.format, row.raw)
+        if order.cost is None or sum((one.quantity for one in listed.values()), ZERO) >= report.filled:
+            return
+        fact = Inferred(
+            venue_symbol=report.venue_symbol, venue_order_id=report.venue_order_id, client_order_id=finding.subject,
+            side=order.side, filled=report.filled, cost=order.cost, told_at_ms=report.reported_at_ms,
+        )  # fmt: skip
+        await self._conclude(finding, row, fact)
+
+    async def _correct(self, finding: Finding, look: Look) -> None:
+        """Take back what the venue does not list any more, and tell anew what it lists otherwise.
+
+        Raises:
+            CouldNotAsk: its list does not add up to its own figure; nothing is corrected by half a list.
+        """
+        report, row = self._needed(finding, look)
+        listed = self._executions(await self._venue.trades_of(row.symbol, report.venue_order_id))
+        if sum((one.quantity for one in listed.values()), ZERO) != report.filled:
+            raise CouldNotAsk("the venue's trades of the order do not add up to what it says was executed")
+        [order] = await self._store.orders([finding.subject])
+        steps = await trace(self._redis, self._keys, finding.subject, order, lambda _: None)
+        for fact in corrections(counted([step.change for step in steps]), listed, look.there.asked_at_ms):
+            await self._conclude(finding, row, fact)
+
+    async def _book(self, finding: Finding, look: Look) -> None:
+        """Book what the venue traded for us by itself."""
+        rows = {report.venue_order_id: row for report, row in look.there.reports}
+        for fill, row in look.there.executions:
+            if fill.execution_id in finding.evidence and fill.venue_order_id in rows:
+                of = rows[fill.venue_order_id]
+                side = self._describe(of.format, of.raw).position_side
+                told = Adjustment(
+                    id=liquidated(fill), cause="liquidation", at_ms=fill.executed_at_ms, execution=fill,
+                    position_side=side, reason=finding.subject,
+                )  # fmt: skip
+                said = Evidence(
+                    source="reconcile", format=row.format, received_at_ns=self._clock.now_ns(), finding=finding.id,
+                    adjustment=told,
+                )  # fmt: skip
+                await append(self._redis, self._keys, [(said, row.raw)])
+
+    def _executions(self, rows: Rows) -> dict[str, Execution]:
+        facts = [fact for raw in rows.rows for fact in self._decode(rows.format, raw)]
+        return {fact.execution_id: fact for fact in facts if isinstance(fact, Execution)}
+
+    async def _conclude(self, finding: Finding, row: Row, fact: Inferred | Correction) -> None:
+        said = Evidence(
+            source="reconcile", format=row.format, received_at_ns=self._clock.now_ns(), finding=finding.id, fact=fact
+        )  # fmt: skip
+        await append(self._redis, self._keys, [(said, row.raw)])
 
     async def _adopt(self, finding: Finding, look: Look) -> None:
         report, row = self._needed(finding, look)

@@ -9,9 +9,10 @@ from typing import Any
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from adapters.venue import CouldNotAsk, Decoder, Rows, Venue
+from adapters.venue import CouldNotAsk, Decoder, Rows, Standing, Venue
 from consumers.findings import Here, Row, There, VenueOrder
 from streams.errors import BadPayload
+from streams.holdings import liquidated
 from streams.identity import is_ours
 from streams.instrument import Instruments, tabulate
 from streams.keys import AccountKeys
@@ -28,7 +29,7 @@ class Look(Struct, frozen=True, kw_only=True):
     """One look at both sides.
 
     Attributes:
-        account_row: the venue's own statement of balances, which proves an adjustment.
+        account_row: the venue's own statement of balances, or of positions, which proves an adjustment.
         instruments: what can be traded, at the time.
     """
 
@@ -43,11 +44,12 @@ class Survey:
 
     def __init__(
         self, *, redis: Redis, keys: AccountKeys, venue: Venue, decode: Decoder,
-        holdings: Callable[[str, bytes], Mapping[str, Decimal]], symbols: tuple[str, ...],
+        holdings: Callable[[str, bytes], Mapping[str, Decimal]],
+        positions: Callable[[str, bytes], Sequence[Standing]], symbols: tuple[str, ...],
     ) -> None:  # fmt: skip
         """Bind it; `redis` is a pool."""
         self._redis, self._keys, self._venue, self._decode = redis, keys, venue, decode
-        self._holdings, self._symbols = holdings, symbols
+        self._holdings, self._positions, self._symbols = holdings, positions, symbols
         self._store = Store(redis, keys)
 
     async def look(self, since_ms: int | None) -> Look:
@@ -72,18 +74,22 @@ class Survey:
                 lists.append(await self._venue.trades_since(symbol, since_ms))
             for rows in lists:
                 self._take(symbol, rows, reports, executions)
+        if since_ms is not None:
+            await self._of_provisional(live, reports, executions)
         absent = await self._by_id(live, reports, executions)
         account_row, balances = await self._balances()
+        positions_row, positions = await self._standings(instruments)
         there = There(
             asked_at_ms=asked_at_ms,
             reports=list(reports.values()),
             executions=list(executions.values()),
             absent=absent,
             balances=balances,
+            positions=positions,
             complete=since_ms is not None,
         )
         here = await self._here(there, live, instruments)
-        return Look(here=here, there=there, instruments=instruments, account_row=account_row)
+        return Look(here=here, there=there, instruments=instruments, account_row=account_row or positions_row)
 
     async def _live(self) -> dict[str, Order]:
         names: Any = await self._redis.zrange(self._keys.live, 0, -1)
@@ -131,6 +137,38 @@ class Survey:
         await asyncio.gather(*(ask(order) for order in wanted[:ASKED_BY_ID_MAX]))
         return frozenset(absent)
 
+    async def _of_provisional(
+        self, live: Mapping[str, Order], reports: dict[VenueOrder, tuple[OrderReport, Row]],
+        executions: dict[tuple[str, str], tuple[Execution, Row]],
+    ) -> None:  # fmt: skip
+        """Ask for the executions that were inferred: no list of recent ones need show them."""
+        inferred = [one for one in live.values() if one.state.provisional and one.terms is not None]
+        for order in inferred[:ASKED_BY_ID_MAX]:
+            assert order.terms is not None
+            for venue_order_id in order.state.venue_order_ids:
+                rows = await self._venue.trades_of(order.terms.symbol, venue_order_id)
+                self._take(order.terms.symbol, rows, reports, executions)
+
+    async def _standings(
+        self, instruments: Instruments
+    ) -> tuple[Row | None, Mapping[str, tuple[Decimal, Decimal]] | None]:
+        """Positions of the symbols that are traded here, by position key."""
+        rows = await self._venue.positions()
+        prefix = self._keys.position("")
+        for raw in rows.rows:
+            try:
+                stated = self._positions(rows.format, raw)
+            except BadPayload as error:
+                raise CouldNotAsk(f"the venue's positions cannot be read: {error}.") from None
+            found: dict[str, tuple[Decimal, Decimal]] = {}
+            for one in stated:
+                known = instruments.by_venue_symbol.get(one.venue_symbol)
+                if known is not None and known.symbol in self._symbols:
+                    key = self._keys.position(known.symbol, one.side).removeprefix(prefix)
+                    found[key] = one.quantity, one.price
+            return Row("", rows.format, raw), found
+        return None, None
+
     async def _balances(self) -> tuple[Row | None, Mapping[str, Decimal] | None]:
         rows = await self._venue.balances()
         for raw in rows.rows:
@@ -157,6 +195,8 @@ class Survey:
             spent=await self._spent(named - set(orders)),
             positions=await self._store.positions(),
             holdings=await self._store.holdings(),
+            opened=await self._store.booked("opening"),
+            booked=await self._booked(there),
             bases={asset: tuple(sorted(found)) for asset, found in bases.items()},
             lots={symbol: one.lot for symbol, one in instruments.by_symbol.items()},
             quiet=backlog["evidence"]["lag"] + backlog["evidence"]["pending"] == 0,
@@ -186,6 +226,17 @@ class Survey:
             pipe.hexists(self._keys.order(owner), execution_id)
         answers: Sequence[Any] = await pipe.execute() if asked else []
         return frozenset(one for one, known in zip(asked, answers, strict=True) if known)
+
+    async def _booked(self, there: There) -> frozenset[str]:
+        """Which executions that the venue made for us are booked."""
+        own = self._venue.facts.own_ids
+        made = {
+            (one.venue_symbol, one.venue_order_id)
+            for one, _ in there.reports
+            if own and (one.client_order_id or "").startswith(own)
+        }
+        names = [liquidated(fill) for fill, _ in there.executions if (fill.venue_symbol, fill.venue_order_id) in made]
+        return frozenset([name for name in names if await self._store.booked(name)])
 
     async def _spent(self, names: Iterable[str]) -> frozenset[str]:
         rule = self._venue.facts.id_rule

@@ -7,6 +7,8 @@ KEYS[3]  control hash
 KEYS[4]  holdings hash
 KEYS[5]  set of position keys
 KEYS[6]  position hash; the set of position keys again where none moves
+KEYS[7]  index of parked keys
+KEYS[8]  parked hash of the order whose execution moves it; the index again where none moves
 
 ARGV[1]  consumer group of evidence
 ARGV[2]  entry id
@@ -16,6 +18,7 @@ ARGV[5]  change as JSON
 ARGV[6]  lease epoch
 ARGV[7]  lease in ms
 ARGV[8]  position, msgpack: {digest it was worked out from, new state, new digest}; an empty list where none moves
+ARGV[9]  execution id that moves it; it waits for no order any more
 
 Returns
   'adjusted'  counted, or counted before; acknowledged
@@ -25,7 +28,7 @@ Errors  HISTORY_CHANGED, LEASE_LOST
 --@include server
 --@include journal
 --@include lease
-local evidence, events, control, holdings, positions, place = unpack(KEYS)
+local evidence, events, control, holdings, positions, place, index, parked = unpack(KEYS)
 local amounts, mark, position = cmsgpack.unpack(ARGV[4]), ':' .. ARGV[3], cmsgpack.unpack(ARGV[8])
 
 if history_changed(control) then return refuse_history() end
@@ -41,6 +44,9 @@ if redis.call('HEXISTS', holdings, mark) == 0 then
   if #position > 0 then
     redis.call('HSET', place, 'state', position[2], 'digest', position[3])
     redis.call('SADD', positions, place)
+    if redis.call('HDEL', parked, ARGV[9]) == 1 and redis.call('HLEN', parked) == 0 then
+      redis.call('ZREM', index, parked)
+    end
     -- What a limit was held against is another one now.
     redis.call('HSET', control, 'exposure', position[3])
   end

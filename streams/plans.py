@@ -192,6 +192,8 @@ class AdjustPlan(Struct, frozen=True, kw_only=True):
         change: for the journal.
         position: key of the position it moves; empty for none.
         moved: digest the position was worked out from, its new state, its new digest.
+        parked: key where the execution that moves it would wait for its order.
+        execution: id of that execution.
     """
 
     entry: str
@@ -200,6 +202,8 @@ class AdjustPlan(Struct, frozen=True, kw_only=True):
     change: str
     position: str = ""
     moved: tuple[str, ...] = ()
+    parked: str = ""
+    execution: str = ""
 
 
 class Committed(Struct, frozen=True):

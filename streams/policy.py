@@ -11,6 +11,7 @@ Kind = Literal[
     "ghost",
     "double",
     "stale_fill",
+    "busted",
     "status_drift",
     "position_drift",
     "balance_drift",

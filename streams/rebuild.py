@@ -108,6 +108,7 @@ class Rebuilt:
                 if change.adjustment.execution is not None:
                     key = self._keys.position(change.symbol, change.adjustment.position_side)
                     self._move(key, change, Move(change.adjustment.execution), moved)
+                    self._unpark(change.adjustment.execution)
             case (
                 events.Passed()
                 | events.Reconciled()
@@ -135,9 +136,14 @@ class Rebuilt:
         self._last[key] = entry_id
 
     def _lapse(self, change: events.Lapsed) -> None:
-        key = self._keys.parked(*change.venue_order.split(":", 1))
+        self._leave(self._keys.parked(*change.venue_order.split(":", 1)), change.execution_id)
+
+    def _unpark(self, one: Execution) -> None:
+        self._leave(self._keys.parked(one.venue_symbol, one.venue_order_id), one.execution_id)
+
+    def _leave(self, key: str, execution_id: str) -> None:
         waiting = self.hashes.get(key, {})
-        waiting.pop(change.execution_id, None)
+        waiting.pop(execution_id, None)
         if not waiting:
             self.hashes.pop(key, None)
 

@@ -137,9 +137,13 @@ class Scripts:
     async def adjust(self, plan: AdjustPlan, epoch: int, lease_ms: int) -> bool:
         """Adjust holdings or a position beside all orders; False when one of them has changed meanwhile."""
         k = self._keys
-        keys = [k.evidence, k.events, k.control, k.holdings, k.positions, plan.position or k.positions]
+        keys = [
+            k.evidence, k.events, k.control, k.holdings, k.positions, plan.position or k.positions, k.parked_index,
+            plan.parked or k.parked_index,
+        ]  # fmt: skip
         args: Args = [
             LEDGERS, plan.entry, plan.id, _pack(plan.amounts), plan.change, epoch, lease_ms, _pack(plan.moved),
+            plan.execution,
         ]  # fmt: skip
         return bool(await call(self._redis, "adjust", keys, args) == b"adjusted")
 

@@ -24,6 +24,7 @@ from adapters import registry
 from adapters.binance.decode import decode
 from adapters.binance.describe import describe
 from adapters.binance.holdings import holdings
+from adapters.binance_usdm.positions import positions
 from adapters.credentials import Credentials
 from adapters.simulated import settings as simulated
 from adapters.simulated.control import Control
@@ -109,10 +110,14 @@ class Pipeline:
         book: the account's name at the venue.
     """
 
-    def __init__(self, redis_url: str, process: SimulatedVenue, control: Control, number: int) -> None:
+    def __init__(
+        self, redis_url: str, process: SimulatedVenue, control: Control, number: int, product: str = "binance"
+    ) -> None:
+        self.product = product
         self.process, self.control, self.url = process, control, redis_url
         self.account, self.book = f"sim.p{uuid4().hex[:12]}", f"a{number}"
-        self.symbol, self.venue_symbol, self.base = f"C{number}/USDT", f"C{number}USDT", f"C{number}"
+        settle = ":USDT" if product == "binance-usdm" else ""
+        self.symbol, self.venue_symbol, self.base = f"C{number}/USDT{settle}", f"C{number}USDT", f"C{number}"
         self.keys, self.clock = AccountKeys(self.account), SystemClock()
         self.server_clock = ServerClock(self.clock)
         self.redis = self.client("test", single=False)
@@ -145,7 +150,7 @@ class Pipeline:
         venue = await self.venue()
         rows = [one for one in await venue.instruments() if one.symbol == self.symbol]
         self.instruments = tabulate(rows)
-        self.info = AccountInfo(venue="binance", id_rule=venue.facts.id_rule)
+        self.info = AccountInfo(venue=self.product, id_rule=venue.facts.id_rule)
         await register(self.redis, self.account, self.info, rows, self.instruments.version)
 
     async def open_gate(self) -> None:
@@ -159,7 +164,7 @@ class Pipeline:
         """The account at the simulated venue, by the real adapter; an `order_url` sends orders by websocket."""
         told = next(one for one in self.process.settings.accounts if one.name == self.book)
         where = registry.VenueSettings(
-            venue="binance", credentials=Credentials(told.api_key, secret or told.secret),
+            venue=self.product, credentials=Credentials(told.api_key, secret or told.secret),
             rest_url=rest_url or self.process.rest_url,
             ws_url=ws_url or self.process.ws_url, request_timeout_ms=request_ms,
             order_entry="ws" if order_url else "rest", order_url=order_url,
@@ -252,13 +257,27 @@ class Pipeline:
         asked = venue or await self.venue()
         redis = self._keep(self.client("patrol", single=False))
         terms = Terms(
-            id_rule=self.info.id_rule, gap_ms=gap_ms, grace_ms=grace_ms, policies=policies or Policies()
+            id_rule=self.info.id_rule, own_ids=asked.facts.own_ids, gap_ms=gap_ms, grace_ms=grace_ms,
+            policies=policies or Policies(),
         )  # fmt: skip
         survey = Survey(
-            redis=redis, keys=self.keys, venue=asked, decode=decode, holdings=holdings, symbols=(self.symbol,)
+            redis=redis,
+            keys=self.keys,
+            venue=asked,
+            decode=decode,
+            holdings=holdings,
+            positions=positions,
+            symbols=(self.symbol,),
         )
         repair = Repair(
-            redis=redis, keys=self.keys, venue=asked, describe=describe, window_ms=WINDOW_MS, clock=self.clock
+            redis=redis,
+            keys=self.keys,
+            venue=asked,
+            describe=describe,
+            decode=decode,
+            window_ms=WINDOW_MS,
+            gap_ms=gap_ms,
+            clock=self.clock,
         )
         settings = PatrolSettings(light_ms=100, full_ms=1_000, terms=terms, modes=modes or {})
         patrol = Patrol(

@@ -350,6 +350,7 @@ async def _adjust(bench: Bench) -> Call:
     plan = AdjustPlan(
         entry=entry, id="a1", amounts=texts(adjusted({}, adjustment)), change=change,
         position=bench.keys.position("BTC/USDT"), moved=("", state, codec.chain("", "position", state)),
+        parked=bench.keys.parked("BTCUSDT", "1"), execution=one.execution_id,
     )  # fmt: skip
     return lambda scripts: scripts.adjust(plan, lease.epoch, LEASE_MS)
 

@@ -106,6 +106,8 @@ def decode(format: str, raw: bytes) -> Sequence[Fact]:  # noqa: A002 - the word 
                 return _stream(raw)
             case "binance.account":
                 return [Ignored("a statement of balances says nothing about an order")]
+            case "binance.positions":
+                return [Ignored("a statement of positions says nothing about an order")]
             case _:
                 raise BadPayload(f"{format[:64]!r} is not a format of Binance")
     except RecursionError:

@@ -5,8 +5,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from adapters.binance.adjustments import position_side
 from adapters.binance.decode import ORDER_FORMAT
-from adapters.binance.payloads import amount
+from adapters.binance.payloads import amount, amount_or_none
 from adapters.venue import Described, Undescribed
 from streams.errors import BadPayload
 from streams.schemas import OrderType, Side, TimeInForce
@@ -15,6 +16,9 @@ _SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell"}
 _TYPES: dict[str, OrderType] = {"LIMIT": "limit", "LIMIT_MAKER": "limit", "MARKET": "market"}
 # GTX is USDⓈ-M's word for post-only.
 _TIMES: dict[str, TimeInForce] = {"GTC": "gtc", "IOC": "ioc", "FOK": "fok", "GTX": "gtc"}
+
+
+_ABSENT = msgspec.Raw(b"null")
 
 
 class _Named(Struct, frozen=True, rename="camel"):
@@ -31,6 +35,10 @@ class _Row(Struct, frozen=True, rename="camel"):
     price: msgspec.Raw
     time: int
     time_in_force: str = "GTC"
+    position_side: str = "BOTH"
+    reduce_only: bool = False
+    cummulative_quote_qty: msgspec.Raw = _ABSENT
+    cum_quote: msgspec.Raw = _ABSENT
 
 
 _named = msgspec.json.Decoder(_Named)
@@ -71,4 +79,8 @@ def _described(row: _Row) -> Described:
         time_in_force=_TIMES[row.time_in_force] if kind == "limit" else "gtc",
         post_only=row.type == "LIMIT_MAKER" or row.time_in_force == "GTX",
         created_at_ms=row.time,
+        reduce_only=row.reduce_only,
+        position_side=position_side(row.position_side),
+        cost=amount_or_none(row.cummulative_quote_qty, "cummulativeQuoteQty", least=None)
+        or amount_or_none(row.cum_quote, "cumQuote", least=None),
     )

@@ -185,6 +185,10 @@ class BinanceVenue:
         """
         return Rows(ACCOUNT_FORMAT, (answers.body(await self._signed(self.product.balances, _NOT_ZERO)),))
 
+    async def positions(self) -> Rows:
+        """None: on spot a position is a holding."""
+        return Rows("", ())
+
     async def instruments(self) -> Sequence[Instrument]:
         """Load every symbol of the product.
 

@@ -6,6 +6,7 @@ client order id is unique among OPEN orders only; look-ups forget sooner.
 
 import string
 
+from adapters.binance.adjustments import VENUE_MADE
 from adapters.binance.facts import AHEAD_MS_MAX, LAG_MS, WINDOW_MS_MAX
 from adapters.declared import DAY_MS, Budget, ExecutionIdentity, LookUp, Ordering
 from adapters.venue import VenueFacts
@@ -48,4 +49,5 @@ FACTS = VenueFacts(
         Budget(of="orders", limit=300, interval_ms=10_000, counted_by="uid"),
         Budget(of="orders", limit=1_200, interval_ms=60_000, counted_by="uid"),
     ),
+    own_ids=VENUE_MADE,
 )  # fmt: skip

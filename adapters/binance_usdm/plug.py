@@ -7,6 +7,7 @@ from adapters.binance.describe import describe
 from adapters.binance.holdings import holdings
 from adapters.binance.recorded import sniff
 from adapters.binance_usdm.facts import FACTS
+from adapters.binance_usdm.positions import positions
 from adapters.registry import Plug, VenueSettings
 from adapters.venue import Venue
 
@@ -22,4 +23,6 @@ async def open_usdm(settings: VenueSettings, now_ms: Callable[[], int]) -> Venue
     )  # fmt: skip
 
 
-PLUG = Plug(facts=FACTS, decode=decode, describe=describe, holdings=holdings, sniff=sniff, open=open_usdm)
+PLUG = Plug(
+    facts=FACTS, decode=decode, describe=describe, holdings=holdings, positions=positions, sniff=sniff, open=open_usdm
+)

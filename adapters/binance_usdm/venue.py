@@ -12,10 +12,11 @@ from adapters.binance_usdm import codes, requests
 from adapters.binance_usdm.dialogue import UsdmDialogue, listen_key
 from adapters.binance_usdm.facts import FACTS
 from adapters.binance_usdm.instruments import instruments
+from adapters.binance_usdm.positions import POSITIONS_FORMAT
 from adapters.ccxt_rest import CcxtRest
 from adapters.credentials import Credentials
 from adapters.socket_calls import SocketCalls
-from adapters.venue import CouldNotAsk, Rows, StreamEvent
+from adapters.venue import Rows, StreamEvent
 from adapters.websocket import listen
 from streams.tasks import end
 
@@ -60,12 +61,16 @@ class BinanceUsdmVenue(BinanceVenue):
         return "BinanceUsdmVenue()"
 
     async def balances(self) -> Rows:
-        """Refuse to say: what a margin account holds does not follow from its fills alone.
+        """None: what a margin account holds does not follow from its fills alone; its positions do."""
+        return Rows("", ())
+
+    async def positions(self) -> Rows:
+        """Every open position, both sides of a symbol apart where the account keeps two.
 
         Raises:
-            CouldNotAsk: always.
+            CouldNotAsk: no answer that means anything.
         """
-        raise CouldNotAsk("the holdings of a margin account are no sum of its fills; compare its positions.")
+        return Rows(POSITIONS_FORMAT, (answers.body(await self._signed("fapiprivatev3_get_positionrisk", {})),))
 
     async def stream(self) -> AsyncGenerator[StreamEvent, None]:
         """Private stream for ever, its listen key kept alive beside it."""

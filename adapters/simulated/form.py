@@ -20,7 +20,7 @@ class Form(Struct, frozen=True, kw_only=True):
     Attributes:
         rest_path: what stands before REST's own names.
         ws_path: of order entry by websocket.
-        lookups: REST's names of look-ups, to spot's.
+        lookups: REST's names of look-ups (below `rest_path`, or a whole path), to the core's.
         placement: reads a new order and the answer it asks for; raises Refusal.
         placed: prints the answer to a new order.
         cancelled: prints the answer to a cancel.

@@ -81,7 +81,9 @@ def _account(exchange: Exchange, asker: Asker, params: Params) -> Answer:
 
 def _positions(exchange: Exchange, asker: Asker, params: Params) -> Answer:
     wanted = params.get("symbol")
-    return [row for row in usdm.positions(exchange.accounts[asker.account]) if wanted in {None, row["symbol"]}]
+    prices = {name: market.last_price for name, market in exchange.markets.items()}
+    rows = usdm.positions(exchange.accounts[asker.account], prices)
+    return [row for row in rows if wanted in {None, row["symbol"]}]
 
 
 def _symbol(exchange: Exchange, params: Params) -> str:

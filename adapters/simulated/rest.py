@@ -29,7 +29,10 @@ class Rest:
             web.post(f"{path}/order", self._place),
             web.post(f"{path}/order/test", self._test),
             web.delete(f"{path}/order", self._cancel),
-            *(web.get(f"{path}/{name}", self._lookup) for name in self._venue.form.lookups),
+            *(
+                web.get(name if name.startswith("/") else f"{path}/{name}", self._lookup)
+                for name in self._venue.form.lookups
+            ),
         ]
 
     async def _ping(self, request: web.Request) -> web.StreamResponse:
@@ -108,7 +111,8 @@ class Rest:
         return self._respond(request, self._venue.test_order(caller), 1)
 
     async def _lookup(self, request: web.Request) -> web.StreamResponse:
-        path = self._venue.form.lookups[request.path.rpartition("/")[2]]
+        known = self._venue.form.lookups
+        path = known.get(request.path) or known[request.path.rpartition("/")[2]]
         try:
             caller = await self._authenticate(request)
         except Refusal as refusal:

@@ -3,7 +3,7 @@
 Names and codes are those of Binance's USDⓈ-M API documentation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from adapters.simulated import requests, symbols
@@ -178,10 +178,10 @@ def wallet_moved(asset: str, delta: Decimal, why: str, event_ms: int) -> Payload
     return {"e": "ACCOUNT_UPDATE", "E": event_ms, "T": event_ms, "a": {"m": why, "B": [wallet], "P": []}}
 
 
-def positions(account: Account) -> list[Payload]:
+def positions(account: Account, prices: Mapping[str, Decimal]) -> list[Payload]:
     """What `GET /fapi/v3/positionRisk` prints of an account: its open positions."""
     return [
-        {"symbol": symbol, "positionSide": side, "positionAmt": fixed(amount), "entryPrice": _ZERO, "updateTime": 0}
+        {"symbol": symbol, "positionSide": side, "positionAmt": fixed(amount), "markPrice": fixed(prices[symbol])}
         for (symbol, side), amount in account.positions.items()
         if amount
     ]
@@ -226,7 +226,7 @@ USDM = Form(
         "openOrders": "openOrders",
         "allOrders": "allOrders",
         "userTrades": "myTrades",
-        "positionRisk": "positionRisk",
+        "/fapi/v3/positionRisk": "positionRisk",
     },
     placement=placement,
     placed=placed,

@@ -131,8 +131,8 @@ def _applied(changes: Iterable[AnyChange]) -> tuple[Counter[Fill], int]:
     """How often each execution counts, what was inferred left aside; and how many were corrected."""
     counts, corrected = Counter[Fill](), 0
     for change in changes:
-        if isinstance(change, Adjusted) and change.adjustment.execution is not None:
-            counts[_fill(change.adjustment.execution)] += 1
+        if isinstance(change, Adjusted) and (made := _made(change)) is not None:
+            counts[_fill(made)] += 1
         if not isinstance(change, Updated):
             continue
         corrected += sum(isinstance(fact, Correction) for fact in change.facts)
@@ -140,6 +140,12 @@ def _applied(changes: Iterable[AnyChange]) -> tuple[Counter[Fill], int]:
             if not is_inferred(move.execution):
                 counts[_fill(move.execution)] += -1 if move.back else 1
     return counts, corrected
+
+
+def _made(change: Adjusted) -> Execution | None:
+    """What the venue traded for us; a difference that was only booked is no trade."""
+    told = change.adjustment
+    return told.execution if told.cause == "liquidation" else None
 
 
 def _fill(execution: Execution) -> Fill:
@@ -169,9 +175,9 @@ def _crowded(books: Books, local: Local) -> list[str]:
             intents[change.client_order_id] = (terms.strategy, terms.signal_id, terms.leg)
     # What the venue traded for us is no order of ours.
     closed = {
-        (one.adjustment.execution.venue_symbol, one.adjustment.execution.venue_order_id)
+        (made.venue_symbol, made.venue_order_id)
         for one in local.changes
-        if isinstance(one, Adjusted) and one.adjustment.execution is not None
+        if isinstance(one, Adjusted) and (made := _made(one)) is not None
     }
     ours = [name for symbol, order_id, name, _ in books.orders if (symbol, order_id) not in closed]
     counts = Counter(intents.get(name, (name,)) for name in ours)

@@ -205,7 +205,7 @@ def test_an_order_the_venue_denies_is_a_ghost_after_two_looks(status: OrderStatu
 
 
 def _balances(have: str, real: str, **changes: Any) -> list[Finding]:
-    ours = here(holdings={"BTC": Decimal(have), "USDT": ZERO}, bases={"BTC": ("BTC/USDT",)},
+    ours = here(opened=True, holdings={"BTC": Decimal(have), "USDT": ZERO}, bases={"BTC": ("BTC/USDT",)},
                 lots={"BTC/USDT": Decimal("0.001")}, **changes)  # fmt: skip
     return compare(ours, there(balances={"BTC": Decimal(real)}), TERMS, {})
 
@@ -223,20 +223,20 @@ def test_a_balance_beyond_the_threshold_is_a_drift() -> None:
 
 def test_an_asset_that_nobody_trades_here_is_exact() -> None:
     """A quote, a fee's asset: no lot and no ratio."""
-    ours = here(holdings={"USDT": Decimal(10)}, bases={"BTC": ("BTC/USDT",)})
+    ours = here(opened=True, holdings={"USDT": Decimal(10)}, bases={"BTC": ("BTC/USDT",)})
     found = compare(ours, there(balances={"USDT": Decimal("10.00000001")}), TERMS, {})
     assert [(one.kind, one.severity) for one in found] == [("balance_drift", "warning")]
 
 
 def test_a_position_that_no_fill_explains_is_named_so() -> None:
     """Nothing was held at the opening, and no order of ours traded it."""
-    ours = here(holdings={"USDT": ZERO}, bases={"BTC": ("BTC/USDT",)}, lots={"BTC/USDT": Decimal("0.001")})
+    ours = here(opened=True, holdings={"USDT": ZERO}, bases={"BTC": ("BTC/USDT",)}, lots={"BTC/USDT": Decimal("0.001")})
     assert kinds(compare(ours, there(balances={"BTC": Decimal(1)}), TERMS, {})) == [("unexplained", "adjust")]
 
 
 def test_while_evidence_is_on_its_way_no_balance_is_confirmed() -> None:
     """And while executions are known to be missing, none is judged at all."""
-    ours = here(holdings={"BTC": ZERO}, bases={"BTC": ("BTC/USDT",)}, quiet=False)
+    ours = here(opened=True, holdings={"BTC": ZERO}, bases={"BTC": ("BTC/USDT",)}, quiet=False)
     [first] = compare(ours, there(balances={"BTC": Decimal(1)}), TERMS, {})
     [again] = compare(ours, there(balances={"BTC": Decimal(1)}, at_ms=NOW + GAP), TERMS, {first.id: NOW})
     assert not again.confirmed
@@ -255,7 +255,7 @@ def test_nothing_is_said_of_balances_before_an_opening_is_recorded() -> None:
     assert compare(fresh, answered, TERMS, {}) == []
     assert opening(fresh, answered) == {"BTC": Decimal(10), "USDT": Decimal(1000)}
     assert opening(replace(fresh, quiet=False), answered) is None
-    assert opening(replace(fresh, holdings={"BTC": ZERO}), answered) is None
+    assert opening(replace(fresh, opened=True, holdings={"BTC": ZERO}), answered) is None
 
 
 AMOUNTS = st.integers(1, 400).map(lambda n: Decimal(n) / 100)
@@ -276,7 +276,7 @@ def test_positions_explain_every_balance_to_the_last_digit(trades: list[Any]) ->
         expected["USDT"] -= sign * quantity * price
         if fee:
             expected[asset] -= fee
-    assert explained(here(holdings=held, positions={"BTC/USDT": position})) == expected
+    assert explained(here(opened=True, holdings=held, positions={"BTC/USDT": position})) == expected
 
 
 STATUSES: st.SearchStrategy[VenueStatus] = st.sampled_from(

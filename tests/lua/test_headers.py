@@ -443,7 +443,16 @@ ENDED = Order(
 SPENT = [K.spent("2026-10"), K.spent("2026-11")]
 COMMIT = CommitPlan(keys=["a", "b"], orders=[], positions=[], entries=[])
 PARK = ParkPlan(entry="1-1", parked_key="parked", venue_order_key="mapping", order_key="order", executions=[])
-ADJUST = AdjustPlan(entry="1-1", id="a", amounts=[("USDT", "", "1")], change="{}", position="p", moved=("", "{}", "d"))
+ADJUST = AdjustPlan(
+    entry="1-1",
+    id="a",
+    amounts=[("USDT", "", "1")],
+    change="{}",
+    position="p",
+    moved=("", "{}", "d"),
+    parked="parked",
+    execution="e",
+)
 Call = Callable[[Scripts], Coroutine[Any, Any, object]]
 # Every script, called with two keys of its own where it takes any number.
 CALLS: dict[str, tuple[Call, list[str]]] = {

@@ -29,7 +29,8 @@ def closing(execution_type: str = "TRADE", client_id: str = "autoclose-1", **cha
     """An `ORDER_TRADE_UPDATE` of an order that the venue made."""
     order = {
         "s": "BTCUSDT", "c": client_id, "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "2", "p": "90", "x": execution_type,
-        "X": "FILLED", "i": 9, "l": "2", "L": "90", "z": "2", "n": "0.09", "N": "USDT", "T": AT_MS, "t": 7, "ps": "LONG",
+        "X": "FILLED", "i": 9, "l": "2", "L": "90", "z": "2", "n": "0.09", "N": "USDT", "T": AT_MS, "t": 7,
+        "ps": "LONG",
     }  # fmt: skip
     return {"e": "ORDER_TRADE_UPDATE", "E": AT_MS, "T": AT_MS, "o": {**order, **changes}}
 

@@ -1,0 +1,66 @@
+"""What follows from a finding: corrections of executions, and differences as adjustments. Pure."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from consumers.compare import symbol_of
+from consumers.findings import Finding
+from consumers.survey import Look
+from streams import codec, events
+from streams.corrections import Move, is_inferred
+from streams.money import CONTEXT, ZERO, plain
+from streams.schemas import Adjustment, Correction, Execution, PositionSide
+
+
+def counted(changes: Iterable[events.AnyChange]) -> dict[str, Execution]:
+    """Which executions an order has, by its journal, as they were counted."""
+    found: dict[str, Execution] = {}
+    for change in changes:
+        if not isinstance(change, events.Updated):
+            continue
+        for move in change.moves or [Move(fact) for fact in change.facts if isinstance(fact, Execution)]:
+            if move.back:
+                found.pop(move.execution.execution_id, None)
+            elif not is_inferred(move.execution):
+                found[move.execution.execution_id] = move.execution
+    return found
+
+
+def corrections(ours: Mapping[str, Execution], listed: Mapping[str, Execution], at_ms: int) -> Sequence[Correction]:
+    """What the venue took back or tells otherwise, with ids that follow from the executions alone."""
+    found = []
+    for name, one in sorted(ours.items()):
+        now = listed.get(name)
+        if now is None:
+            found.append(
+                Correction(id=f"bust:{name}", execution=one, corrected_at_ms=at_ms, reason="not listed any more")
+            )
+        elif _terms(now) != _terms(one):
+            mark = hashlib.sha256(codec.encode(_terms(now))).hexdigest()[:16]
+            found.append(
+                Correction(
+                    id=f"anew:{name}:{mark}", execution=one, instead=now, corrected_at_ms=at_ms, reason="told anew"
+                )
+            )
+    return found
+
+
+def difference(finding: Finding, look: Look) -> Adjustment:
+    """What is between both sides, as one change: of an asset, or of a position at the price the venue states."""
+    between = plain(CONTEXT.subtract(Decimal(finding.there), Decimal(finding.here)))
+    key, at_ms = finding.subject, finding.first_seen_ms
+    if ":" not in key:
+        return Adjustment(id=finding.id, cause="drift", amounts={key: between}, at_ms=at_ms)
+    symbol = symbol_of(key)
+    _, price = (look.there.positions or {}).get(key, (ZERO, ZERO))
+    execution = Execution(
+        venue_symbol=look.instruments.by_symbol[symbol].venue_symbol, venue_order_id="drift", trade_id=finding.id,
+        side="buy" if between > 0 else "sell", quantity=abs(between), price=price, executed_at_ms=at_ms,
+    )  # fmt: skip
+    side: PositionSide = key.removeprefix(symbol).removeprefix(":") or "net"  # type: ignore[assignment]  # the key was made of it
+    return Adjustment(id=finding.id, cause="drift", at_ms=at_ms, execution=execution, position_side=side)
+
+
+def _terms(one: Execution) -> Sequence[object]:
+    return one.side, one.quantity, one.price, one.fee, one.fee_asset
