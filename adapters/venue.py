@@ -83,11 +83,13 @@ class Answer(Struct, frozen=True):
         outcome: the verdict.
         format: how `raw` decodes (`binance.order`), empty when there are no bytes worth decoding.
         raw: the response body as it came, possibly cut or empty.
+        sent_at_ms: the window's clock at the last check before the write; 0 where nothing was written.
     """
 
     outcome: Outcome
     format: str = ""
     raw: bytes = b""
+    sent_at_ms: int = 0
 
 
 class Rows(Struct, frozen=True):

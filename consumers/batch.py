@@ -21,6 +21,8 @@ class Work(Struct, frozen=True):
         bad: those that cannot be used.
         adjustments: by entry, of those that change holdings beside all orders.
         payloads: by entry id, those that memory may keep.
+        heard_ns: by entry id, when a frame of the private stream was received.
+        repeated: how often a payload was applied before, by source of the evidence.
     """
 
     entries: Sequence[Entry]
@@ -29,9 +31,11 @@ class Work(Struct, frozen=True):
     bad: Sequence[Bad]
     adjustments: Sequence[tuple[str, Adjustment]]
     payloads: Mapping[str, Payload]
+    heard_ns: Mapping[str, int]
+    repeated: Mapping[str, int]
 
 
-NO_WORK = Work((), (), (), (), (), {})
+NO_WORK = Work((), (), (), (), (), {}, {}, {})
 
 
 def read_batch(entries: Sequence[Entry], memory: Memory, decode: Decoder) -> Work:
@@ -41,6 +45,8 @@ def read_batch(entries: Sequence[Entry], memory: Memory, decode: Decoder) -> Wor
     bad: list[Bad] = []
     adjustments: list[tuple[str, Adjustment]] = []
     payloads: dict[str, Payload] = {}
+    heard_ns: dict[str, int] = {}
+    repeated: dict[str, int] = {}
     for entry in entries:
         evidence = read(entry)
         if isinstance(evidence, Bad):
@@ -51,6 +57,7 @@ def read_batch(entries: Sequence[Entry], memory: Memory, decode: Decoder) -> Wor
             before = memory.cache.get(payload)
             if before is not None:
                 applied.append((entry, before))
+                repeated[evidence.source] = repeated.get(evidence.source, 0) + 1
                 continue
             payloads[entry.id] = payload
         said = say(entry, evidence, decode)
@@ -60,4 +67,6 @@ def read_batch(entries: Sequence[Entry], memory: Memory, decode: Decoder) -> Wor
             adjustments.append((entry.id, said.adjustment))
         else:
             items.append(said)
-    return Work(entries, applied, items, bad, adjustments, payloads)
+            if evidence.source == "stream":
+                heard_ns[entry.id] = evidence.received_at_ns
+    return Work(entries, applied, items, bad, adjustments, payloads, heard_ns, repeated)

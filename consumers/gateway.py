@@ -23,8 +23,10 @@ from streams import codec
 from streams.cache import Cache
 from streams.clock import Clock
 from streams.errors import HistoryChanged, StoreUnreachable
+from streams.histogram import Histogram
 from streams.instrument import Instruments
 from streams.keys import AccountKeys
+from streams.measures import Measures
 from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Gap, Halted, Reducing, Stale
 from streams.reader import Entry, Reader
 from streams.schemas import AccountInfo, Command, Evidence, NotSent, Unknown
@@ -58,7 +60,10 @@ class Gateway:
         halted: entries that were left to wait because the account is halted.
         waiting: entries that were left to wait for the private stream or the account's start.
         in_flight: commands between claim and settle.
+        conflicts: intents whose identity is taken by another order.
         known: intents that needed nothing when they were claimed last, by their bytes.
+        to_socket: from a claim to the last moment before its request is written.
+        pulse: of its loop.
     """
 
     def __init__(
@@ -69,7 +74,8 @@ class Gateway:
         """Bind it: `scripts` on a pool, because answers are settled side by side; `claims` on the one connection that
         `durability` speaks of; the reader on one of its own.
         """  # noqa: D205 - one sentence
-        self.claimed = self.duplicates = self.quarantined = self.halted = self.waiting = 0
+        self.claimed = self.duplicates = self.conflicts = self.quarantined = self.halted = self.waiting = 0
+        self.to_socket, self.pulse = Histogram(), reader.pulse
         self.instruments = instruments
         self._scripts, self._claims, self._durability = scripts, claims, durability
         self._reader, self._keys, self._venue, self._info = reader, keys, venue, info
@@ -109,10 +115,17 @@ class Gateway:
     def figures(self) -> dict[str, int]:
         """What was counted since the start."""
         return {
-            "claimed": self.claimed, "duplicates": self.duplicates, "quarantined": self.quarantined,
-            "cache_hits": self.known.counters.hits, "halted": self.halted, "waiting": self.waiting,
-            "in_flight": self.in_flight, "refused": self._judge.refused,
+            "claimed": self.claimed, "duplicates": self.duplicates, "conflicts": self.conflicts,
+            "quarantined": self.quarantined, "cache_hits": self.known.counters.hits, "halted": self.halted,
+            "waiting": self.waiting, "in_flight": self.in_flight, "refused": self._judge.refused,
         }  # fmt: skip
+
+    def measures(self) -> Measures:
+        """What was measured since the start."""
+        return Measures(
+            times={"claim_to_socket": self.to_socket}, duplicates={"claim": self.duplicates},
+            conflicts={"claim": self.conflicts}, caches={"intent": self.known.counters},
+        )  # fmt: skip
 
     async def handle(self, entries: Sequence[Entry]) -> None:
         """Claim one batch and start sending what was claimed.
@@ -142,6 +155,7 @@ class Gateway:
 
     async def _handle_or_wait(self, batch: Sequence[Entry]) -> None:
         while batch:
+            self.pulse.beat()
             try:
                 await self.handle(batch)
             except HistoryChanged:
@@ -162,6 +176,7 @@ class Gateway:
     async def _wait_for_room(self) -> int:
         while len(self._tasks) >= self._settings.in_flight_max:
             await asyncio.wait(list(self._tasks.values()), return_when=asyncio.FIRST_COMPLETED)
+            self.pulse.beat()
         return self._settings.in_flight_max - len(self._tasks)
 
     async def _claim(self, prepared: Sequence[Prepared]) -> None:
@@ -194,6 +209,7 @@ class Gateway:
                     self._tasks[item.entry] = task
                     task.add_done_callback(lambda _, entry=item.entry: self._answered(entry))  # type: ignore[misc]  # the default binds the loop's value
                 case Conflict(stored):
+                    self.conflicts += 1
                     reason = (
                         f"identity {item.client_order_id} was used for another order "
                         f"(stored fingerprint {stored}, given {item.fingerprint})"
@@ -279,6 +295,8 @@ class Gateway:
         except Exception as error:  # a defect of an adapter must not lose an order
             log.exception("the venue adapter failed")
             answer = Answer(Unknown(f"the venue adapter failed: {type(error).__name__}"))
+        if answer.sent_at_ms:
+            self.to_socket.add(answer.sent_at_ms - claim.opened_at_ms)
         await self._answer(item, answer)
 
     async def _answer(self, item: ClaimItem, answer: Answer) -> None:

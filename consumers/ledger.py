@@ -8,6 +8,7 @@ at once when that came true, and folded again when it did not. The script compar
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 
 from msgspec import Struct
@@ -26,7 +27,9 @@ from consumers.quarantine import quarantine
 from consumers.snapshot import read_snapshot, recall
 from streams.clock import Clock
 from streams.errors import BadIntent, HistoryChanged, LeaseLost, StoreUnreachable
+from streams.histogram import Histogram
 from streams.keys import AccountKeys
+from streams.measures import Measures
 from streams.plans import Lease, ParkPlan
 from streams.reader import Entry, Reader
 from streams.schemas import Adjustment
@@ -60,7 +63,11 @@ class Ledger:
         parked: entries parked.
         quarantined: entries quarantined.
         stale: orders that had to be folded again.
+        contradictions: entries that name a venue order of another of our orders.
+        duplicates: payloads that were applied before, by source of the evidence.
         leads: whether it holds the lease.
+        to_commit: from a frame of the private stream to its commit.
+        pulse: of its loop.
         memory: payloads it has applied.
         known: orders and positions it knows without asking.
     """
@@ -77,7 +84,9 @@ class Ledger:
     ) -> None:
         """Bind it; `redis` is a connection of its own, apart from the reader's."""
         self.applied = self.parked = self.quarantined = self.stale = 0
-        self.leads = False
+        self.leads, self.contradictions = False, 0
+        self.duplicates: Counter[str] = Counter()
+        self.to_commit, self.pulse = Histogram(), reader.pulse
         self._redis, self._reader, self._keys, self._decode = redis, reader, keys, decode
         self._settings, self._clock = settings, clock
         self._scripts = Scripts(redis, keys)
@@ -93,6 +102,7 @@ class Ledger:
     async def run(self, *, burst: bool = False) -> None:
         """Lead whenever nobody else does, until stopped; with `burst` until nothing is left to read."""
         while self._running:
+            self.pulse.beat()
             if not await self._take_lease():
                 await self._clock.sleep_ms(STANDBY_MS)
                 continue
@@ -117,6 +127,14 @@ class Ledger:
             **self.memory.cache.counters.figures("payload"), **self.known.counters.figures("order"),
         }  # fmt: skip
 
+    def measures(self) -> Measures:
+        """What was measured since the start."""
+        return Measures(
+            times={"frame_to_commit": self.to_commit}, duplicates=self.duplicates,
+            conflicts={"evidence": self.contradictions},
+            caches={"payload": self.memory.cache.counters, "order": self.known.counters},
+        )  # fmt: skip
+
     async def handle(self, entries: Sequence[Entry]) -> None:
         """Apply one batch.
 
@@ -139,6 +157,7 @@ class Ledger:
         return fold_batch(items, snapshot, self._settings.rules, self._keys)
 
     async def _apply(self, work: Work, ahead: Ahead | None = None) -> None:
+        self.duplicates.update(work.repeated)
         if work.applied and not await self._acknowledge(work.applied):
             # The server lost what we remember: all of it is read as if for the first time.
             self.memory.forget()
@@ -193,6 +212,7 @@ class Ledger:
     async def _handled(self, work: Work, ahead: Ahead | None) -> bool:
         """Handle a batch; while Redis is away, keep it and try again, because every call may be repeated."""
         while self._running or work.entries:
+            self.pulse.beat()
             try:
                 if work.entries:
                     await self._apply(work, ahead)
@@ -255,6 +275,10 @@ class Ledger:
         good = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict in (1, 2)}
         owners = {entry.entry: names[entry.order] for entry in folded.commit.entries if entry.order in good}
         self.memory.learn(self._work.payloads, items, owners)
+        now_ns, heard_ns = self._clock.now_ns(), self._work.heard_ns
+        for entry in owners:
+            if entry in heard_ns:
+                self.to_commit.add((now_ns - heard_ns[entry]) / 1e6)
         return {entry.entry for entry in folded.commit.entries if entry.order in stale}
 
     def _told(self) -> Mapping[str, Known] | None:
@@ -267,6 +291,7 @@ class Ledger:
         names = {entry.entry for entry in folded.commit.entries if entry.order in wrong}
         for item in items:
             if item.entry in names:
+                self.contradictions += 1
                 reason = f"its venue order {item.venue_order} belongs to another order than {item.client_order_id}"
                 await self._quarantine(Bad(entry=item.entry, reason=reason, raw=self._raw(item.entry)))
 

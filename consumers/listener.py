@@ -20,6 +20,8 @@ from streams.clock import Clock
 from streams.errors import StoreError
 from streams.evidence import append
 from streams.keys import AccountKeys
+from streams.measures import Measures
+from streams.pulse import Pulse
 from streams.schemas import Evidence
 from streams.scripts import Scripts
 from streams.store import Store
@@ -61,6 +63,7 @@ class Listener:
         backfilled: rows fetched after gaps.
         current: whether the stream is up and the last gap is filled.
         whole: whether what was fetched is applied too, so that new exposure may go out.
+        pulse: beaten whenever it could vouch for the stream.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Listener:
         """Bind it; `redis` is a pool, because a backfill runs beside the frames."""
         self.frames = self.gaps = self.backfilled = 0
         self.current = self.whole = False
+        self.pulse = Pulse(clock)
         self._redis, self._keys, self._venue, self._settings, self._clock = redis, keys, venue, settings, clock
         self._store, self._scripts = Store(redis, keys), Scripts(redis, keys)
         self._frames: asyncio.Queue[Frame] = asyncio.Queue(QUEUE_MAX)
@@ -107,6 +111,10 @@ class Listener:
             "frames": self.frames, "gaps": self.gaps, "backfilled": self.backfilled, "current": int(self.current),
             "whole": int(self.whole),
         }  # fmt: skip
+
+    def measures(self) -> Measures:
+        """Nothing beside its figures."""
+        return Measures()
 
     async def _listen(self) -> None:
         await self._say_lost()
@@ -217,6 +225,7 @@ class Listener:
         while True:
             beat_ms = min(BEAT_MS, self._settings.lease_ms // 4)
             await self._clock.sleep_ms(BEHIND_MS if self.current and not self.whole else beat_ms)
+            self.pulse.beat()
             if not self.current:
                 continue
             try:

@@ -19,6 +19,8 @@ from streams.clock import Clock
 from streams.errors import BadPayload, HistoryChanged, StoreUnreachable
 from streams.evidence import append
 from streams.keys import AccountKeys
+from streams.measures import Measures
+from streams.pulse import Pulse
 from streams.schemas import Absent, Command, Evidence, Order, OrderReport
 from streams.scripts import Scripts
 from streams.store import Store
@@ -51,6 +53,7 @@ class Resolver:
         asked: orders the venue was asked about since the start.
         absent: orders proven never to have reached the venue.
         could_not_ask: questions without an answer.
+        pulse: of its loop.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Resolver:
     ) -> None:  # fmt: skip
         """Bind it; `redis` is a pool, because questions run side by side; a registration is kept before the gate."""
         self.asked = self.absent = self.could_not_ask = 0
+        self.pulse = Pulse(clock)
         self._redis, self._keys, self._venue, self._decode = redis, keys, venue, decode
         self._settings, self._reconciler, self._clock = settings, reconciler, clock
         self._registration = registration
@@ -69,6 +73,7 @@ class Resolver:
         """Keep the gate and sweep until stopped."""
         gate_at_ms, standby_ms = 0, STANDBY_MS
         while self._running:
+            self.pulse.beat()
             try:
                 if self._clock.monotonic_ms() >= gate_at_ms:
                     if self._registration is not None:
@@ -105,6 +110,10 @@ class Resolver:
         if starting:
             counted["starting"] = starting
         return counted if shut is None else {**counted, "shut": shut.reason}
+
+    def measures(self) -> Measures:
+        """Nothing beside its figures."""
+        return Measures()
 
     async def sweep(self) -> bool:
         """Sweep what is due once and ask about it; True when there may be more."""

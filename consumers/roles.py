@@ -33,7 +33,9 @@ from streams.connection import connect
 from streams.errors import FillonceError
 from streams.instrument import Instruments, tabulate
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+from streams.measures import Measures
 from streams.producer import FIRST_LOOK_MS
+from streams.pulse import Pulse
 from streams.reader import Reader
 from streams.schemas import AccountInfo
 from streams.scripts import Scripts
@@ -66,6 +68,15 @@ class Role(Protocol):
 
     def figures(self) -> Mapping[str, int | str]:
         """What it counted since its start, for its heartbeat."""
+        ...
+
+    def measures(self) -> Measures:
+        """What it measured since its start, for `/metrics`."""
+        ...
+
+    @property
+    def pulse(self) -> Pulse:
+        """Beaten while it works or waits."""
         ...
 
 

@@ -11,19 +11,22 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
 import orjson
 import uvloop
 from faststream import FastStream
+from faststream.redis.prometheus import RedisPrometheusMiddleware
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers import logs
+from consumers.endpoint import Endpoint
 from consumers.keyring import known_secrets, variables
+from consumers.probing import strategy_probe
 from streams.clock import SystemClock
 from streams.connection import connect
 from streams.errors import UsageError
@@ -132,6 +135,10 @@ async def work(task: StrategyTask, settings: Settings, env: Mapping[str, str]) -
         await host.close()
         log.error("%s runs already (pid %d); stop it first: two would share one place in the journal", task.name, pid)
         return 1
+    probes = [strategy_probe(host, heart, one, task.name, strategy.name) for one in accounts]
+    endpoint = Endpoint(probes, host.measures, settings)
+    if settings.metrics:
+        host.broker.add_middleware(RedisPrometheusMiddleware(registry=endpoint.registry, app_name=strategy.name))
     app, failed = FastStream(host.broker, logger=None), asyncio.Event()
     running: list[asyncio.Task[None]] = []
 
@@ -141,11 +148,16 @@ async def work(task: StrategyTask, settings: Settings, env: Mapping[str, str]) -
             failed.set()
             app.exit()
 
+    def said(account: str) -> Mapping[str, Any]:
+        served = {"metrics": endpoint.address} if endpoint.address else {}
+        return {"strategy": strategy.name, **host.figures(account), **served}
+
     @app.after_startup
     async def start() -> None:
+        await endpoint.open()
         main = asyncio.create_task(host.run())
         main.add_done_callback(ended)
-        running.extend([main, asyncio.create_task(_beat(heart, task, strategy.name, host, accounts))])
+        running.extend([main, asyncio.create_task(_beat(heart, task, said, accounts))])
         log.info("%s is up", task.name)
 
     @app.on_shutdown
@@ -154,6 +166,7 @@ async def work(task: StrategyTask, settings: Settings, env: Mapping[str, str]) -
         if running:
             await asyncio.wait(running[:1], timeout=DRAIN_S)
         await end(running)
+        await endpoint.close()
         await _last_beat(heart, task, accounts)
         await heart.aclose()
         log.info("%s is down", task.name)
@@ -192,7 +205,9 @@ def _alive(pid: int) -> bool:
     return True
 
 
-async def _beat(redis: Redis, task: StrategyTask, name: str, host: Host, accounts: Sequence[str]) -> None:
+async def _beat(
+    redis: Redis, task: StrategyTask, said: Callable[[str], Mapping[str, Any]], accounts: Sequence[str]
+) -> None:
     """Say that the process lives, on its own loop: a handler that blocks it is seen as a beat that fails to come."""
     started_ms = time.time_ns() // 1_000_000
     while True:
@@ -200,8 +215,8 @@ async def _beat(redis: Redis, task: StrategyTask, name: str, host: Host, account
             seconds, micros = await redis.time()
             for account in accounts:
                 beat = {
-                    "pid": os.getpid(), "host": socket.gethostname(), "started_ms": started_ms, "strategy": name,
-                    "at_ms": int(seconds) * 1000 + int(micros) // 1000, **host.figures(account),
+                    "pid": os.getpid(), "host": socket.gethostname(), "started_ms": started_ms,
+                    "at_ms": int(seconds) * 1000 + int(micros) // 1000, **said(account),
                 }  # fmt: skip
                 await redis.hset(AccountKeys(account).roles, task.name, orjson.dumps(beat).decode())
         except (RedisError, OSError):

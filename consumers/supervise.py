@@ -11,7 +11,7 @@ import msgspec
 from consumers.roles import Task
 from consumers.strategist import StrategyTask, without_keys
 from streams.clock import Clock
-from streams.settings import PREFIX, AccountSettings, Settings
+from streams.settings import PREFIX, AccountSettings, Settings, spread
 
 log = logging.getLogger("fillonce.supervise")
 
@@ -95,9 +95,13 @@ class Supervisor:
     def __init__(self, settings: Settings, redis_url: str, env: Mapping[str, str], clock: Clock) -> None:
         """Plan one child per role of every account, and one per strategy; nothing is started yet."""
         given = environment(settings, redis_url, env)
-        self.children = [Child(task, given, clock) for task in tasks(settings)]
         keyless = without_keys(settings, given)
-        self.children += [Child(StrategyTask(reference=one), keyless, clock) for one in settings.strategies]
+        work: list[tuple[Task | StrategyTask, Mapping[str, str]]] = [(task, given) for task in tasks(settings)]
+        work += [(StrategyTask(reference=one), keyless) for one in settings.strategies]
+        self.children = [
+            Child(task, {**its, PREFIX + "METRICS": where}, clock)
+            for (task, its), where in zip(work, spread(settings.metrics, len(work)), strict=True)
+        ]
 
     @property
     def restarts(self) -> int:

@@ -15,7 +15,9 @@ from faststream.redis import RedisBroker
 from redis.exceptions import RedisError
 
 from consumers import garbage, logs
+from consumers.endpoint import Endpoint
 from consumers.keyring import known_secrets
+from consumers.probing import role_probe
 from consumers.roles import Role, RoleName, Task, Workshop, build
 from streams.errors import FillonceError, UsageError
 from streams.parent import end_with_parent
@@ -40,6 +42,7 @@ async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
     app = FastStream(RedisBroker(settings.redis_url, logger=log), logger=None)
     running: list[asyncio.Task[None]] = []
     roles: list[Role] = []
+    endpoints: list[Endpoint] = []
 
     def ended(done: asyncio.Task[None]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
@@ -58,7 +61,8 @@ async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
             app.exit()
             return
         roles.append(role)
-        heart = asyncio.create_task(_beat(shop, role))
+        endpoints.append(await _serve(shop, role))
+        heart = asyncio.create_task(_beat(shop, role, endpoints[0].address))
         main = asyncio.create_task(role.run())
         main.add_done_callback(ended)
         running.extend([main, heart, *(asyncio.ensure_future(one()) for one in shop.background)])
@@ -72,6 +76,8 @@ async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
         if running:
             await asyncio.wait(running[:1], timeout=DRAIN_S)
         await end(running)
+        for endpoint in endpoints:
+            await endpoint.close()
         await _last_beat(shop)
         await shop.close()
         log.info("%s is down", task.name)
@@ -80,12 +86,21 @@ async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
     return 1 if failed.is_set() else 0
 
 
-async def _beat(shop: Workshop, role: Role) -> None:
+async def _serve(shop: Workshop, role: Role) -> Endpoint:
+    """Serve metrics and health, where the settings say so."""
+    endpoint = Endpoint([role_probe(shop, role)], role.measures, shop.settings)
+    await endpoint.open()
+    return endpoint
+
+
+async def _beat(shop: Workshop, role: Role, address: str) -> None:
     """Write the role's figures where `status` reads them; nothing decides by them."""
     redis = shop.redis("heartbeat")
     started_ms = time.time_ns() // 1_000_000
     while True:
         beat = {"pid": os.getpid(), "started_ms": started_ms, "at_ms": shop.server_clock.now_ms(), **role.figures()}
+        if address:
+            beat["metrics"] = address
         try:
             await redis.hset(shop.keys.roles, shop.task.name, orjson.dumps(beat).decode())
         except (RedisError, OSError):

@@ -58,6 +58,7 @@ class Delivery:
 
     Attributes:
         figures: since the start, for the heartbeat.
+        pulse: beaten by its loop, and wherever it waits.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Delivery:
         self._reader = Reader(
             reader, self._keys.events, self._group, CONSUMER, count=BATCH, claim_idle_ms=86_400_000, clock=clock
         )
+        self.pulse = self._reader.pulse
 
     @property
     def ready(self) -> bool:
@@ -183,6 +185,7 @@ class Delivery:
         """Call one handler with one event until it returns; why it never did, or nothing."""
         pause_ms, tries = self._patience.pause_min_ms, 0
         while True:
+            self.pulse.beat()
             try:
                 async with asyncio.timeout(self._patience.timeout_s):
                     await handler(notice)
@@ -225,6 +228,7 @@ class Delivery:
         """Do a step that may be done twice, as soon as the pipeline is there."""
         pause_ms = self._patience.pause_min_ms
         while True:
+            self.pulse.beat()
             try:
                 return await step()
             except (StoreError, RedisError, OSError) as error:

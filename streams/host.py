@@ -10,8 +10,10 @@ from redis.asyncio import Redis
 from streams.clock import Clock
 from streams.connection import COMMAND_TIMEOUT_MS, connect
 from streams.delivery import Delivery
+from streams.measures import Measures
 from streams.notices import Tick
 from streams.producer import IntentProducer
+from streams.pulse import Pulse
 from streams.strategy import Strategy
 from streams.tasks import end
 
@@ -83,6 +85,14 @@ class Host:
     def ready(self, account: str) -> bool:
         """Whether the strategy has the account's snapshot and is given its events."""
         return self._deliveries[account].ready
+
+    def pulse(self, account: str) -> Pulse:
+        """When one account's delivery last went on."""
+        return self._deliveries[account].pulse
+
+    def measures(self) -> Measures:
+        """What the strategy's producer measured, of all accounts together."""
+        return Measures(caches={"answer": self._producer.answers.counters})
 
     def figures(self, account: str) -> Mapping[str, Any]:
         """What one account's delivery counted since its start."""

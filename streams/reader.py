@@ -19,6 +19,7 @@ from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.clock import Clock
+from streams.pulse import Pulse
 from streams.wire import command
 
 log = logging.getLogger("fillonce.reader")
@@ -43,6 +44,7 @@ class Reader:
         reconnects: how often the connection or the group was lost.
         claimed: how many entries were taken over from other consumers.
         lost: how many pending entries somebody trimmed away before they were dealt with.
+        pulse: beaten whenever it asks for entries.
     """
 
     def __init__(  # noqa: D417 - the first five are what they are called
@@ -58,6 +60,7 @@ class Reader:
                 stays pending, and is delivered again by `forget`.
         """
         self.reconnects = self.claimed = self.lost = 0
+        self.pulse = Pulse(clock)
         self._redis, self._stream, self._group, self._consumer = redis, stream, group, consumer
         self._count, self._claim_idle_ms, self._clock = count, claim_idle_ms, clock
         self._ahead = ahead
@@ -85,6 +88,7 @@ class Reader:
         coming: asyncio.Task[list[Entry]] | None = None
         try:
             while self._running:
+                self.pulse.beat()
                 try:
                     batch = await (coming if coming is not None else self._next(0 if burst else BLOCK_MS))
                     self._backoff_ms = BACKOFF_MIN_MS

@@ -5,7 +5,7 @@ from the environment or from a file that only its owner can read.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from streams.schemas import AccountName, Symbol
 
 FILE_DEFAULT = "fillonce.toml"
 PREFIX = "FILLONCE_"
+PORT_MAX = 65_535
 
 Ms = Annotated[int, Meta(ge=1, le=86_400_000)]
 Count = Annotated[int, Meta(ge=1, le=10_000)]
@@ -96,6 +97,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         reconcile_full_ms: how often closed orders and executions are, too.
         batch_max: entries of one batch.
         log_level: of the JSON logs on standard error.
+        metrics: where `/metrics`, `/healthz` and `/readyz` are served: empty is nowhere, `unix` a socket per role in
+            the data directory, `HOST:PORT` that port, or under `fillonce run` one role each from that port on. A
+            host that is not this machine's loopback shows them to whoever reaches it.
+        alive_within_ms: a role whose loop went round longer ago is not healthy.
+        ready_lag_max: a role with more entries still to read is not ready.
     """
 
     accounts: dict[AccountName, AccountSettings] = {}
@@ -116,6 +122,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reconcile_full_ms: Ms = 300_000
     batch_max: Annotated[int, Meta(ge=1, le=200)] = 128
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics: Annotated[str, Meta(max_length=256, pattern=r"^(|unix|(\[[0-9a-fA-F:.]+\]|[^\[\]:\s/]+):[0-9]{1,5})$")] = (
+        ""
+    )
+    alive_within_ms: Ms = 60_000
+    ready_lag_max: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 10_000
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
@@ -131,6 +142,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     f"claim_idle_ms ({self.claim_idle_ms}) must be above send_window_ms of {name} "
                     f"({account.send_window_ms}): an entry must not be taken over while its window is open"
                 )
+        port = self.metrics.rpartition(":")[2]
+        if port.isdigit() and int(port) > PORT_MAX:
+            raise ValueError(f"metrics: there is no port {port}")
         if self.lookup_retry_min_ms > self.lookup_retry_max_ms:
             raise ValueError("lookup_retry_min_ms must not be above lookup_retry_max_ms")
 
@@ -149,6 +163,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def venue_name(account: str, settings: AccountSettings) -> str:
     """Name the venue of an account."""
     return settings.venue or account.partition(".")[0]
+
+
+def spread(metrics: str, count: int) -> Sequence[str]:
+    """Spread the setting over several processes of one machine: ports count up, everything else is the same for all."""
+    host, colon, port = metrics.rpartition(":")
+    if not colon or port == "0":
+        return [metrics] * count
+    return [f"{host}:{int(port) + number}" for number in range(count)]
 
 
 def read(path: str, env: Mapping[str, str]) -> Settings:

@@ -105,22 +105,10 @@ class Store:
 
     async def backlog(self) -> dict[str, dict[str, int]]:
         """Length, lag and pending entries of the account's two working streams."""
-        figures: dict[str, dict[str, int]] = {}
-        for name, stream, group in (
-            ("intents", self._keys.intents, GATEWAYS),
-            ("evidence", self._keys.evidence, LEDGERS),
-        ):
-            length = await self._redis.xlen(stream)
-            groups = await self._redis.xinfo_groups(stream) if length else []
-            row: dict[str, Any] = next((one for one in groups if one["name"] == group.encode()), {})
-            lag = row.get("lag")
-            figures[name] = {
-                "length": length,
-                # Before a group exists, everything is still to be read.
-                "lag": length if not row or lag is None else int(lag),
-                "pending": int(row.get("pending", 0)),
-            }
-        return figures
+        return {
+            "intents": await group_backlog(self._redis, self._keys.intents, GATEWAYS),
+            "evidence": await group_backlog(self._redis, self._keys.evidence, LEDGERS),
+        }
 
     async def parked(self) -> list[tuple[str, int, int]]:
         """List parked orders: key's last part (`BTCUSDT:123`), executions waiting, server ms since they wait."""
@@ -129,6 +117,20 @@ class Store:
         return [
             (key.decode().removeprefix(prefix), await _answer(self._redis.hlen(key)), int(since)) for key, since in rows
         ]
+
+
+async def group_backlog(redis: Redis, stream: str, group: str) -> dict[str, int]:
+    """Length, lag and pending entries of one stream and one group."""
+    length = await redis.xlen(stream)
+    groups: Any = await redis.xinfo_groups(stream) if length else []
+    row: dict[str, Any] = next((one for one in groups if one["name"] == group.encode()), {})
+    lag = row.get("lag")
+    return {
+        "length": length,
+        # Before a group exists, everything is still to be read.
+        "lag": length if not row or lag is None else int(lag),
+        "pending": int(row.get("pending", 0)),
+    }
 
 
 async def register(

@@ -3,9 +3,11 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -153,13 +155,13 @@ async def test_the_servers_command_makes_a_server_that_is_fit(client: Redis) -> 
 async def test_every_role_comes_up_by_its_command_and_stops_on_sigterm(
     compose: dict[str, Any], server: str, client: Redis, venue: SimulatedVenue, tmp_path: Path
 ) -> None:
-    """Each writes its heartbeat, the health check calls it well, and after SIGTERM it ends with 0 and takes it back."""
+    """Each beats, the health check calls it well until it hangs, and after SIGTERM it ends with 0 and takes it back."""
     keys, folder = AccountKeys(ACCOUNT), tmp_path / "roles"
     folder.mkdir()
-    given = {name: _environment(compose["services"][name], server, venue) for name in ROLES}
+    given = {name: _environment(compose["services"][name], server, venue, port) for name, port in free_ports(ROLES)}
     running = {name: _start(compose["services"][name], given[name], folder) for name in ROLES}
     try:
-        wanted = {given[name]["ROLE"].encode() for name in ROLES}
+        wanted = {(name.replace("-", ".") if "-" in name else f"{name}.0").encode() for name in ROLES}
 
         async def up() -> bool:
             assert [name for name, one in running.items() if one.poll() is not None] == []
@@ -167,10 +169,14 @@ async def test_every_role_comes_up_by_its_command_and_stops_on_sigterm(
             return wanted <= set(beats)
 
         await wait_until_async(up, START_S)
-        for name in ("resolver", "gateway-1"):
-            check = _health(compose["services"][name])
-            assert _code(check, given[name], folder) == 0
-            assert _code(check, {**given[name], "ROLE": "gateway.9"}, folder) == 1
+
+        def well(name: str) -> bool:
+            return _code(_health(compose["services"][name]), given[name], folder) == 0
+
+        await wait_until_async(lambda: well("resolver") and well("gateway-1"))
+        running["gateway-1"].send_signal(signal.SIGSTOP)
+        assert not well("gateway-1")
+        running["gateway-1"].send_signal(signal.SIGCONT)
         for one in running.values():
             one.send_signal(signal.SIGTERM)
         assert {name: one.wait(STOP_S) for name, one in running.items()} == dict.fromkeys(ROLES, 0)
@@ -211,12 +217,22 @@ def _start(service: dict[str, Any], env: dict[str, str], folder: Path) -> "subpr
     return subprocess.Popen(_argv(service), env=env, cwd=folder, stdin=subprocess.DEVNULL)
 
 
-def _code(check: str, env: dict[str, str], folder: Path) -> int:
+def _code(check: list[str], env: dict[str, str], folder: Path) -> int:
     """Exit code of a health check, run as Docker runs it."""
-    return subprocess.run(["/bin/sh", "-c", check], env=env, cwd=folder, check=False).returncode
+    return subprocess.run(check, env=env, cwd=folder, capture_output=True, check=False).returncode
 
 
-def _environment(service: dict[str, Any], server: str, venue: SimulatedVenue) -> dict[str, str]:
+def free_ports(names: Iterable[str]) -> list[tuple[str, int]]:
+    """A port that nobody listens on for each, because here they share one machine."""
+    found: list[tuple[str, int]] = []
+    with ExitStack() as stack:
+        for name in names:
+            one = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            found.append((name, one.getsockname()[1]))
+    return found
+
+
+def _environment(service: dict[str, Any], server: str, venue: SimulatedVenue, port: int) -> dict[str, str]:
     """A service's environment with local addresses, and the keys its env_file would bring."""
     account, (key, secret) = venue.settings.accounts[0], variables(ACCOUNT)
     given = {name: str(value) for name, value in service["environment"].items()}
@@ -227,11 +243,12 @@ def _environment(service: dict[str, Any], server: str, venue: SimulatedVenue) ->
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return environment(
         {**given, "PATH": path, "FILLONCE_ACCOUNTS": accounts, "FILLONCE_REDIS_URL": server,
+         "FILLONCE_METRICS": f"127.0.0.1:{port}",
          key: account.api_key, secret: account.secret}
     )  # fmt: skip
 
 
-def _health(service: dict[str, Any]) -> str:
-    kind, command = service["healthcheck"]["test"]
-    assert kind == "CMD-SHELL"
-    return str(command)
+def _health(service: dict[str, Any]) -> list[str]:
+    kind, program, *rest = service["healthcheck"]["test"]
+    assert (kind, program) == ("CMD", "python")
+    return [sys.executable, *rest]

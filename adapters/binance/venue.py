@@ -213,15 +213,21 @@ class BinanceVenue:
         await self._rest.close()
 
     async def _command(self, command: Command, params: requests.Params, order: Order, window: Window) -> Answer:
+        sent_at_ms = 0
+
         def check() -> str:
+            nonlocal sent_at_ms
             now_ms = self._now_ms()
-            return f"the send window closed {now_ms - window.send_by_ms} ms ago" if now_ms >= window.send_by_ms else ""
+            if now_ms >= window.send_by_ms:
+                return f"the send window closed {now_ms - window.send_by_ms} ms ago"
+            sent_at_ms = now_ms
+            return ""
 
         params = {**params, **requests.within(window, self.clock_offset_ms)}
         answer = await self._send(command, params, check)
         outcome = classify(command.table, answer, order.client_order_id)
         raw = answer.body[:RAW_BYTES_MAX] if isinstance(answer, Response) else b""
-        return Answer(outcome, ORDER_FORMAT if isinstance(outcome, Accepted) else "", raw)
+        return Answer(outcome, ORDER_FORMAT if isinstance(outcome, Accepted) else "", raw, sent_at_ms)
 
     async def _send(self, command: Command, params: requests.Params, check: Callable[[], str]) -> Response | Failure:
         """Send by the order socket; by REST where nothing has left by it: the same claim, the same window, once."""

@@ -16,6 +16,7 @@ from adapters.simulated.process import SimulatedVenue, local_settings
 from streams.keys import AccountKeys
 from streams.server import EmbeddedServer
 from tests.commands import Shell
+from tests.scrape import fetch, samples
 from tests.support import process_ended, wait_until
 
 pytestmark = pytest.mark.slow
@@ -161,8 +162,10 @@ def test_what_is_killed_comes_back_and_is_counted(pipeline):
 
 @pytest.mark.timeout(120)
 def test_a_strategy_runs_beside_the_pipeline_and_outlives_a_kill_and_the_server(make_shell):
-    """`new`, `run --strategy`: every entry is answered with its exit, and status shows and counts the process."""
+    """`new`, `run --strategy`: every entry is answered with its exit, status shows and counts the process, and each
+    process serves its metrics."""  # noqa: D205, D209 - one specification
     shell = make_shell()
+    shell.env["FILLONCE_METRICS"] = "127.0.0.1:0"
     assert shell("new", "strategy", "follower").code == 0
     with shell.started("run", "--strategy", "follower:app") as process:
         pipeline = Pipeline(shell, process)
@@ -188,6 +191,27 @@ def test_a_strategy_runs_beside_the_pipeline_and_outlives_a_kill_and_the_server(
         wait_until(lambda: exits() == 3, START_S)
         figures = pipeline.role("strategy.follower:app")["figures"]
         assert (figures["quarantined"], figures["snapshots"]) == (0, 2)
+        served = {one["role"]: one["figures"]["metrics"] for one in pipeline.status()["roles"] if one["role"] in ROLES}
+        served["strategy.follower:app"] = figures["metrics"]
+        assert served.keys() - ROLES == {"strategy.follower:app"}
+        assert {fetch(address, "/healthz")[0] for address in served.values()} == {200}
+        wait_until(lambda: {fetch(address, "/readyz")[0] for address in served.values()} == {200}, START_S)
+
+        def scraped() -> dict[tuple[str, ...], float]:
+            pages = [fetch(address, "/metrics")[1] for address in served.values()]
+            return {name: value for page in pages for name, value in samples(page).items()}
+
+        def orders(found: dict[tuple[str, ...], float]) -> dict[str, float]:
+            return {name[-1]: value for name, value in found.items() if name[0] == "fillonce_orders"}
+
+        wait_until(lambda: orders(scraped()) == pipeline.status()["orders"]["by_status"], START_S)
+        found = scraped()
+        assert found["fillonce_claim_to_socket_seconds_count", ACCOUNT, "gateway.0"] == 6
+        assert found["fillonce_frame_to_commit_seconds_count", ACCOUNT, "ledger.0"] > 0
+        assert found["fillonce_reconcile_age_seconds", ACCOUNT, "resolver.0"] >= 0
+        assert found["fillonce_stream_age_seconds", ACCOUNT, "resolver.0"] >= 0
+        assert found["fillonce_figure", ACCOUNT, "strategy.follower:app", "handled"] > 0
+        assert any(name[0] == "faststream_received_processed_messages_total" for name in found)
         pipeline.redis.close()
         process.terminate()
         assert process.wait(30) == 0
