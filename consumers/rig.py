@@ -25,6 +25,7 @@ from streams.clock import SystemClock
 from streams.connection import connect
 from streams.host import Host
 from streams.keys import AccountKeys
+from streams.marks import publish_mark
 from streams.producer import IntentProducer, Receipt
 from streams.schemas import Order, Place
 from streams.scripts import Scripts
@@ -102,6 +103,10 @@ class Rig:
         given = None if price is None else Decimal(str(price))
         venue_symbol = symbol.replace("/", "")
         self._do(self._control.house_order(venue_symbol, side, Decimal(str(quantity)), price=given))
+
+    def mark(self, price: Decimal | int | str, symbol: str = SYMBOL) -> None:
+        """Publish a reference price, as a feed does."""
+        self._do(publish_mark(self._redis, self.account, symbol, Decimal(str(price))))
 
     def faults(self, **rates: Any) -> None:
         """Replace the venue's faults; none given means none from now on."""

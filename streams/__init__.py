@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from streams.blocking import BlockingIntentProducer
 from streams.connection import connect
 from streams.errors import BadIntent, FillonceError, IntentConflict, StoreUnreachable
-from streams.notices import Fill, FillTakenBack, HoldingsChanged, OrderChanged, PositionChanged, Snapshot, Tick
+from streams.marks import publish_mark
+from streams.notices import Fill, FillTakenBack, HoldingsChanged, Mark, OrderChanged, PositionChanged, Snapshot, Tick
 from streams.producer import IntentProducer, Receipt
 from streams.schemas import Cancel, Place
 
@@ -29,6 +30,7 @@ __all__ = [
     "IntentConflict",
     "IntentProducer",
     "Intents",
+    "Mark",
     "OrderChanged",
     "Patience",
     "Place",
@@ -39,6 +41,7 @@ __all__ = [
     "Strategy",
     "Tick",
     "connect",
+    "publish_mark",
 ]
 
 

@@ -11,11 +11,13 @@ import msgspec
 
 from streams.codec import INTENT_BYTES_MAX
 from streams.events import FORMAT_VERSION, JournalEntry
+from streams.marks import MarkEntry
 from streams.notices import (
     AnyNotice,
     Fill,
     FillTakenBack,
     HoldingsChanged,
+    Mark,
     OrderChanged,
     PositionChanged,
     Snapshot,
@@ -36,9 +38,14 @@ _STREAMS: dict[str, tuple[Any, str, bool]] = {
     ),
     "events": (JournalEntry, "The journal: every change of state, one entry per script call. Read in a group.", False),
     "evidence": (Evidence, "Everything the venue said. `raw` beside `data` has its own bytes.", True),
+    "marks": (
+        MarkEntry,
+        "Reference prices, for price collars and strategies. Append with XADD and MAXLEN ~ 10000.",
+        False,
+    ),
     "quarantine": (dict[str, str], "What could not be used: `stream`, `entry`, `reason`; its bytes in `raw`.", True),
 }
-_NOTICES = (Fill, FillTakenBack, HoldingsChanged, OrderChanged, PositionChanged, Snapshot, Tick)
+_NOTICES = (Fill, FillTakenBack, HoldingsChanged, OrderChanged, PositionChanged, Snapshot, Mark, Tick)
 
 
 def schema(of: Any) -> dict[str, Any]:
@@ -49,7 +56,7 @@ def schema(of: Any) -> dict[str, Any]:
 def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema of the `data` of each stream, and of what a Python strategy is told, by name."""
     found = {name: schema(of) for name, (of, _, _) in _STREAMS.items()}
-    return {**found, "notices": schema(AnyNotice | Snapshot | Tick)}
+    return {**found, "notices": schema(AnyNotice | Snapshot | Mark | Tick)}
 
 
 def asyncapi() -> dict[str, Any]:
@@ -74,7 +81,7 @@ def asyncapi() -> dict[str, Any]:
             "parameters": {"account": {"description": "venue.name, for example binance.main; the braces are part."}},
             "messages": {name: {"$ref": f"#/components/messages/{name}"}},
         }
-        action = "receive" if name == "intents" else "send"  # as the pipeline does it
+        action = "receive" if name in ("intents", "marks") else "send"  # as the pipeline does it
         operations[f"{action}_{name}"] = {"action": action, "channel": {"$ref": f"#/channels/{name}"}}
     return {
         "asyncapi": ASYNCAPI,

@@ -96,6 +96,11 @@ class Delivery:
         """Whether the snapshot was handled."""
         return self._ready.is_set()
 
+    async def marked(self) -> str:
+        """The newest entry of `marks` that the snapshot has; empty for none. Waits for the snapshot."""
+        await self._ready.wait()
+        return self._standing.mark
+
     async def run(self) -> None:
         """Give the snapshot, then deliver until stopped.
 

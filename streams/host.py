@@ -6,16 +6,22 @@ from typing import Any
 
 from faststream.redis import RedisBroker
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from streams.clock import Clock
 from streams.connection import COMMAND_TIMEOUT_MS, connect
 from streams.delivery import Delivery
+from streams.keys import AccountKeys
+from streams.marks import Marks
 from streams.measures import Measures
-from streams.notices import Tick
+from streams.notices import Mark, Tick
 from streams.producer import IntentProducer
 from streams.pulse import Pulse
 from streams.strategy import Strategy
 from streams.tasks import end
+from streams.wire import stream_rows
+
+MARKS_READ, MARKS_BLOCK_MS, RETRY_MS = 1_000, 500, 50
 
 
 class Host:
@@ -44,6 +50,7 @@ class Host:
             self._clients.append(made)
             return made
 
+        self._client = client
         self._producer = IntentProducer(client("intents", single=False))
         self.broker: RedisBroker = strategy.broker(url, self._producer)
         self._deliveries = {
@@ -67,6 +74,8 @@ class Host:
             for account in self._deliveries
             for period_ms in sorted(self._strategy.periods_ms)
         ]
+        if self._strategy.hears(Mark):
+            ticks += [asyncio.create_task(self._mark(account)) for account in self._deliveries]
         try:
             await asyncio.gather(*deliveries)
         finally:
@@ -97,6 +106,25 @@ class Host:
     def figures(self, account: str) -> Mapping[str, Any]:
         """What one account's delivery counted since its start."""
         return self._deliveries[account].figures
+
+    async def _mark(self, account: str) -> None:
+        """Offer new reference prices; those that came while a handler was busy are one, the newest of each symbol."""
+        redis, keys = self._client(f"{account}-marks", single=True), AccountKeys(account)
+        marks = Marks(redis, keys)
+        marks.last = await self._deliveries[account].marked() or "0"
+        while True:
+            try:
+                reply: Any = await redis.xread({keys.marks: marks.last}, count=MARKS_READ, block=MARKS_BLOCK_MS)
+            except (RedisError, OSError):
+                await self._clock.sleep_ms(RETRY_MS)
+                continue
+            for rows in stream_rows(reply):
+                for symbol in sorted(marks.take(rows)):
+                    price, at_ms = marks.prices[symbol]
+                    name = f"mark:{symbol}:{marks.last}"
+                    await self._deliveries[account].offer(
+                        Mark(event_id=name, account=account, at_ms=at_ms, symbol=symbol, price=price)
+                    )
 
     async def _tick(self, account: str, period_ms: int) -> None:
         due_ms = 0

@@ -1,6 +1,7 @@
 """Reference prices: a stream that a feed or a strategy writes, and the newest of each symbol as a reader has it."""
 
 import logging
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -43,33 +44,39 @@ class Marks:
 
     Attributes:
         prices: symbol -> price and the server's time in ms.
+        last: the newest entry it has; empty before the first.
     """
 
     def __init__(self, redis: Redis, keys: AccountKeys) -> None:
         """Bind it; nothing is read yet."""
         self.prices: dict[str, tuple[Decimal, int]] = {}
+        self.last = ""
         self._redis, self._keys = redis, keys
-        self._last = ""
 
     async def refresh(self) -> None:
         """Read what came since the last time."""
         while True:
-            if self._last:
-                rows: Any = await self._redis.xrange(self._keys.marks, min=f"({self._last}", count=PAGE)
+            if self.last:
+                rows: Any = await self._redis.xrange(self._keys.marks, min=f"({self.last}", count=PAGE)
             else:
                 newest: Any = await self._redis.xrevrange(self._keys.marks, count=PAGE)
                 rows = newest[::-1]
-            for entry, fields in rows:
-                self._take(entry.decode(), fields.get(b"data", b""))
+            self.take(rows)
             if len(rows) < PAGE:
                 return
 
-    def _take(self, entry: str, data: bytes) -> None:
-        self._last = entry
+    def take(self, rows: Iterable[Any]) -> set[str]:
+        """Take entries, oldest first; the symbols that have a new price."""
+        return {symbol for entry, fields in rows if (symbol := self._take(entry.decode(), fields.get(b"data", b"")))}
+
+    def _take(self, entry: str, data: bytes) -> str:
+        self.last = entry
         try:
             mark = _decoder.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             log.warning("a reference price cannot be read: %s", error)
-            return
-        if in_bounds(mark.price):
-            self.prices[mark.symbol] = mark.price, int(entry.partition("-")[0])
+            return ""
+        if not in_bounds(mark.price):
+            return ""
+        self.prices[mark.symbol] = mark.price, int(entry.partition("-")[0])
+        return mark.symbol

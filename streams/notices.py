@@ -178,11 +178,25 @@ class Snapshot(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="snaps
         entry: the last journal entry it contains; empty before there was any.
         positions: every position of the account, by symbol (and side).
         orders: the strategy's orders that can still trade.
+        marks: the newest reference price of each symbol, as of the same moment.
     """
 
     entry: str
     positions: Mapping[str, Position]
     orders: tuple[Order, ...]
+    marks: Mapping[str, Decimal] = {}
+
+
+class Mark(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="mark"):
+    """A new reference price; where several came at once, the newest of each symbol.
+
+    Attributes:
+        symbol: unified.
+        price: quote units.
+    """
+
+    symbol: str
+    price: Decimal
 
 
 class Tick(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="tick"):

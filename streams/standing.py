@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from streams import codec, events
 from streams.errors import StoreError
 from streams.keys import AccountKeys
+from streams.marks import Marks
 from streams.notices import Snapshot
 from streams.rebuild import Rebuilt
 from streams.record import FIELDS, to_order, to_position
@@ -25,10 +26,11 @@ NO_ENTRY = "0-0"
 
 
 class Standing(Struct, frozen=True):
-    """A snapshot, and the server's history it was read under."""
+    """A snapshot, the server's history it was read under, and the newest entry of `marks` it has."""
 
     snapshot: Snapshot
     history: str
+    mark: str = ""
 
 
 async def read_standing(redis: Redis, keys: AccountKeys, strategy: str) -> Standing:
@@ -48,11 +50,12 @@ async def read_standing(redis: Redis, keys: AccountKeys, strategy: str) -> Stand
         pipe.hget(keys.control, "history")
         pipe.zrange(keys.live, 0, -1)
         pipe.smembers(keys.positions)
+        pipe.xrevrange(keys.marks, count=PAGE)
         for one in mine:
             pipe.hmget(keys.order(one), FIELDS)
         for key in held:
             pipe.hmget(key, ("state", "digest"))
-        tip, now, history, live, positions, *rows = await pipe.execute()
+        tip, now, history, live, positions, marked, *rows = await pipe.execute()
         entry = tip[0][0].decode() if tip else NO_ENTRY
         found = {one.decode() for one in live} - judged
         judged |= found
@@ -61,14 +64,18 @@ async def read_standing(redis: Redis, keys: AccountKeys, strategy: str) -> Stand
         if made.keys() == set(new) and set(positions) == set(held):
             orders = {one: to_order(one, row) for one, row in zip(mine, rows, strict=False)} | made
             shown = dict(zip(held, rows[len(mine) :], strict=True))
-            return Standing(_snapshot(keys, entry, now, orders.values(), shown), history.decode() if history else "")
+            marks = Marks(redis, keys)
+            marks.take(reversed(marked))
+            snapshot = _snapshot(keys, entry, now, orders.values(), shown, marks)
+            return Standing(snapshot, history.decode() if history else "", marks.last)
         mine, held, before = [*mine, *new], sorted(positions), entry
     raise StoreError(f"{keys.account} cannot be read at one moment; is the server at its limit?")
 
 
-def _snapshot(
-    keys: AccountKeys, entry: str, now: Any, orders: Iterable[Order | None], positions: Mapping[bytes, Any]
-) -> Snapshot:
+def _snapshot(  # noqa: PLR0917 - what was read, in the order it was
+    keys: AccountKeys, entry: str, now: Any, orders: Iterable[Order | None], positions: Mapping[bytes, Any],
+    marks: Marks,
+) -> Snapshot:  # fmt: skip
     prefix = keys.position("")
     return Snapshot(
         event_id=f"snapshot:{entry}",
@@ -77,6 +84,7 @@ def _snapshot(
         entry=entry,
         positions={key.decode().removeprefix(prefix): to_position(row)[0] for key, row in positions.items()},
         orders=tuple(one for one in orders if one is not None and one.live),
+        marks={symbol: price for symbol, (price, _) in marks.prices.items()},
     )
 
 

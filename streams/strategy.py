@@ -25,7 +25,7 @@ from faststream.redis.subscriber.usecases.channel_subscriber import ChannelSubsc
 
 from streams.delivery import Handler, Patience
 from streams.errors import BadIntent, UsageError
-from streams.notices import Fill, FillTakenBack, HoldingsChanged, Notice, OrderChanged, PositionChanged, Snapshot, Tick
+from streams.notices import Fill, FillTakenBack, HoldingsChanged, Mark, Notice, OrderChanged, PositionChanged, Snapshot, Tick
 from streams.producer import Answer, IntentProducer, Receipt
 from streams.schemas import Cancel, Intent, Place
 
@@ -41,6 +41,7 @@ KINDS: dict[type[Notice], str] = {
     OrderChanged: "order",
     PositionChanged: "position",
     Snapshot: "snapshot",
+    Mark: "mark",
     Tick: "tick",
 }
 
@@ -94,8 +95,8 @@ class Strategy(RedisRouter):
     def on(self, kind: type[_N], **options: Any) -> Wire[_N]:
         """Call a function with every event of one kind.
 
-        Kinds are `Fill`, `FillTakenBack`, `HoldingsChanged`, `OrderChanged`, `PositionChanged`, `Snapshot`. What the
-        function returns (an intent, several, or nothing) is published before the event counts as handled. `Snapshot`
+        Kinds are `Fill`, `FillTakenBack`, `HoldingsChanged`, `OrderChanged`, `PositionChanged`, `Mark`, `Snapshot`. What
+        the function returns (an intent, several, or nothing) is published before the event counts as handled. `Snapshot`
         comes once at every start, before everything else.
 
         Args:
@@ -113,6 +114,10 @@ class Strategy(RedisRouter):
             raise UsageError(f"A period is at least a millisecond, not {seconds} s.")
         self.periods_ms.add(period_ms)
         return self._feed(f"tick.{period_ms}", Tick, options)
+
+    def hears(self, kind: type[Notice]) -> bool:
+        """Whether anything is called with events of one kind."""
+        return KINDS[kind] in self._fed
 
     def handlers(self, notice: Notice) -> Sequence[Handler]:
         """Give what is to be called with an event, in the order it was written."""

@@ -12,6 +12,7 @@ from streams.keys import AccountKeys
 from streams.schemas import TERMINAL, Order, OrderStatus
 from streams.store import Store
 from streams.tasks import end
+from streams.wire import stream_rows
 
 # `working`: the venue has it. `ended`: filled, cancelled, rejected or expired.
 Until = OrderStatus | Literal["working", "ended"]
@@ -125,8 +126,8 @@ class _Follower:
         self._wake(self._waiting)
         while True:
             reply: Any = await redis.xread({self._keys.events: last}, count=COUNT, block=BLOCK_MS)
-            for rows in reply.values() if isinstance(reply, dict) else (page for _, page in reply or ()):
-                for entry, fields in _flat(rows):
+            for rows in stream_rows(reply):
+                for entry, fields in rows:
                     last = entry
                     self._wake(_named(fields.get(b"data", b"")))
 
@@ -146,11 +147,6 @@ class _Following:
 
     async def __aexit__(self, *_: object) -> None:
         await self._follower.remove(self._name, self._changed)
-
-
-def _flat(rows: Any) -> Any:
-    """Rows of one stream; RESP3 nests them once more."""
-    return [row for page in rows for row in page] if rows and isinstance(rows[0], list) else rows
 
 
 def _named(data: bytes) -> set[str]:

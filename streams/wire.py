@@ -147,3 +147,9 @@ async def command(redis: Redis, name: str, *args: Argument) -> Any:
         return await redis.execute_command(name.encode(), *args)  # type: ignore[no-untyped-call]  # as bytes it has no parser of replies
     async with redis._single_conn_lock:  # noqa: SLF001 - the lock of the client's own commands
         return await connection.exchange(name, *args)
+
+
+def stream_rows(reply: Any) -> list[Any]:
+    """Rows of each stream of an XREAD's reply, oldest first; RESP3 answers with a map and nests them once more."""
+    pages = list(reply.values()) if isinstance(reply, dict) else [page for _, page in reply or ()]
+    return [[row for page in rows for row in page] if rows and isinstance(rows[0], list) else rows for rows in pages]

@@ -1,12 +1,14 @@
 """The plugin as a user has it: a fresh folder, a new strategy, its test, all of it by commands."""
 
+import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from streams import Fill, OrderChanged, Place, Strategy
+from streams import Fill, Mark, OrderChanged, Place, Snapshot, Strategy
 from streams.schemas import from_ms
 from tests.commands import Shell, environment
 
@@ -67,6 +69,35 @@ def test_a_handler_that_always_raises_is_seen_in_quarantine(fillonce) -> None:
     fillonce.run(app)
     fillonce.place(strategy="broken", side="buy", type="limit", quantity=1, price=100)
     fillonce.until(lambda: any("no idea" in reason for reason in fillonce.quarantined()))
+
+
+@pytest.mark.timeout(120)
+def test_reference_prices_come_after_those_of_the_snapshot_and_only_the_newest(fillonce) -> None:
+    """None twice, none that was there before; a handler that is busy is told the newest of each symbol afterwards."""
+    app, told = Strategy("watcher"), list[tuple[str, str]]()
+    busy = threading.Event()
+
+    @app.on(Snapshot)
+    async def begin(snapshot: Snapshot) -> None:
+        told.extend(("before", f"{symbol} {price}") for symbol, price in snapshot.marks.items())
+
+    @app.on(Mark)
+    async def follow(mark: Mark) -> None:
+        told.append(("after", f"{mark.symbol} {mark.price}"))
+        await asyncio.to_thread(busy.wait)
+
+    fillonce.mark(100)
+    fillonce.run(app)
+    fillonce.mark(101)
+    fillonce.until(lambda: len(told) == 2)
+    for price in (102, 103):
+        fillonce.mark(price)
+        fillonce.mark(price, "ETH/USDT")
+    busy.set()
+    fillonce.until(lambda: len(told) == 4)
+    assert told == [
+        ("before", "BTC/USDT 100"), ("after", "BTC/USDT 101"), ("after", "BTC/USDT 103"), ("after", "ETH/USDT 103"),
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

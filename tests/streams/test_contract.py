@@ -58,10 +58,11 @@ def test_every_kind_of_change_has_a_frozen_entry() -> None:
 def test_the_documents_fit_what_is_really_on_the_streams(fillonce) -> None:
     """Every entry of a pipeline that traded, refused, cancelled and quarantined."""
     fillonce.house("SELL", 5, price=60_000)
+    fillonce.mark("60000.5")
     for price, quantity in ((60_000, 1), (100, 2), (60_000, "0.5"), ("0.001", 1)):
         fillonce.place(side="buy", type="limit", quantity=quantity, price=price)
-    fillonce.until(lambda: any(order.status == "open" for order in fillonce.orders()))
-    [resting] = [order.client_order_id for order in fillonce.orders() if order.status == "open"]
+    fillonce.until(lambda: any(order.status == "open" and order.terms.price == 100 for order in fillonce.orders()))
+    [resting] = [order.client_order_id for order in fillonce.orders() if order.terms.price == 100]
     fillonce.append("intents", data=codec.encode(Cancel(account=fillonce.account, client_order_id=resting)))
     fillonce.append("intents", data=b'{"kind":"place"}')
     fillonce.until(lambda: fillonce.quarantined() and fillonce.orders()[0].status)
@@ -116,5 +117,5 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
                 follow(one)
 
     follow(document)
-    assert set(document["channels"]) == {"intents", "events", "evidence", "quarantine"}
+    assert set(document["channels"]) == {"intents", "events", "evidence", "marks", "quarantine"}
     assert document["components"]["schemas"]["Fill"]["properties"]["price"] == {"type": "string", "format": "decimal"}

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from streams import codec, events
 from streams.connection import connect
 from streams.keys import AccountKeys
+from streams.marks import publish_mark
 from streams.reader import Entry
 from streams.rebuild import Rebuilt
 from streams.schemas import Place, Position
@@ -43,6 +44,16 @@ async def test_it_has_the_strategys_live_orders_and_every_position(bench: Bench)
     assert order.terms == mine
     assert found.snapshot.positions == {"BTC/USDT": Position(quantity=Decimal(3))}
     assert found.history == (await bench.scripts.gate()).history
+
+
+async def test_it_has_the_newest_reference_price_of_each_symbol(bench: Bench) -> None:
+    """And says after which entry the next ones come; what is no price is passed over."""
+    for symbol, price in (("BTC/USDT", 1), ("ETH/USDT", 7), ("BTC/USDT", 2)):
+        await publish_mark(bench.redis, bench.account, symbol, Decimal(price))
+    newest: Any = await bench.redis.xadd(bench.keys.marks, {"data": b"{}"})
+    found = await read_standing(bench.redis, bench.keys, "test")
+    assert found.snapshot.marks == {"BTC/USDT": Decimal(2), "ETH/USDT": Decimal(7)}
+    assert found.mark == newest.decode()
 
 
 async def test_it_is_the_fold_of_the_journal_up_to_its_entry_while_orders_are_made(
