@@ -127,6 +127,7 @@ class OrderChanged(OfOrder, frozen=True, kw_only=True, omit_defaults=True, tag="
     Attributes:
         status: after it.
         filled: sum of its executions after it.
+        reported: what the venue says has traded, where it said so here; above `filled` while executions are to come.
         quantity: that was asked for; None where the order's record was forgotten.
         reason: why it ended or was refused; empty when there is nothing to say.
         anomalies: what must not happen and did.
@@ -134,9 +135,15 @@ class OrderChanged(OfOrder, frozen=True, kw_only=True, omit_defaults=True, tag="
 
     status: OrderStatus
     filled: Decimal = ZERO
+    reported: Decimal = ZERO
     quantity: Decimal | None = None
     reason: str = ""
     anomalies: tuple[str, ...] = ()
+
+    @property
+    def traded(self) -> Decimal:
+        """What has traded, whether its executions are all known or not: what is left of an order is counted from it."""
+        return max(self.filled, self.reported)
 
 
 class PositionChanged(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="position"):
@@ -337,11 +344,13 @@ def _updated(account: str, at_ms: int, change: events.Updated, terms: Place | No
                 price=one.price, executed_at_ms=one.executed_at_ms, status=change.status, filled=filled,
                 fee=one.fee, fee_asset=one.fee_asset, maker=one.maker, provisional=is_inferred(one),
             )  # fmt: skip
-    reason = next((one.reason for one in reversed(change.facts) if isinstance(one, OrderReport) and one.reason), "")
+    reports = [one for one in change.facts if isinstance(one, OrderReport)]
+    reason = next((one.reason for one in reversed(reports) if one.reason), "")
     yield OrderChanged(
         event_id=change.id, account=account, at_ms=at_ms, client_order_id=change.client_order_id,
         strategy=change.strategy, signal_id=signal_id, leg=leg, symbol=change.symbol, status=change.status,
-        filled=filled, quantity=terms.quantity if terms else None, reason=reason, anomalies=change.anomalies,
+        filled=filled, reported=max((one.filled for one in reports), default=ZERO),
+        quantity=terms.quantity if terms else None, reason=reason, anomalies=change.anomalies,
     )  # fmt: skip
     if change.position:
         yield PositionChanged(

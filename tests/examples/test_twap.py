@@ -1,0 +1,43 @@
+"""The TWAP in the whole pipeline: all of the parent and never more, across restarts."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from examples.strategies.twap import twap
+from streams import Strategy
+
+pytestmark = pytest.mark.timeout(120)
+PARENT = Decimal("0.1")
+
+
+def parent(start: datetime, every_ms: int = 300) -> Strategy:
+    """Seven slices, which do not divide the parent evenly; a new object, as a new process has it."""
+    every = timedelta(milliseconds=every_ms)
+    return twap(parent="p", start=start, side="buy", quantity=PARENT, slices=7, every=every)
+
+
+@pytest.mark.fillonce(faults={"accept_then_drop": 0.3, "duplicated_execution": 0.5})
+def test_the_slices_add_up_to_the_parent_whatever_dies_in_between(fillonce):
+    """Killed twice: slices that came due meanwhile follow, known ones are not sent again."""
+    fillonce.house("SELL", 10, price=60_000)
+    start = datetime.now(UTC)
+    for number in (1, 3):
+        fillonce.run(running := parent(start))
+        fillonce.until(lambda number=number: len(fillonce.orders("twap-p")) >= number)
+        fillonce.stop(running, kill=True)
+    fillonce.run(parent(start))
+    fillonce.until(lambda: len(fillonce.orders("twap-p")) == 7)
+    fillonce.settled()
+    assert {order.status for order in fillonce.orders("twap-p")} == {"filled"}
+    assert sum(order.state.filled for order in fillonce.orders("twap-p")) == PARENT
+    assert len(fillonce.venue_orders()) == 7
+
+
+def test_a_parent_of_yesterday_is_not_sent_today(fillonce):
+    """Its slices expire: a backlog must not trade on old decisions."""
+    fillonce.house("SELL", 10, price=60_000)
+    fillonce.run(parent(datetime.now(UTC) - timedelta(days=1)))
+    fillonce.until(lambda: [order.status for order in fillonce.orders("twap-p")] == ["expired"] * 7)
+    assert fillonce.venue_orders() == []
