@@ -24,12 +24,11 @@ from redis.exceptions import RedisError
 
 from consumers.exposition import Told, families, measured
 from consumers.health import Bounds, Health, Surroundings, hindrances, ills
+from consumers.listening import UNIX, listen, listen_unix, shown
 from streams.errors import FillonceError
 from streams.measures import Measures
-from streams.server_config import socket_path_fits
 from streams.settings import Settings
 
-UNIX = "unix"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 LOOK_S = 2.0
 
@@ -87,8 +86,7 @@ class Endpoint:
         except (OSError, ValueError) as error:
             log.error("metrics are not served at %s: %s", self._settings.metrics, error)  # noqa: TRY400 - one sentence
             return
-        listening.listen()
-        self.address = _shown(listening)
+        self.address = shown(listening)
         routes = [("/metrics", get(self.metrics)), ("/healthz", get(self.healthz)), ("/readyz", get(self.readyz))]
         config = uvicorn.Config(
             AsgiFastStream(asgi_routes=routes, logger=None), lifespan="off", log_config=None, access_log=False,
@@ -183,40 +181,6 @@ def _verdict(against: Sequence[str]) -> AsgiResponse:
 
 
 def _listen(settings: Settings, first: Probe) -> socket.socket:
-    if settings.metrics == UNIX:
-        return _listen_unix(Path(settings.data_dir).expanduser().resolve() / "run", f"{first.account}.{first.role}")
-    host, _, port = settings.metrics.rpartition(":")
-    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-    made = socket.socket(family)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host.strip("[]"), int(port)))
-        made.set_inheritable(False)
-    except (OSError, OverflowError):
-        made.close()
-        raise
-    return made
-
-
-def _listen_unix(folder: Path, name: str) -> socket.socket:
-    path = folder / f"{name.replace('/', '_')}.http"
-    if not socket_path_fits(path):
-        raise ValueError(f"{path} is too long for a unix socket")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # of a process that was killed; two of one role there are not
-    made = socket.socket(socket.AF_UNIX)
-    try:
-        made.bind(str(path))
-        path.chmod(0o600)
-    except OSError:
-        made.close()
-        raise
-    return made
-
-
-def _shown(listening: socket.socket) -> str:
-    name = listening.getsockname()
-    if isinstance(name, str):
-        return f"{UNIX}:{name}"
-    host = f"[{name[0]}]" if ":" in name[0] else name[0]
-    return f"http://{host}:{name[1]}"
+    if settings.metrics != UNIX:
+        return listen(settings.metrics)
+    return listen_unix(Path(settings.data_dir).expanduser().resolve() / "run", f"{first.account}.{first.role}")

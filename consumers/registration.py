@@ -12,7 +12,7 @@ from adapters.venue import Venue
 from streams import store
 from streams.errors import UsageError
 from streams.instrument import Instrument, tabulate
-from streams.schemas import AccountInfo
+from streams.schemas import AccountInfo, Takes
 
 
 class Registration:
@@ -44,5 +44,10 @@ class Registration:
             await self._tell()
 
     async def _tell(self) -> None:
-        info = AccountInfo(venue=self._venue_name, id_rule=self._venue.facts.id_rule)
+        facts = self._venue.facts
+        takes = Takes(
+            types=frozenset(facts.types), times_in_force=frozenset(facts.times_in_force),
+            flags=frozenset(facts.flags), position_sides=frozenset(facts.position_sides),
+        )  # fmt: skip
+        info = AccountInfo(venue=self._venue_name, id_rule=facts.id_rule, takes=takes)
         await store.register(self._redis, self._account, info, self._found, tabulate(self._found).version)

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +14,7 @@ from streams import codec, store
 from streams.cache import Cache
 from streams.errors import BadIntent, HistoryChanged, IntentConflict, IntentSpent, StoreError, StoreUnreachable
 from streams.identity import client_order_id, fingerprint
+from streams.instrument import Instruments, refusal, tabulate
 from streams.keys import AccountKeys
 from streams.plans import Conflict, Known, Published, PublishItem, PublishVerdict, Spent
 from streams.record import NEW_STATE
@@ -81,7 +82,7 @@ class _Batch(Struct, frozen=True):
 
 
 # A refusal is returned among the receipts of its batch, so that it does not hide the others.
-Answer = Receipt | IntentConflict | IntentSpent
+Answer = Receipt | BadIntent
 
 
 class IntentProducer:
@@ -102,7 +103,7 @@ class IntentProducer:
         self._name, self._calls = secrets.token_urlsafe(6), 0  # together the id of a call
         self._scripts: dict[str, Scripts] = {}  # by account; each remembers which gates it has left
         self._infos: dict[str, AccountInfo] = {}
-        self._symbols: dict[str, frozenset[str]] = {}
+        self._tables: dict[str, Instruments] = {}
         self._watch = Watch(redis)
 
     async def place(self, intent: Place) -> Receipt:
@@ -111,7 +112,7 @@ class IntentProducer:
         Raises:
             IntentConflict: the identity is taken by another order.
             IntentSpent: it was an order so long ago that its record is forgotten.
-            BadIntent: unknown account or symbol.
+            BadIntent: unknown account or symbol, amounts off the venue's grid, or a kind of order it does not take.
             StoreUnreachable: Redis gave no answer within the timeout; publish again, it cannot become two orders.
             HistoryChanged: the gate stayed shut until the timeout; the same holds.
         """
@@ -143,7 +144,8 @@ class IntentProducer:
         """Publish intents of one account in batches, one round trip each.
 
         Returns:
-            One receipt per intent, in order; a conflict is returned, so that it does not hide the others.
+            One receipt per intent, in order; a conflict, or what the venue could never take, is returned, so that it
+            does not hide the others.
         """
         if not intents:
             return []
@@ -162,7 +164,10 @@ class IntentProducer:
                 return await self._ask_once(self._batch(account, intents), refusals)
             async with asyncio.timeout(self._timeout_ms / 1000):
                 await self._learn(account, {one.symbol for one in intents if isinstance(one, Place)})
-                return await self._ask_all(account, intents, refusals)
+                refused = await self._refused(account, intents)
+                legal = [one for number, one in enumerate(intents) if number not in refused]
+                answers = iter(await self._ask_all(account, legal, refusals))
+                return [refused.get(number) or next(answers) for number in range(len(intents))]
         except TimeoutError:
             raise self._given_up(refusals) from None
         except RedisError as error:
@@ -248,8 +253,7 @@ class IntentProducer:
             self.answers.put(identity, _Answer(intent, again))
 
     def _knows(self, account: str, intents: Sequence[Intent]) -> bool:
-        symbols = self._symbols.get(account)
-        return symbols is not None and all(isinstance(one, Cancel) or one.symbol in symbols for one in intents)
+        return account in self._tables and not self._judged(account, intents)
 
     async def _learn(self, account: str, symbols: set[str]) -> None:
         if account not in self._infos:
@@ -258,11 +262,40 @@ class IntentProducer:
                 names = ", ".join(sorted(known)) or "none yet; start `fillonce run` first"
                 raise BadIntent(f"Unknown account {account}; known: {names}.")
             self._infos = known
-        if not symbols <= self._symbols.get(account, frozenset()):
-            table = await store.Store(self._redis, AccountKeys(account)).instruments()
-            self._symbols[account] = frozenset(one.symbol for one in table)
-            if strange := sorted(symbols - self._symbols[account]):
-                raise BadIntent(f"Unknown symbol {strange[0]} at {account}; it trades {_some(self._symbols[account])}.")
+        table = self._tables.get(account)
+        if table is None or not symbols <= table.by_symbol.keys():
+            await self._read_table(account)
+            traded = self._tables[account].by_symbol.keys()
+            if strange := sorted(symbols - traded):
+                raise BadIntent(f"Unknown symbol {strange[0]} at {account}; it trades {_some(traded)}.")
+
+    async def _read_table(self, account: str) -> None:
+        self._tables[account] = tabulate(await store.Store(self._redis, AccountKeys(account)).instruments())
+
+    def _judged(self, account: str, intents: Sequence[Intent]) -> dict[int, str]:
+        """Why some of these could never go out, by number."""
+        info, table = self._infos[account], self._tables[account].by_symbol
+        return {
+            number: said
+            for number, one in enumerate(intents)
+            if isinstance(one, Place)
+            and (said := refusal(one, info, table[one.symbol]) if one.symbol in table else "unknown symbol")
+        }
+
+    async def _refused(self, account: str, intents: Sequence[Intent]) -> dict[int, BadIntent]:
+        """Refuse what could never go out; not by an old table, and not what was an order when it still could."""
+        if not self._judged(account, intents):
+            return {}
+        await self._read_table(account)
+        judged, keys, info = self._judged(account, intents), AccountKeys(account), self._infos[account]
+        pipe = self._redis.pipeline(transaction=False)
+        for number in judged:
+            pipe.exists(keys.order(client_order_id(intents[number], info.id_rule)))
+        known = await pipe.execute() if judged else ()
+        pairs = zip(judged.items(), known, strict=True)
+        return {
+            number: BadIntent(f"{intents[number].account}: {said}.") for (number, said), there in pairs if not there
+        }
 
 
 def publish_item(intent: Intent, info: AccountInfo) -> PublishItem:
@@ -299,7 +332,7 @@ def _receipt(watch: Watch, intent: Intent, item: PublishItem, verdict: PublishVe
             return Receipt(identity, duplicate=False, order=order, account=account, watch=watch)
 
 
-def _some(names: frozenset[str]) -> str:
+def _some(names: Iterable[str]) -> str:
     listed = sorted(names)
     return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
 

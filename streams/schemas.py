@@ -496,11 +496,27 @@ class IdRule(Struct, frozen=True, kw_only=True):
     prefix: str
 
 
+class Takes(Struct, frozen=True, kw_only=True):
+    """What kinds of orders a venue takes."""
+
+    types: frozenset[str]
+    times_in_force: frozenset[str]
+    flags: frozenset[str]
+    position_sides: frozenset[str]
+
+
 class AccountInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a producer must know of an account; kept in the registry `fillonce:accounts`."""
+    """What a producer must know of an account; kept in the registry `fillonce:accounts`.
+
+    Attributes:
+        venue: its name.
+        id_rule: of client order ids.
+        takes: None where a version before this one registered the account.
+    """
 
     venue: str
     id_rule: IdRule
+    takes: Takes | None = None
 
 
 def json_schema() -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +15,7 @@ from streams import codec, events
 from streams.contract import asyncapi, schemas
 from streams.events import AnyChange
 from streams.notices import Fill, tell
-from streams.schemas import Cancel
+from streams.schemas import Cancel, Place
 
 # Written once for version 1 and never again: a change that fails here breaks programs that are out there.
 FROZEN = [json.loads(line) for line in Path(__file__).with_name("contract_v1.jsonl").read_text().splitlines()]
@@ -27,6 +29,14 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
 def check(stream: str, document: object) -> None:
     """Validate as a program in another language would; ValidationError says what does not fit."""
     jsonschema.validate(document, schemas()[stream])
+
+
+def off_grid(account: str) -> Place:
+    """What a program in another language may append, and no venue takes."""
+    return Place(
+        account=account, strategy="test", signal_id="off", signal_time=datetime.now(UTC), symbol="BTC/USDT", side="buy",
+        type="limit", quantity=Decimal(1), price=Decimal("0.001"),
+    )  # fmt: skip
 
 
 def _within(part: Any, whole: Any) -> bool:
@@ -59,12 +69,14 @@ def test_the_documents_fit_what_is_really_on_the_streams(fillonce) -> None:
     """Every entry of a pipeline that traded, refused, cancelled and quarantined."""
     fillonce.house("SELL", 5, price=60_000)
     fillonce.mark("60000.5")
-    for price, quantity in ((60_000, 1), (100, 2), (60_000, "0.5"), ("0.001", 1)):
+    for price, quantity in ((60_000, 1), (100, 2), (60_000, "0.5")):
         fillonce.place(side="buy", type="limit", quantity=quantity, price=price)
     fillonce.until(lambda: any(order.status == "open" and order.terms.price == 100 for order in fillonce.orders()))
     [resting] = [order.client_order_id for order in fillonce.orders() if order.terms.price == 100]
     fillonce.append("intents", data=codec.encode(Cancel(account=fillonce.account, client_order_id=resting)))
     fillonce.append("intents", data=b'{"kind":"place"}')
+    fillonce.append("intents", data=codec.encode(off_grid(fillonce.account)))
+    fillonce.until(lambda: any(order.status == "rejected" for order in fillonce.orders()))
     fillonce.until(lambda: fillonce.quarantined() and fillonce.orders()[0].status)
     fillonce.settled()
     for stream in schemas():
