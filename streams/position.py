@@ -63,7 +63,7 @@ def back(position: Position, terms: Traded, fill: Execution) -> Position:
     return Position(quantity=quantity, entry_cost=cost, realized=realized, fees=fees)
 
 
-def run(position: Position, terms: Place, fills: Sequence[Execution]) -> Position:
+def run(position: Position, terms: Traded, fills: Sequence[Execution]) -> Position:
     """Add executions of one order as `step` does, one after the other; those that only add to it in one pass."""
     add, multiply, base = CONTEXT.add, CONTEXT.multiply, _base_of_spot(terms.symbol)
     held, cost, fees = position.quantity, position.entry_cost, dict(position.fees)

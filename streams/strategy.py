@@ -25,7 +25,17 @@ from faststream.redis.subscriber.usecases.channel_subscriber import ChannelSubsc
 
 from streams.delivery import Handler, Patience
 from streams.errors import BadIntent, UsageError
-from streams.notices import Fill, FillTakenBack, HoldingsChanged, Mark, Notice, OrderChanged, PositionChanged, Snapshot, Tick
+from streams.notices import (
+    Fill,
+    FillTakenBack,
+    HoldingsChanged,
+    Mark,
+    Notice,
+    OrderChanged,
+    PositionChanged,
+    Snapshot,
+    Tick,
+)
 from streams.producer import Answer, IntentProducer, Receipt
 from streams.schemas import Cancel, Intent, Place
 
@@ -95,9 +105,9 @@ class Strategy(RedisRouter):
     def on(self, kind: type[_N], **options: Any) -> Wire[_N]:
         """Call a function with every event of one kind.
 
-        Kinds are `Fill`, `FillTakenBack`, `HoldingsChanged`, `OrderChanged`, `PositionChanged`, `Mark`, `Snapshot`. What
-        the function returns (an intent, several, or nothing) is published before the event counts as handled. `Snapshot`
-        comes once at every start, before everything else.
+        Kinds are `Fill`, `FillTakenBack`, `HoldingsChanged`, `OrderChanged`, `PositionChanged`, `Mark` and `Snapshot`.
+        What the function returns (an intent, several, or nothing) is published before the event counts as handled.
+        `Snapshot` comes once at every start, before everything else.
 
         Args:
             kind: which.
