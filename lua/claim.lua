@@ -47,10 +47,10 @@ local refused = refusal(control, ARGV[7], ARGV[6])
 if refused then return refused end
 
 local now, changes, finished = now_ms(), {}, {}
-local state = redis.call('HMGET', control, 'exposure', 'stream_until', 'starting')
-local stale = (state[1] or '') ~= ARGV[8]
+local ready = redis.call('HMGET', control, 'exposure', 'stream_until', 'starting')
+local stale = (ready[1] or '') ~= ARGV[8]
 -- Fills may be missing here while nobody hears the private stream, and until an account has started in order.
-local gap = (state[2] and tonumber(state[2]) <= now) or state[3]
+local gap = (ready[2] and tonumber(ready[2]) <= now) or ready[3]
 
 -- A switch is on for the account, for all accounts, for a strategy or for a symbol.
 local function switched(name, item)

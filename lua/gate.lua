@@ -24,10 +24,10 @@ local history, known = server_history(), redis.call('HMGET', control, 'history',
 local passed, name = known[1] or '', known[2] or ''
 
 local function waits_for()
-  local state = redis.call('HMGET', control, 'starting', 'stream_until')
-  if not state[1] then return '' end
-  if not applied_until(evidence, group, state[1]) then return 'ledger' end
-  if tonumber(state[2] or '0') <= now_ms() then return 'stream' end
+  local ready = redis.call('HMGET', control, 'starting', 'stream_until')
+  if not ready[1] then return '' end
+  if not applied_until(evidence, group, ready[1]) then return 'ledger' end
+  if tonumber(ready[2] or '0') <= now_ms() then return 'stream' end
   return 'enable'
 end
 

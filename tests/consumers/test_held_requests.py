@@ -43,10 +43,11 @@ async def _order(pipeline: Pipeline, signal_id: str = "direct", window_ms: int =
 
 
 async def _roles(pipeline: Pipeline, venue: Venue) -> None:
-    """A gateway whose requests go through the proxy; everything else asks the venue itself."""
+    """A gateway whose requests go through the proxy; everything else asks the venue itself. New exposure may go out."""
     await pipeline.ledger()
     await pipeline.resolver(window_ms=WINDOW_MS)
-    await pipeline.listener()
+    listener = await pipeline.listener()
+    await pipeline.until(lambda: listener.whole)
     await pipeline.gateway(venue=venue, window_ms=WINDOW_MS, claim_idle_ms=WINDOW_MS + 500)
 
 

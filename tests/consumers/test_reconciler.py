@@ -48,11 +48,12 @@ async def test_an_open_gate_stays_open_without_a_question(pipeline: Pipeline) ->
 async def test_it_waits_until_no_lost_claim_can_be_sent_any_more(pipeline: Pipeline) -> None:
     """R6: the longest window, the request's life, the look-up lag and the clocks, from the server's start."""
     await _shut(pipeline)
-    reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=3_600_000)
+    day_ms = 86_400_000  # the server has run for as long as the tests before this one
+    reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=day_ms)
     reconciler._clock = clock = Impatient()
     assert await reconciler.ensure_open()
     assert len(clock.waits_ms) == 1
-    assert 3_000_000 < clock.waits_ms[0] <= 3_600_000 + 250
+    assert day_ms / 2 < clock.waits_ms[0] <= day_ms + 250
 
 
 async def test_an_order_at_the_venue_without_a_record_gets_one_before_the_gate_opens(pipeline: Pipeline) -> None:

@@ -11,6 +11,9 @@ import pytest
 import adapters
 import consumers
 import streams
+from streams import codec
+from streams.errors import BadIntent
+from streams.identity import client_order_id
 from streams.schemas import Place
 from tests.pipeline import Pipeline, Proxy
 
@@ -106,8 +109,13 @@ async def test_the_wire_the_record_and_the_venues_books_have_the_same_amounts(
 async def test_an_amount_off_the_grid_is_refused_and_not_cut(pipeline: Pipeline) -> None:
     """Invariant 10: without a rounding nothing is sent, and the sentence names the nearest legal amount."""
     await pipeline.gateway()
-    [name] = await pipeline.place(pipeline.terms(quantity=Decimal("1.00000999")))
-    order = await pipeline.status(name, "rejected")
+    off = pipeline.terms(quantity=Decimal("1.00000999"))
+    [refused] = await pipeline.producer.publish([off])
+    assert isinstance(refused, BadIntent)
+    assert "1.00000999" in str(refused)
+    # A producer in another language does not look at the grid.
+    await pipeline.redis.xadd(pipeline.keys.intents, {"data": codec.encode(off)})
+    order = await pipeline.status(client_order_id(off, pipeline.info.id_rule), "rejected")
     assert "1.00000999" in order.reason
     assert await pipeline.venue_orders() == []
 
