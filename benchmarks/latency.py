@@ -1,8 +1,10 @@
 """How long an order takes to the venue's socket, and an execution to the store and to a strategy, at fixed rates.
 
 The workers are processes as an operator starts them, beside the simulated venue; the private stream is served from
-here, so that its frames are due at a moment. The floor is XADD, the wake-up of a blocked XREADGROUP in another process
-and one script there, on the same server. Every path has its round in turn; at one a second they run at the same time.
+here, so that its frames are due at a moment. Orders go by REST for one account and by websocket for another, each with
+a gateway of its own; one tap sees the bytes of both. The floor is XADD, the wake-up of a blocked XREADGROUP in another
+process and one script there, on the same server. Every path has its round in turn; at one a second they run at the same
+time.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ from contextlib import AsyncExitStack
 from decimal import Decimal
 from itertools import cycle
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -40,7 +43,9 @@ from streams.server_config import Fsync
 RATES: Final = (1, 100, 1_000)
 SLOW: Final = 10  # up to this rate the paths do not disturb each other
 FSYNC: Final[Fsync] = "always"
+SOCKET_MAX: Final = 1.5
 KEYS: Final = AccountKeys(ACCOUNT)
+BY_SOCKET: Final = "binance.bench-socket"
 BALANCES: Final = {"BTC": Decimal(1_000_000), "USDT": Decimal(10**12)}
 QUANTILES: Final = (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
 QUIET_S: Final = 120
@@ -110,7 +115,8 @@ class _Bench:
         self._paths = (
             Path("floor", lambda count: [f"floor-{next(self._numbers)}" for _ in range(count)], self._wake),
             Path("frame", lambda count: [next(self._frames) for _ in range(count)], self._send),
-            Path("publish", lambda count: [self._intent() for _ in range(count)], self._publish),
+            Path("publish", lambda count: [self._intent(ACCOUNT) for _ in range(count)], self._publish),
+            Path("socket", lambda count: [self._intent(BY_SOCKET) for _ in range(count)], self._publish),
             Path("ccxt", lambda count: [f"{BARE}{next(self._numbers)}" for _ in range(count)], self._order),
         )
 
@@ -119,9 +125,10 @@ class _Bench:
         """Start servers, venue and workers, and make the orders that will be filled."""
         enter = stack.enter_async_context
         server = await enter(served(FSYNC))
-        venue = await enter(SimulatedVenue(local_settings([ACCOUNT], BALANCES)))
+        venue = await enter(SimulatedVenue(local_settings([ACCOUNT, BY_SOCKET], BALANCES)))
         redis = await enter(client(server.url, "bench-latency", single=False))
         await open_account(redis)
+        await open_account(redis, BY_SOCKET)
         count = sum(effort.samples.values()) * (effort.rounds + 1)
         orders = await submit(redis, range(FIRST_ORDER, FIRST_ORDER + count // PER_ORDER + 1))
         kinds = ("floor", "ledger", "handler")
@@ -133,9 +140,14 @@ class _Bench:
         bench = cls(redis=redis, clients=clients, tap=tap, exchange=exchange, ends=ends, orders=orders)
         stream = await enter(serve(bench.subscribed, "127.0.0.1", 0, compression=None))
         port = next(iter(stream.sockets)).getsockname()[1]
-        env = env_of(settings(server.url, rest_url=tap.url, stream_url=f"ws://127.0.0.1:{port}"), venue)
-        tasks = (Task(role="gateway", account=ACCOUNT), Task(role="listener", account=ACCOUNT))
-        await asyncio.gather(*(enter(worker(one, env, redis)) for one in tasks))
+        by_rest = settings(server.url, rest_url=tap.url, stream_url=f"ws://127.0.0.1:{port}")
+        order_url = f"ws://127.0.0.1:{tap.port}{urlsplit(venue.order_url).path}"
+        by_socket = settings(server.url, BY_SOCKET, rest_url=tap.url, order_url=order_url)
+        tasks = (
+            (Task(role="gateway", account=ACCOUNT), by_rest), (Task(role="listener", account=ACCOUNT), by_rest),
+            (Task(role="gateway", account=BY_SOCKET), by_socket),
+        )  # fmt: skip
+        await asyncio.gather(*(enter(worker(task, env_of(chosen, venue), redis)) for task, chosen in tasks))
         await bench.quiet(())
         return bench
 
@@ -182,6 +194,7 @@ class _Bench:
             "floor": (("floor", await self._floor.finish()),),
             "frame": (("committed", committed), ("handler", await self._handler.finish())),
             "publish": (("publish", self._tap.seen),),
+            "socket": (("socket", self._tap.seen),),
             "ccxt": (("ccxt", self._tap.seen),),
         }
         return {
@@ -202,10 +215,9 @@ class _Bench:
         orders = [key for key in keys if key.startswith((INFO.id_rule.prefix, BARE))]
         return busy + [key for key in orders if key not in self._tap.seen]
 
-    def _intent(self) -> tuple[str, Place]:
-        intent = msgspec.structs.replace(
-            place(next(self._numbers)), type="market", price=None, quantity=Decimal("0.001")
-        )
+    def _intent(self, account: str) -> tuple[str, Place]:
+        limit = place(next(self._numbers), account)
+        intent = msgspec.structs.replace(limit, type="market", price=None, quantity=Decimal("0.001"))
         return client_order_id(intent, INFO.id_rule), intent
 
     async def _wake(self, key: str) -> None:
@@ -241,6 +253,7 @@ NAMES: Final = {
     "committed": "frame → committed",
     "handler": "frame → strategy handler",
     "publish": "publish → venue's socket, REST",
+    "socket": "publish → venue's socket, websocket",
     "ccxt": "bare ccxt → venue's socket, REST",
 }
 
@@ -254,9 +267,11 @@ def _rows(samples: Samples, effort: Effort) -> list[Row]:
                 rows.append(Row(name=f"{name}, {rate:,}/s, {label}", unit="ms", spread=spread(figures),
                                 note=f"{count:,} a round"))  # fmt: skip
         middle = {end: [quantile(one, 0.5) for one in samples[end, rate]] for end in NAMES}
-        for end, beside, words in (
-            ("committed", "floor", "floor"), ("handler", "floor", "floor"), ("publish", "floor", "floor"),
-            ("publish", "ccxt", "bare ccxt"),
+        for end, beside, words, limit in (
+            ("committed", "floor", "floor", None), ("handler", "floor", "floor", None),
+            ("publish", "floor", "floor", None), ("socket", "floor", "floor", SOCKET_MAX),
+            ("publish", "ccxt", "bare ccxt", None), ("socket", "ccxt", "bare ccxt", None),
         ):  # fmt: skip
-            rows.append(times(f"{NAMES[end]} / {words}, {rate:,}/s, p50", middle[end], middle[beside], better="less"))
+            name = f"{NAMES[end]} / {words}, {rate:,}/s, p50"
+            rows.append(times(name, middle[end], middle[beside], better="less", limit=limit))
     return rows

@@ -24,16 +24,24 @@ START_S: Final = 60
 LOOK_S: Final = 0.01
 
 
-def settings(url: str, account: str = ACCOUNT, *, rest_url: str = "", stream_url: str = "", **changes: Any) -> Settings:
-    """Make the default settings of one account, but for `changes`; the addresses are the venue's."""
-    where = AccountSettings(symbols=("BTC/USDT",), rest_url=rest_url, stream_url=stream_url)
+def settings(
+    url: str, account: str = ACCOUNT, *, rest_url: str = "", stream_url: str = "", order_url: str = "", **changes: Any
+) -> Settings:
+    """Make the default settings of one account, but for `changes`; the addresses are the venue's.
+
+    With an `order_url` orders go by websocket.
+    """
+    where = AccountSettings(
+        symbols=("BTC/USDT",), rest_url=rest_url, stream_url=stream_url, order_url=order_url,
+        order_entry="ws" if order_url else "rest",
+    )  # fmt: skip
     return Settings(redis_url=url, redis_timeout_ms=TIMEOUT_MS, accounts={account: where}, **changes)
 
 
 def env_of(chosen: Settings, venue: SimulatedVenue) -> dict[str, str]:
-    """Make the environment of a role: the settings, and the key of the simulated venue's first account."""
+    """Make the environment of a role: the settings, and the key of its account at the simulated venue."""
     [account] = chosen.accounts
-    held = venue.settings.accounts[0]
+    held = next(one for one in venue.settings.accounts if one.name == account)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FILLONCE_")}
     keys = dict(zip(variables(account), (held.api_key, held.secret), strict=True))
     return environment(chosen, chosen.redis_url, {**kept, **keys})

@@ -14,7 +14,7 @@ GOALS = {
     },
     "dedup": {"local hit p99": (5_000, "less"), "duplicate p50 / empty p50": (1.3, "less")},
     "publish": {f"publish / XADD, batched, {fsync}": (0.6, "more") for fsync in ("everysec", "always")},
-    "latency": {},
+    "latency": {"publish → venue's socket, websocket / floor, 1,000/s, p50": (1.5, "less")},
     "growth": {
         "server time a commit of a fill, 200 / 100 orders": (1.15, "less"),
         "server processor time a fill, 200 / 100 orders": (1.15, "less"),
