@@ -130,12 +130,16 @@ def fills(orders: Sequence[Named]) -> Iterator[bytes]:
 
 
 def frame(order: Named, trade_id: int, *, last: bool) -> bytes:
-    """Make the frame of one fill: the first 0.4 of 1 BTC, or the last 0.6."""
+    """Make the frame of one fill: the first 0.4 of 1 BTC, or the last 0.6; each order at a price and a fee of its own.
+
+    Amounts that are alike are read once.
+    """
+    price, fee = f"{50_000 + order.number % 10_000 / 100:.8f}", f"{(order.number % 1_000 + 1) / 10**8:.8f}"
     changes = {"l": "0.60000000", "z": "1.00000000", "X": "FILLED"} if last else {"l": "0.40000000", "z": "0.40000000"}
     return orjson.dumps(
         report(
-            order.number, order.client_order_id, t=trade_id, n="0.00003000", N="BNB", q="1.00000000",
-            p="50000.00000000", L="50000.00000000", **changes,
+            order.number, order.client_order_id, t=trade_id, n=fee, N="BNB", q="1.00000000", p="50000.00000000",
+            L=price, **changes,
         )
     )  # fmt: skip
 

@@ -65,16 +65,21 @@ class Memory:
 
 def reference_plan(known: Sequence[tuple[Entry, Applied]], keys: AccountKeys) -> CommitPlan:
     """Plan a commit that writes nothing: each entry is acknowledged if its order's record has its execution."""
+    asked: dict[str, dict[str, None]] = {}
     numbers: dict[str, int] = {}
     entries = []
     for entry, applied in known:
-        number = numbers.setdefault(applied.client_order_id, len(numbers) + 1)
-        entries.append(EntryPlan(entry.id, number, applied.execution_id))
-    # An order without a digest is stale by definition, so the record alone can prove an entry.
+        name, execution = applied.client_order_id, applied.execution_id
+        if name in asked:
+            asked[name][execution] = None
+        else:
+            asked[name], numbers[name] = {execution: None}, len(numbers) + 1
+        entries.append(EntryPlan(entry.id, numbers[name], execution))
+    # An order whose digest is `-` is not to be written: the record alone can prove an entry.
     orders = [
         OrderPlan(
             key=number, client_order_id=name, status="", token="", digest="-", new_status="", new_state="",
-            new_digest="-", next_look_ms=-2,
+            new_digest="-", next_look_ms=-2, relied=tuple(asked[name]),
         )
         for name, number in numbers.items()
     ]  # fmt: skip

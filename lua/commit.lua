@@ -16,6 +16,7 @@ ARGV[1]  plan, msgpack: {orders, positions, entries}
                       {{venue order key, parked key, digest of the parked set} …}, position number or 0,
                       whether a cancel was requested when it was read,
                      {execution id that was passed over as one that the record has …}}
+                     An order whose digest is `-` is only asked whether its record has those executions.
            position  {key, digest it was folded from, new state, new digest}
            entry     {entry id, order number, execution id or ''}: acknowledged if that order's verdict is good, or,
                      with an execution id, if the record has it; order number 0 says nothing about an order
@@ -82,6 +83,7 @@ end
 
 local function judge(order)
   local hash, executions = key(order[1]), order[10]
+  if order[5] == '-' then return count(hash, order[15]) == #order[15] and 2 or 0 end
   local known, found = look(hash, executions)
   -- Two executions of equal size and price fold to one digest, so the record must also have these very ones.
   if order[8] ~= order[5] and known[3] == order[8] and found == #executions then return 2 end
