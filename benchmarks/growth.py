@@ -23,6 +23,7 @@ from benchmarks.ground import ACCOUNT, Tell, client, open_account, place, served
 from benchmarks.orders import PER_ORDER, Named, entry, feed, fills, ledger, submit
 from benchmarks.population import Kind, copy
 from benchmarks.workers import env_of, settings, worker
+from consumers.ledger import Ledger
 from consumers.roles import ROLES, Task
 from streams.keys import AccountKeys
 from streams.producer import IntentProducer
@@ -111,9 +112,10 @@ class _Ground:
         redis = await stack.enter_async_context(client(server.url, "bench-growth", single=False))
         await open_account(redis)
         ground = cls(server.url, redis, known)
-        live, ended = await ground._orders(2)
-        await feed(redis, KEYS.evidence, map(entry, fills([ended])))
-        await ground._drain()
+        async with ledger(server.url) as role:
+            live, ended = await ground._orders(role, 2)
+            await feed(redis, KEYS.evidence, map(entry, fills([ended])))
+            await role.run(burst=True)
         await ground._tidy()
         first = FIRST_COPY
         shares: tuple[tuple[Kind, Named, float], ...] = (
@@ -129,13 +131,14 @@ class _Ground:
         return ground
 
     async def round(self, orders: int, *, warm: bool) -> None:
-        """Fill new orders; what that cost."""
-        frames = list(fills(await self._orders(orders)))
-        await feed(self.redis, KEYS.evidence, map(entry, frames))
-        await self.redis.config_resetstat()
-        busy_us, cpu = await self._busy_us(), time.process_time_ns()
-        await self._drain()
-        cpu, busy_us = time.process_time_ns() - cpu, await self._busy_us() - busy_us
+        """Fill new orders; what that cost a ledger that runs and has opened them itself."""
+        async with ledger(self.url) as role:
+            frames = list(fills(await self._orders(role, orders)))
+            await feed(self.redis, KEYS.evidence, map(entry, frames))
+            await self.redis.config_resetstat()
+            busy_us, cpu = await self._busy_us(), time.process_time_ns()
+            await role.run(burst=True)
+            cpu, busy_us = time.process_time_ns() - cpu, await self._busy_us() - busy_us
         stats: Any = await self.redis.info("commandstats")
         if not warm:
             self.costs["server"].append(stats["cmdstat_evalsha"]["usec"] / len(frames))
@@ -160,15 +163,11 @@ class _Ground:
                 limit=TERMINAL_BYTES_MAX, note=note),
         ]  # fmt: skip
 
-    async def _orders(self, count: int) -> list[Named]:
+    async def _orders(self, role: Ledger, count: int) -> list[Named]:
         orders = await submit(self.redis, range(self._submitted, self._submitted + count))
         self._submitted += count
-        await self._drain()
+        await role.run(burst=True)
         return orders
-
-    async def _drain(self) -> None:
-        async with ledger(self.url) as role:
-            await role.run(burst=True)
 
     async def _grow(self, order: Named, kind: Kind, numbers: range) -> float:
         before = await self._memory()
