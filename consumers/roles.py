@@ -17,6 +17,7 @@ from adapters.venue import Venue, VenueFacts
 from consumers.durability import Durability
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
+from consumers.guard import Guard
 from consumers.judge import Judge
 from consumers.keyring import credentials
 from consumers.ledger import Ledger, LedgerSettings
@@ -279,6 +280,10 @@ async def _resolver(shop: Workshop) -> Role:
     )  # fmt: skip
     registration = Registration(redis, shop.task.account, shop.venue_name, venue, shop.account.symbols)
     shop.background.append(patrol(shop, redis, venue).run)
+    guard = Guard(
+        redis=redis, keys=shop.keys, rules=shop.account.rules, clock=shop.clock, resolver=shop.task.name
+    )  # fmt: skip
+    shop.background.append(lambda: guard.run(shop.settings.redis_url, shop.settings.redis_timeout_ms))
     resolver = Resolver(
         redis=redis,
         keys=shop.keys,

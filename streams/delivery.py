@@ -21,7 +21,7 @@ from streams.cache import Cache
 from streams.clock import Clock
 from streams.errors import BadIntent, StoreError
 from streams.keys import AccountKeys, strategy_group
-from streams.notices import AnyNotice, Notice, concerns, learnt, tell, unknown
+from streams.notices import AnyNotice, Journal, Notice, concerns, learnt, tell, unknown
 from streams.reader import Entry, Reader
 from streams.schemas import Place
 from streams.scripts import Scripts
@@ -63,7 +63,7 @@ class Delivery:
 
     def __init__(
         self, *, strategy: str, account: str, handlers: Callable[[Notice], Sequence[Handler]], reader: Redis,
-        commands: Redis, clock: Clock, patience: Patience | None = None,
+        commands: Redis, clock: Clock, patience: Patience | None = None, orders: bool = True,
     ) -> None:  # fmt: skip
         """Bind it; nothing is sent yet.
 
@@ -75,12 +75,13 @@ class Delivery:
             commands: another client.
             clock: for the pauses.
             patience: with handlers that raise.
+            orders: whether anybody is to be told of orders and positions, not of journal entries alone.
         """
         self.figures: dict[str, int] = {"handled": 0, "retried": 0, "quarantined": 0, "dropped": 0, "snapshots": 0}
         self._strategy, self._keys, self._group = strategy, AccountKeys(account), strategy_group(strategy)
         self._handlers, self._commands, self._clock = handlers, commands, clock
         self._scripts = Scripts(commands, self._keys)
-        self._patience = patience or Patience()
+        self._patience, self._orders = patience or Patience(), orders
         self._terms: Cache[str, Place] = Cache(TERMS_MAX)
         self._standing: Standing
         self._running = True
@@ -159,7 +160,10 @@ class Delivery:
             self._terms.drop_all()
             await self._start()
         failed: list[str] = []
-        for notice in await self._insist(partial(self._notices, entry, journal)):
+        told: list[Notice] = [_whole(self._keys.account, entry, journal)]
+        if self._orders:
+            told += await self._insist(partial(self._notices, entry, journal))
+        for notice in told:
             for handler in self._handlers(notice):
                 reason = await self._call(handler, notice)
                 if reason:
@@ -240,6 +244,14 @@ class Delivery:
                 log.info("%s: tries again: %s", self._keys.account, error)
             await self._clock.sleep_ms(pause_ms)
             pause_ms = min(pause_ms * 2, self._patience.pause_max_ms)
+
+
+def _whole(account: str, entry: Entry, journal: events.JournalEntry) -> Journal:
+    name = journal.changes[0].id if journal.changes else entry.id
+    return Journal(
+        event_id=f"journal:{name}", account=account, at_ms=journal.at_ms, script=journal.script,
+        changes=journal.changes, redelivered=entry.redelivered,
+    )  # fmt: skip
 
 
 def _named(journal: events.JournalEntry) -> Iterator[str]:

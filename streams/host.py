@@ -57,7 +57,7 @@ class Host:
             account: Delivery(
                 strategy=strategy.name, account=account, handlers=strategy.handlers,
                 reader=client(f"{account}-events", single=True), commands=client(account, single=False), clock=clock,
-                patience=strategy.patience,
+                patience=strategy.patience, orders=strategy.of_orders,
             )
             for account in accounts
         }  # fmt: skip

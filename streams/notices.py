@@ -206,6 +206,18 @@ class Mark(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="mark"):
     price: Decimal
 
 
+class Journal(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="journal"):
+    """One entry of the journal as it is, whosever orders it is about: for whoever watches an account as a whole.
+
+    Attributes:
+        script: which script wrote it.
+        changes: what it did, in order.
+    """
+
+    script: str
+    changes: tuple[events.AnyChange, ...]
+
+
 class Tick(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="tick"):
     """A moment that `Strategy.every` asked for.
 

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from streams.errors import UsageError
 from streams.limits import Limits
 from streams.policy import ReconcileSettings
+from streams.rules import Rules
 from streams.schemas import AccountName, Symbol
 
 FILE_DEFAULT = "fillonce.toml"
@@ -52,6 +53,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         request_lifetime_ms: how long a request may still be acted upon after its window; as above.
         reconcile: what may be done about differences between the venue and us.
         limits: what an order must keep before it is sent.
+        rules: what is watched, and what is done about it.
     """
 
     symbols: Annotated[tuple[Symbol, ...], Meta(min_length=1, max_length=5_000)]
@@ -73,6 +75,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     request_lifetime_ms: Ms | None = None
     reconcile: ReconcileSettings = ReconcileSettings()
     limits: Limits = Limits()
+    rules: Rules = Rules()
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -29,6 +29,7 @@ from streams.notices import (
     Fill,
     FillTakenBack,
     HoldingsChanged,
+    Journal,
     Mark,
     Notice,
     OrderChanged,
@@ -52,8 +53,11 @@ KINDS: dict[type[Notice], str] = {
     PositionChanged: "position",
     Snapshot: "snapshot",
     Mark: "mark",
+    Journal: "journal",
     Tick: "tick",
 }
+
+OF_ORDERS = (Fill, FillTakenBack, HoldingsChanged, OrderChanged, PositionChanged)
 
 # The producer of the process, as a parameter of a handler: `async def hedge(fill: Fill, intents: Intents)`.
 Intents = Annotated[IntentProducer, Context(PRODUCER)]
@@ -106,7 +110,8 @@ class Strategy(RedisRouter):
         """Call a function with every event of one kind.
 
         Kinds are `Fill`, `FillTakenBack`, `HoldingsChanged`, `OrderChanged`, `PositionChanged`, `Mark` and `Snapshot`.
-        What the function returns (an intent, several, or nothing) is published before the event counts as handled.
+        `Journal` is for whoever watches an account as a whole. What the function returns (an intent, several, or nothing)
+        is published before the event counts as handled.
         `Snapshot` comes once at every start, before everything else.
 
         Args:
@@ -128,6 +133,11 @@ class Strategy(RedisRouter):
     def hears(self, kind: type[Notice]) -> bool:
         """Whether anything is called with events of one kind."""
         return KINDS[kind] in self._fed
+
+    @property
+    def of_orders(self) -> bool:
+        """Whether anything is to be told of orders or positions."""
+        return any(KINDS[kind] in self._fed for kind in OF_ORDERS)
 
     def handlers(self, notice: Notice) -> Sequence[Handler]:
         """Give what is to be called with an event, in the order it was written."""
