@@ -1,0 +1,98 @@
+"""An account is broken in each way, and in pairs; the pipeline starts, and in the end both books are equal.
+
+Every pair runs with `pytest -m pairs tests/truth`; without it a few do, drawn by the day's seed.
+"""
+
+import itertools
+import os
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from consumers.patrol import Patrol
+from streams import events
+from streams.policy import Kind, Policies
+from streams.verify import verify
+from tests.pipeline import Pipeline
+from tests.truth.ways import WAYS, Way
+
+SEED = os.environ.get("FILLONCE_PAIRS_SEED", "1")
+SAMPLED = 5
+_ALL = list(itertools.combinations(WAYS, 2))
+_FEW = random.Random(SEED).sample(_ALL, SAMPLED)
+AUTO: Sequence[Kind] = ("busted", "position_drift", "balance_drift", "unexplained")
+
+
+def _named(ways: tuple[Way, ...]) -> str:
+    return " and ".join(way.name for way in ways)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+async def test_one_break_is_found_and_put_right(pipeline: Pipeline, way: Way) -> None:
+    """Found by its kind before anything is done; nothing is found afterwards, and a second run changes nothing."""
+    await _broken(pipeline, (way,))
+    if way.kind is not None:
+        before = await (await _patrol(pipeline)).once("full", "command", lambda _: False)
+        assert way.kind in {one.kind for one in before.findings}
+    await _put_right(pipeline, (way,))
+    if way.fact is not None:
+        changes = [one for one in await pipeline.journal() if isinstance(one, events.Updated)]
+        assert sum(isinstance(fact, way.fact) for change in changes for fact in change.facts) == 1
+
+
+@pytest.mark.parametrize("ways", _FEW, ids=_named)
+async def test_two_breaks_at_once_are_put_right(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
+    """A few of the pairs."""
+    await _broken(pipeline, ways)
+    await _put_right(pipeline, ways)
+
+
+@pytest.mark.pairs
+@pytest.mark.parametrize("ways", _ALL, ids=_named)
+async def test_every_two_breaks_at_once_are_put_right(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
+    """All of the pairs."""
+    await _broken(pipeline, ways)
+    await _put_right(pipeline, ways)
+
+
+async def _broken(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
+    """An account that ran, whose pipeline is gone, and that came apart since."""
+    await pipeline.ledger()
+    assert (await (await pipeline.patrol()).once("full", "start")).opened
+    await pipeline.until(pipeline.store.holdings)
+    roles = [await pipeline.gateway(), await pipeline.listener()]
+    names = [await way.prepare(pipeline) for way in ways]
+    await pipeline.quiet()
+    for role in roles:
+        await pipeline.drain(role)
+    for way, name in zip(ways, names, strict=True):
+        await way.break_it(pipeline, name)
+
+
+async def _put_right(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
+    """Start everything, and wait until the venue's books and ours are equal."""
+    await pipeline.listener(current=False)
+    await pipeline.resolver(window_ms=100)
+    await pipeline.gateway()
+    await _patrol(pipeline, start=True)
+    looking = await _patrol(pipeline)
+    doubled = sum(way.doubled for way in ways)
+
+    async def equal() -> bool:
+        if (await pipeline.audit()).defects != doubled or await pipeline.waiting():
+            return False
+        return not (await looking.once("full", "command", lambda _: False)).findings
+
+    await pipeline.until(equal, 30)
+    assert (await pipeline.audit()).intents_with_more_than_one_order == doubled
+    assert (await pipeline.scripts.gate()).is_open
+    assert not any(order.state.provisional for order in await pipeline.store.all_orders())
+    evidence = await pipeline.redis.xlen(pipeline.keys.evidence)
+    assert not (await looking.once("full", "command")).done
+    assert await pipeline.redis.xlen(pipeline.keys.evidence) == evidence
+    assert (await verify(pipeline.redis, pipeline.keys)).good
+
+
+async def _patrol(pipeline: Pipeline, *, start: bool = False) -> Patrol:
+    return await pipeline.patrol(policies=Policies(foreign="adopt"), modes=dict.fromkeys(AUTO, "auto"), start=start)

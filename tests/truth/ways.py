@@ -1,0 +1,153 @@
+"""The ways in which an account and its venue come apart: prepared while the pipeline runs, broken while it does not."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from adapters.venue import Window
+from streams.policy import Kind
+from streams.record import NEW_STATE
+from streams.schemas import Correction, Inferred, Order, Place
+from tests.pipeline import Pipeline
+
+Prepare = Callable[[Pipeline], Awaitable[str]]
+Break = Callable[[Pipeline, str], Awaitable[object]]
+HIDDEN_MS = 1_000
+
+
+class Way(Struct, frozen=True):
+    """One way.
+
+    Attributes:
+        name: of it.
+        kind: what a look finds first; None where it finds nothing by itself.
+        prepare: makes what will be broken, and names it.
+        break_it: breaks it; nobody listens, and nothing is sent.
+        doubled: how many intents have more than one order afterwards, which nothing can undo.
+        fact: what the journal tells of it, where that is a conclusion.
+    """
+
+    name: str
+    kind: Kind | None
+    prepare: Prepare
+    break_it: Break
+    doubled: int = 0
+    fact: type[Correction | Inferred] | None = None
+
+
+def _resting(price: int) -> Prepare:
+    async def prepare(pipeline: Pipeline) -> str:
+        [name] = await pipeline.place(pipeline.terms(price=Decimal(price)))
+        await pipeline.status(name, "open")
+        return name
+
+    return prepare
+
+
+def _filled(quantity: str, price: int) -> Prepare:
+    async def prepare(pipeline: Pipeline) -> str:
+        [name] = await pipeline.place(pipeline.terms(price=Decimal(price), quantity=Decimal(quantity)))
+        await pipeline.status(name, "open")
+        await pipeline.house("SELL", quantity, price)
+        await pipeline.status(name, "filled")
+        return name
+
+    return prepare
+
+
+async def _nothing(_: Pipeline) -> str:
+    return ""
+
+
+async def strange(pipeline: Pipeline, name: str, **changes: Any) -> None:
+    """Somebody else places an order under the account's key."""
+    terms = Place(**{**msgspec.structs.asdict(pipeline.terms()), **changes})
+    order = Order(client_order_id=name, terms=terms, status="created", state=NEW_STATE, digest="")
+    now_ms = pipeline.server_clock.now_ms()
+    await (await pipeline.venue()).submit(order, Window(now_ms, now_ms + 5_000))
+
+
+async def _by_hand(pipeline: Pipeline, name: str) -> None:
+    await strange(pipeline, name or "manual-1", price=Decimal(80))
+
+
+async def _as_ours(pipeline: Pipeline, _: str) -> None:
+    """An order under our prefix that no record here knows."""
+    await strange(pipeline, "fo-" + "a" * 22, price=Decimal(82))
+
+
+async def _as_ours_and_filled(pipeline: Pipeline, _: str) -> None:
+    await strange(pipeline, "fo-" + "b" * 22, price=Decimal(102), quantity=Decimal("0.2"))
+    await pipeline.house("SELL", "0.2", 102)
+
+
+async def _cancel_there(pipeline: Pipeline, name: str) -> None:
+    now_ms = pipeline.server_clock.now_ms()
+    await (await pipeline.venue()).cancel(await pipeline.order(name), Window(now_ms, now_ms + 5_000))
+
+
+async def _lost_but_there(pipeline: Pipeline, _: str) -> None:
+    """Published, cancelled before it was sent, and at the venue all the same."""
+    [name] = await pipeline.place(pipeline.terms(price=Decimal(81)))
+    await pipeline.publish_cancel(name)
+    await strange(pipeline, name, price=Decimal(81))
+
+
+async def _bust(pipeline: Pipeline, name: str) -> None:
+    trade = next(one for one in await _trades(pipeline) if one["client_order_id"] == name)
+    await pipeline.control.bust(pipeline.book, pipeline.venue_symbol, trade["trade_id"])
+
+
+async def _hide(pipeline: Pipeline, name: str) -> None:
+    """It trades, and the venue counts it long before it lists it."""
+    await pipeline.house("SELL", "0.4", 101)
+    trade = next(one for one in await _trades(pipeline) if one["client_order_id"] == name)
+    await pipeline.control.hide(pipeline.book, pipeline.venue_symbol, trade["trade_id"], HIDDEN_MS)
+
+
+async def _trade_unheard(pipeline: Pipeline, _: str) -> None:
+    await pipeline.house("SELL", "0.4", 100)
+
+
+async def _move_base(pipeline: Pipeline, _: str) -> None:
+    await pipeline.control.transfer(pipeline.book, pipeline.base, Decimal(5), told=False)
+
+
+async def _move_cash(pipeline: Pipeline, _: str) -> None:
+    await pipeline.control.transfer(pipeline.book, "USDT", Decimal(-7), told=False)
+
+
+async def _change_history(pipeline: Pipeline, _: str) -> None:
+    await pipeline.redis.hset(pipeline.keys.control, "history", "of a server that is gone")
+
+
+async def _trades(pipeline: Pipeline) -> Sequence[dict[str, Any]]:
+    books = await pipeline.control.books(pipeline.book)
+    found: Sequence[dict[str, Any]] = books["accounts"][pipeline.book]["trades"]
+    return found
+
+
+async def _bid(pipeline: Pipeline) -> str:
+    [name] = await pipeline.place(pipeline.terms(price=Decimal(101), quantity=Decimal("0.4")))
+    await pipeline.status(name, "open")
+    return name
+
+
+# In this order: each trade meets the best bid, so what trades while others rest bids more than they do.
+WAYS: Sequence[Way] = (
+    Way("busted", "busted", _filled("0.5", 99), _bust, fact=Correction),
+    Way("double", "double", _filled("0.3", 98), _by_hand, doubled=1),
+    Way("orphan", "orphan", _nothing, _as_ours),
+    Way("filled orphan", "orphan", _nothing, _as_ours_and_filled),
+    Way("foreign", "orphan", _nothing, _by_hand),
+    Way("zombie", None, _nothing, _lost_but_there),
+    Way("status drift", "status_drift", _resting(91), _cancel_there),
+    Way("position drift", "position_drift", _nothing, _move_base),
+    Way("balance drift", "balance_drift", _nothing, _move_cash),
+    Way("history", None, _nothing, _change_history),
+    Way("hidden", "stale_fill", _bid, _hide, fact=Inferred),
+    Way("stale fill", "stale_fill", _resting(100), _trade_unheard),
+)
