@@ -11,7 +11,16 @@ from benchmarks import machine
 from benchmarks.figures import Row
 
 # Each is a module beside this one, with `measure` and an effort of each size.
-BENCHMARKS: Final[Sequence[str]] = ("ledger", "dedup", "publish", "latency", "growth", "accounts", "listener")
+BENCHMARKS: Final[Sequence[str]] = (
+    "ledger",
+    "dedup",
+    "publish",
+    "latency",
+    "growth",
+    "accounts",
+    "listener",
+    "recovery",
+)
 
 Size = Literal["full", "quick", "tiny"]
 

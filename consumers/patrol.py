@@ -5,6 +5,7 @@ that finds something becomes a full one at once, because missing executions are 
 concluded. Runs beside the resolver, with its venue.
 """
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ Depth = Literal["light", "full"]
 OVERLAP_MS = 60_000
 FIRST_BACK_MS = 86_400_000
 REPORTED_MAX = 200
+UNDER_WAY_MAX = 8  # findings that are acted upon at once: the venue's budget belongs to orders first
 RETRY_MS = 2_000
 WATCH_MS = 250
 JITTER = 0.2
@@ -144,10 +146,7 @@ class Patrol:
         if opened:
             await self._repair.opening(opened, look)
         allowed = act or (lambda one: self.settings.mode(one.kind) == "auto")
-        done = {}
-        for one in findings:
-            if one.confirmed and allowed(one) and (what := await self._repair.act(one, look)):
-                done[one.id] = what
+        done = await self._act([one for one in findings if one.confirmed and allowed(one)], look)
         self.looks += 1
         self.found, self.acted = len(findings), self.acted + len(done)
         report = Report(
@@ -156,6 +155,17 @@ class Patrol:
         )  # fmt: skip
         await self._keep(report)
         return report
+
+    async def _act(self, findings: Sequence[Finding], look: Look) -> dict[str, str]:
+        """Act on findings, several at a time: each is about something of its own."""
+        room = asyncio.Semaphore(UNDER_WAY_MAX)
+
+        async def act(one: Finding) -> str:
+            async with room:
+                return await self._repair.act(one, look)
+
+        said = await asyncio.gather(*(act(one) for one in findings))
+        return {one.id: what for one, what in zip(findings, said, strict=True) if what}
 
     async def _look(self, depth: Depth) -> tuple[Look, list[Finding]]:
         since_ms = await self._since_ms() if depth == "full" else None

@@ -113,16 +113,25 @@ class Repair:
         order_row = self._order_row(finding, look)
         if order_row is not None:
             report, row = order_row
-            if report.filled:
-                trades = await self._venue.trades_of(row.symbol, report.venue_order_id)
-                await self._write(finding.id, trades)
-                if finding.kind == "stale_fill" and finding.age_ms >= self._gap_ms:
-                    await self._infer(finding, report, row, self._executions(trades))
-            await self._write(finding.id, Rows(row.format, (row.raw,)))
+            said = Rows(row.format, (row.raw,))
+            if not report.filled:
+                await self._write(finding.id, said)
+                return
+            trades = await self._trades(look, report, row)
+            await self._write(finding.id, trades, said)
+            if finding.kind == "stale_fill" and finding.age_ms >= self._gap_ms:
+                await self._infer(finding, report, row, self._executions(trades))
             return
         rows = [row for fill, row in look.there.executions if fill.execution_id in finding.evidence]
         for row in rows:
             await self._write(finding.id, Rows(row.format, (row.raw,)))
+
+    async def _trades(self, look: Look, report: OrderReport, row: Row) -> Rows:
+        """The order's executions: from the look where that has all of them, because each question costs budget."""
+        at_hand = look.executions.get((report.venue_symbol, report.venue_order_id), [])
+        if at_hand and sum((fill.quantity for fill, _ in at_hand), ZERO) == report.filled:
+            return Rows(at_hand[0][1].format, tuple(of.raw for _, of in at_hand))
+        return await self._venue.trades_of(row.symbol, report.venue_order_id)
 
     async def _infer(self, finding: Finding, report: OrderReport, row: Row, listed: Mapping[str, Execution]) -> None:
         """Say what the venue counts and, asked again and again, does not list; the real executions will replace it."""
@@ -184,7 +193,8 @@ class Repair:
         history = (await self._scripts.gate()).history
         await self._scripts.import_orders([import_item(order.client_order_id, order.terms)], history)
         if report.filled:
-            await self._write(finding.id, await self._venue.trades_of(row.symbol, report.venue_order_id))
+            await self._write(finding.id, await self._trades(look, report, row), Rows(row.format, (row.raw,)))
+            return
         await self._write(finding.id, Rows(row.format, (row.raw,)))
 
     async def _cancel(self, finding: Finding, look: Look) -> None:
@@ -221,18 +231,21 @@ class Repair:
         )  # fmt: skip
         await append(self._redis, self._keys, [(said, row.raw if row else b"")])
 
-    async def _write(self, finding: str, rows: Rows) -> None:
-        said = Evidence(
-            source="reconcile", format=rows.format, received_at_ns=self._clock.now_ns(), finding=finding
-        )  # fmt: skip
-        await append(self._redis, self._keys, [(said, row) for row in rows.rows])
+    async def _write(self, finding: str, *rows: Rows) -> None:
+        at_ns = self._clock.now_ns()
+        said = [
+            (Evidence(source="reconcile", format=one.format, received_at_ns=at_ns, finding=finding), raw)
+            for one in rows
+            for raw in one.rows
+        ]
+        await append(self._redis, self._keys, said)
 
     def _order_row(self, finding: Finding, look: Look) -> tuple[OrderReport, Row] | None:
         named = [
             (report, row)
-            for report, row in look.there.reports
-            if report.venue_order_id in finding.evidence
-            and finding.subject in (report.client_order_id, report.venue_order_id)
+            for name in finding.evidence
+            for report, row in look.by_order.get(name, ())
+            if finding.subject in (report.client_order_id, report.venue_order_id)
         ]
         return named[0] if named else None
 

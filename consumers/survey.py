@@ -30,6 +30,8 @@ class Look(Struct, frozen=True, kw_only=True):
 
     Attributes:
         account_row: the venue's own statement of balances, or of positions, which proves an adjustment.
+        by_order: what was reported, by venue order id.
+        executions: own trades, by venue order.
         instruments: what can be traded, at the time.
     """
 
@@ -37,6 +39,8 @@ class Look(Struct, frozen=True, kw_only=True):
     there: There
     instruments: Instruments
     account_row: Row | None = None
+    by_order: Mapping[str, Sequence[tuple[OrderReport, Row]]] = {}
+    executions: Mapping[VenueOrder, Sequence[tuple[Execution, Row]]] = {}
 
 
 class Survey:
@@ -89,7 +93,16 @@ class Survey:
             complete=since_ms is not None,
         )
         here = await self._here(there, live, instruments)
-        return Look(here=here, there=there, instruments=instruments, account_row=account_row or positions_row)
+        by_order: dict[str, list[tuple[OrderReport, Row]]] = {}
+        for report, row in there.reports:
+            by_order.setdefault(report.venue_order_id, []).append((report, row))
+        traded: dict[VenueOrder, list[tuple[Execution, Row]]] = {}
+        for fill, row in there.executions:
+            traded.setdefault((fill.venue_symbol, fill.venue_order_id), []).append((fill, row))
+        return Look(
+            here=here, there=there, instruments=instruments, account_row=account_row or positions_row,
+            by_order=by_order, executions=traded,
+        )  # fmt: skip
 
     async def _live(self) -> dict[str, Order]:
         names: Any = await self._redis.zrange(self._keys.live, 0, -1)

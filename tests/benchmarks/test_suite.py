@@ -24,6 +24,13 @@ GOALS = {
     },
     "accounts": {},
     "listener": {},
+    "recovery": {
+        "look-up by client order id, p50": (100, "less"),
+        "10 open orders without a record adopted": (10_000, "less"),
+        "10 open orders compared": (500, "less"),
+        "10 executions that nobody heard applied": (5_000, "less"),
+        "positions compared after them": (2_000, "less"),
+    },
 }
 
 

@@ -52,7 +52,10 @@ def test_a_benchmark_that_does_not_exist_is_refused_by_name(shell, only):
     """Exit code 2 and the names there are."""
     said = shell("bench", "--only", only)
     assert said.code == 2
-    assert words(said.err) == f"--only takes ledger, dedup, publish, latency, growth, accounts, listener, not {only!r}."
+    assert (
+        words(said.err)
+        == f"--only takes ledger, dedup, publish, latency, growth, accounts, listener, recovery, not {only!r}."
+    )
 
 
 def test_completion_offers_exactly_the_benchmarks_there_are():

@@ -88,10 +88,15 @@ async def _put_right(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
     assert (await pipeline.audit()).intents_with_more_than_one_order == doubled
     assert (await pipeline.scripts.gate()).is_open
     assert not any(order.state.provisional for order in await pipeline.store.all_orders())
-    evidence = await pipeline.redis.xlen(pipeline.keys.evidence)
+    before = await _changes(pipeline)
     assert not (await looking.once("full", "command")).done
-    assert await pipeline.redis.xlen(pipeline.keys.evidence) == evidence
+    assert await _changes(pipeline) == before
     assert (await verify(pipeline.redis, pipeline.keys)).good
+
+
+async def _changes(pipeline: Pipeline) -> list[events.AnyChange]:
+    """What the journal says but for reports of looks."""
+    return [one for one in await pipeline.journal() if not isinstance(one, events.Reconciled)]
 
 
 async def _patrol(pipeline: Pipeline, *, start: bool = False) -> Patrol:
