@@ -45,6 +45,8 @@ def _page(document: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
     for name, schema in document["components"]["schemas"].items():
         yield f"<h3 id={escape(name)}>{escape(name)}</h3>"
         yield f"<pre>{escape(_plain(schema.get('description', '')))}</pre><table>"
+        if "properties" not in schema:
+            yield f"<tr><td>{_kind(schema)}"
         required = schema.get("required", ())
         for field, said in schema.get("properties", {}).items():
             needed = "required" if field in required else "optional"

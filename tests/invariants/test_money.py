@@ -107,15 +107,17 @@ async def test_the_wire_the_record_and_the_venues_books_have_the_same_amounts(
 
 
 async def test_an_amount_off_the_grid_is_refused_and_not_cut(pipeline: Pipeline) -> None:
-    """Invariant 10: without a rounding nothing is sent, and the sentence names the nearest legal amount."""
+    """Invariant 10: without a rounding nothing is sent, and the sentence names the nearest legal amount.
+
+    By the producer before anything is written, and as a rejected order where a program appended it by bare XADD.
+    """
     await pipeline.gateway()
-    off = pipeline.terms(quantity=Decimal("1.00000999"))
-    [refused] = await pipeline.producer.publish([off])
-    assert isinstance(refused, BadIntent)
-    assert "1.00000999" in str(refused)
-    # A producer in another language does not look at the grid.
-    await pipeline.redis.xadd(pipeline.keys.intents, {"data": codec.encode(off)})
-    order = await pipeline.status(client_order_id(off, pipeline.info.id_rule), "rejected")
+    terms = pipeline.terms(quantity=Decimal("1.00000999"))
+    with pytest.raises(BadIntent, match=r"quantity 1\.00000999 is off the lot of 0\.00001 for .*; the nearest legal"):
+        await pipeline.producer.place(terms)
+    assert await pipeline.redis.xlen(pipeline.keys.intents) == 0
+    await pipeline.redis.xadd(pipeline.keys.intents, {"data": codec.encode(terms)})
+    order = await pipeline.status(client_order_id(terms, pipeline.info.id_rule), "rejected")
     assert "1.00000999" in order.reason
     assert await pipeline.venue_orders() == []
 

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
@@ -18,11 +20,13 @@ from streams.codec import encode_text
 from streams.connection import connect
 from streams.errors import BadIntent, IntentConflict, StoreError, StoreUnreachable
 from streams.identity import client_order_id
+from streams.instrument import tabulate
 from streams.producer import IntentProducer, Receipt
-from streams.schemas import Cancel
+from streams.schemas import Cancel, Takes
 from streams.scripts import BATCH_MAX
 from streams.server import EmbeddedServer
-from tests.flow import INFO, Bench, place
+from streams.store import register
+from tests.flow import INFO, INSTRUMENTS, Bench, place
 from tests.support import wait_until_async
 
 TIMEOUT_MS = 300
@@ -97,6 +101,64 @@ async def test_a_conflict_does_not_hide_the_others_of_its_batch(bench: Bench) ->
     other = place(bench.account, quantity=Decimal(2), signal_time=terms.signal_time)
     found = await producer.publish([place(bench.account, "a"), other, place(bench.account, "b")])
     assert [type(one) for one in found] == [Receipt, IntentConflict, Receipt]
+
+
+TAKES = Takes(
+    types=frozenset({"limit", "market"}), times_in_force=frozenset({"gtc"}), flags=frozenset({"post_only"}),
+    position_sides=frozenset({"net"}),
+)  # fmt: skip
+
+
+async def tell(bench: Bench, **changes: Any) -> None:
+    """Register the account with what its venue takes, and with another grid."""
+    table = [replace(one, **changes) for one in INSTRUMENTS.by_symbol.values()]
+    await register(bench.redis, bench.account, replace(INFO, takes=TAKES), table, tabulate(table).version)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"quantity": Decimal("0.000000001")}, "is off the lot of"),
+        ({"price": Decimal("100.0000001")}, "is off the tick of"),
+        ({"time_in_force": "fok"}, "takes no time in force fok; it takes gtc"),
+        ({"reduce_only": True}, "takes no flag reduce_only; it takes post_only"),
+        ({"position_side": "long"}, "takes no position side long"),
+    ],
+    ids=lambda one: str(one)[:30],
+)
+async def test_what_could_never_go_out_is_refused_without_hiding_the_others(
+    bench: Bench, changes: dict[str, Any], sentence: str
+) -> None:
+    """In its place among the receipts, and nothing of it is written; the first call too, which knows no grid yet."""
+    await tell(bench)
+    producer = IntentProducer(bench.redis)
+    for number in range(2):
+        bad = place(bench.account, f"bad{number}", **changes)
+        found = await producer.publish([place(bench.account, f"a{number}"), bad, place(bench.account, f"b{number}")])
+        assert [type(one) for one in found] == [Receipt, BadIntent, Receipt]
+        assert sentence in str(found[1])
+    assert await bench.redis.xlen(bench.keys.intents) == 4
+    assert await bench.redis.exists(bench.keys.order(client_order_id(bad, INFO.id_rule))) == 0
+
+
+async def test_a_grid_that_became_finer_is_read_again_before_anything_is_refused(bench: Bench) -> None:
+    """A producer may live for weeks; the venue's grid need not."""
+    producer = IntentProducer(bench.redis)
+    await producer.place(place(bench.account, "first"))
+    fine = {"quantity": Decimal("1.000000001")}
+    with pytest.raises(BadIntent, match="off the lot"):
+        await producer.place(place(bench.account, "fine", **fine))
+    await tell(bench, lot=Decimal("0.000000001"))
+    assert not (await producer.place(place(bench.account, "fine", **fine))).duplicate
+
+
+async def test_what_was_an_order_on_an_older_grid_is_answered_as_it_stands(bench: Bench) -> None:
+    """The same identity with the same content has the same answer, whatever the venue allows by now."""
+    terms = place(bench.account)
+    first = await IntentProducer(bench.redis).place(terms)
+    await tell(bench, lot=Decimal(1_000))
+    again = await IntentProducer(bench.redis).place(terms)
+    assert (again.client_order_id, again.duplicate) == (first.client_order_id, True)
 
 
 async def test_more_intents_than_a_batch_holds_are_all_published_in_order(bench: Bench) -> None:
