@@ -32,7 +32,7 @@ from streams.connection import connect
 from streams.errors import UsageError
 from streams.host import Host
 from streams.keys import AccountKeys
-from streams.parent import end_with_parent
+from streams.parent import alive, end_with_parent
 from streams.settings import Settings, read
 from streams.strategy import Strategy
 from streams.tasks import end
@@ -179,7 +179,7 @@ async def work(task: StrategyTask, settings: Settings, env: Mapping[str, str]) -
 async def _other(redis: Redis, task: StrategyTask, accounts: Sequence[str]) -> int:
     """Process id of another one that runs the same strategy; 0 when there is none, or only its last words."""
     first = await _told(redis, task, accounts)
-    if not first or (first.get("host") == socket.gethostname() and not _alive(int(first["pid"]))):
+    if not first or (first.get("host") == socket.gethostname() and not alive(int(first["pid"]))):
         return 0
     await asyncio.sleep(2 * HEARTBEAT_MS / 1000)
     second = await _told(redis, task, accounts)
@@ -193,16 +193,6 @@ async def _told(redis: Redis, task: StrategyTask, accounts: Sequence[str]) -> di
     except (RedisError, OSError, orjson.JSONDecodeError):
         return {}
     return found
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 async def _beat(

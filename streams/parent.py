@@ -1,4 +1,4 @@
-"""A process that must not outlive its parent: a role, a simulated venue."""
+"""Processes and their parents: one that must not outlive its own, and whether another one lives."""
 
 import ctypes
 import os
@@ -19,3 +19,16 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the kernel was asked
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this machine has that id; nobody has 0."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

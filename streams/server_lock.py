@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from streams.errors import ServerError
+from streams.parent import alive
 
 HANDOVER_S: Final = 12.0
 """How long a start waits for the server of a pipeline that has ended; longer than that server may take to stop."""
@@ -60,8 +61,8 @@ class DirectoryLock:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 owner_pid, server_pid = self._holders()
-                if _alive(owner_pid) or time.monotonic() > deadline or cancelled.wait(LOCK_POLL_S):
-                    pid = owner_pid if _alive(owner_pid) else server_pid
+                if alive(owner_pid) or time.monotonic() > deadline or cancelled.wait(LOCK_POLL_S):
+                    pid = owner_pid if alive(owner_pid) else server_pid
                     raise ServerError(
                         f"Another pipeline (pid {pid or 'unknown'}) already runs on {data_dir}; "
                         "stop it or choose another data directory."
@@ -73,15 +74,3 @@ class DirectoryLock:
         words = os.pread(self.fd, _TEXT_BYTES_MAX, 0).split()
         numbers = [int(word) for word in words if word.isdigit()]
         return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
-
-
-def _alive(pid: int) -> bool:
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

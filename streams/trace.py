@@ -4,7 +4,7 @@ The journal is read backwards from its end to the order's beginning, so that a r
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -67,7 +67,7 @@ async def trace(
     needles = [name.encode() for name in (client_order_id, *venue_order_ids)]
     steps: list[Step] = []
     end = "+"
-    while rows := await _page(redis, keys.events, end):
+    while rows := cast("Any", await redis.xrevrange(keys.events, max=end, count=PAGE)):
         read(len(rows))
         for name, fields in rows:
             data = fields[b"data"]
@@ -92,10 +92,6 @@ def _about(change: events.AnyChange, client_order_id: str, venue_order_ids: froz
             return name.rpartition(":")[2] in venue_order_ids
         case _:
             return getattr(change, "client_order_id", None) == client_order_id
-
-
-async def _page(redis: Redis, stream: str, end: str) -> Any:
-    return await redis.xrevrange(stream, max=end, count=PAGE)
 
 
 async def _pieces(redis: Redis, keys: AccountKeys, change: events.AnyChange) -> list[Piece]:

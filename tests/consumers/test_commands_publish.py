@@ -19,22 +19,6 @@ FLAGS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-async def bench(redis, account):
-    """An account whose gate is open, without any role."""
-    return await Bench(redis, account).open()
-
-
-@pytest.fixture
-def shell(tmp_path, redis_url, account):
-    """A shell whose settings name the server and the account."""
-    env = {
-        "FILLONCE_REDIS_URL": redis_url,
-        "FILLONCE_ACCOUNTS": orjson.dumps({account: {"symbols": ["BTC/USDT"], "venue": "binance"}}).decode(),
-    }
-    return Shell(tmp_path, env)
-
-
 def lines(*intents) -> str:
     """JSON lines."""
     return "\n".join(codec.encode_text(one) for one in intents)

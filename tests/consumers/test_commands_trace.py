@@ -1,29 +1,11 @@
 """`fillonce trace` tells one order's story from the signal to the position, and nothing of any other."""
 
 import orjson
-import pytest
 
 from adapters.binance.decode import STREAM_FORMAT
 from streams.schemas import Accepted, Refused
-from tests.commands import Shell
 from tests.consumers.test_commands_views import fold
-from tests.flow import Bench, execution, place
-
-
-@pytest.fixture
-async def bench(redis, account):
-    """An account whose gate is open, without any role."""
-    return await Bench(redis, account).open()
-
-
-@pytest.fixture
-def shell(tmp_path, redis_url, account):
-    """A shell whose settings name the server and the account."""
-    env = {
-        "FILLONCE_REDIS_URL": redis_url,
-        "FILLONCE_ACCOUNTS": orjson.dumps({account: {"symbols": ["BTC/USDT"], "venue": "binance"}}).decode(),
-    }
-    return Shell(tmp_path, env)
+from tests.flow import execution, place
 
 
 async def test_an_order_is_told_from_its_signal_to_its_position(bench, shell, account):

@@ -9,25 +9,9 @@ import pytest
 from adapters.binance.decode import STREAM_FORMAT, decode
 from consumers.folding import Rules
 from consumers.ledger import Ledger, LedgerSettings
-from tests.commands import Shell, words
+from tests.commands import words
 from tests.flow import LEASE_MS, Bench, execution, place, status
 from tests.support import wait_until
-
-
-@pytest.fixture
-async def bench(redis, account):
-    """An account whose gate is open, without any role."""
-    return await Bench(redis, account).open()
-
-
-@pytest.fixture
-def shell(tmp_path, redis_url, account):
-    """A shell whose settings name the server and the account."""
-    env = {
-        "FILLONCE_REDIS_URL": redis_url,
-        "FILLONCE_ACCOUNTS": orjson.dumps({account: {"symbols": ["BTC/USDT"], "venue": "binance"}}).decode(),
-    }
-    return Shell(tmp_path, env)
 
 
 async def fold(bench: Bench) -> None:
