@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from adapters import registry
 from adapters.venue import Venue, VenueFacts
+from consumers import telemetry
 from consumers.durability import Durability
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
@@ -305,4 +306,7 @@ async def _resolver(shop: Workshop) -> Role:
         redis, shop.keys, int(settings.retention_days * DAY_MS), int(settings.parked_max_hours * HOUR_MS)
     )
     shop.background.append(shop.every(FORGET_EVERY_MS, retention.round))
+    # An account has one resolver, so its spans are told once.
+    if telemetry.wanted(shop.env) and (to := telemetry.exporter(shop.env)) is not None:
+        shop.background.append(telemetry.Telemetry(shop.redis("spans"), shop.keys, shop.clock, to).run)
     return resolver
