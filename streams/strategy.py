@@ -110,9 +110,9 @@ class Strategy(RedisRouter):
         """Call a function with every event of one kind.
 
         Kinds are `Fill`, `FillTakenBack`, `HoldingsChanged`, `OrderChanged`, `PositionChanged`, `Mark` and `Snapshot`.
-        `Journal` is for whoever watches an account as a whole. What the function returns (an intent, several, or nothing)
-        is published before the event counts as handled.
-        `Snapshot` comes once at every start, before everything else.
+        `Journal` is for whoever watches an account as a whole. What the function returns (an intent, several, or
+        nothing) is published before the event counts as handled. `Snapshot` comes once at every start, before
+        everything else.
 
         Args:
             kind: which.
