@@ -82,6 +82,8 @@ async def _put_right(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
     async def equal() -> bool:
         if (await pipeline.audit()).defects != doubled or await pipeline.waiting():
             return False
+        if any(order.cancel_requested and order.live for order in await pipeline.store.all_orders()):
+            return False  # a cancel is still on its way
         return not (await looking.once("full", "command", lambda _: False)).findings
 
     await pipeline.until(equal, 30)
