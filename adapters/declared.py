@@ -86,6 +86,7 @@ def table(facts: "VenueFacts") -> Mapping[str, str]:
         else f"digest of {', '.join(identity.fingerprint)}",
         "private stream": f"{_FRAMES[facts.ordering.frames]}; reports of an order by {facts.ordering.by}",
         "order entry": _list(facts.order_entry),
+        "amends": _AMENDS[facts.amends],
         "order types": _list(facts.types),
         "time in force": _list(facts.times_in_force),
         "flags": _list(facts.flags),
@@ -130,6 +131,11 @@ def _list(words: frozenset[str]) -> str:
     return ", ".join(sorted(words)) or "none"
 
 
+_AMENDS = {
+    "in place": "in place",
+    "by replacing": "by replacing, at once where nothing was executed; else cancelled, then placed",
+    "no": "cancelled, then placed",
+}
 _FRAMES = {"total": "frames in order", "none": "frames in no promised order"}
 _DUPLICATES = {
     "never": "accepted, always",

@@ -13,7 +13,17 @@ from msgspec import Struct
 from adapters.declared import Budget, ExecutionIdentity, LookUp, Ordering
 from streams.errors import BadPayload, FillonceError
 from streams.instrument import Instrument
-from streams.schemas import Fact, IdRule, Order, OrderType, Outcome, PositionSide, Side, TimeInForce
+from streams.schemas import (
+    Amending,
+    Fact,
+    IdRule,
+    Order,
+    OrderType,
+    Outcome,
+    PositionSide,
+    Side,
+    TimeInForce,
+)
 
 
 class CouldNotAsk(FillonceError):  # noqa: N818 - says what happened, as StoreUnreachable does
@@ -21,6 +31,7 @@ class CouldNotAsk(FillonceError):  # noqa: N818 - says what happened, as StoreUn
 
 
 OrderEntry = Literal["rest", "ws"]
+Amends = Literal["in place", "by replacing", "no"]
 
 
 class VenueFacts(Struct, frozen=True, kw_only=True):
@@ -40,6 +51,8 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
         flags: of `post_only`, `reduce_only`.
         position_sides: position modes.
         order_entry: ways by which orders can be sent.
+        amends: what becomes of a resting order that is amended: the same order with other terms; another order in its
+            place, at once and only if nothing of it was executed; or nothing, so that it is cancelled and placed anew.
         look_ups: endpoints that show orders and executions, with their lag and memory.
         executions: what makes two reports the same execution.
         ordering: what the private stream promises.
@@ -61,6 +74,7 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
     flags: frozenset[Literal["post_only", "reduce_only"]]
     position_sides: frozenset[PositionSide]
     order_entry: frozenset[OrderEntry] = frozenset({"rest"})
+    amends: Amends = "no"
     look_ups: Sequence[LookUp]
     executions: ExecutionIdentity
     ordering: Ordering
@@ -76,27 +90,29 @@ class Window(Struct, frozen=True):
     send_by_ms: int
 
 
+class Rows(Struct, frozen=True):
+    """Rows of a look-up, each the venue's own bytes of one object, oldest first."""
+
+    format: str
+    rows: Sequence[bytes]
+
+
 class Answer(Struct, frozen=True):
     """What came of a command: our verdict, and the venue's own bytes for the evidence.
 
     Attributes:
         outcome: the verdict.
         format: how `raw` decodes (`binance.order`), empty when there are no bytes worth decoding.
-        raw: the response body as it came, possibly cut or empty.
+        raw: the response body as it came, possibly cut or empty; the order's own part where it speaks of two.
         sent_at_ms: the window's clock at the last check before the write; 0 where nothing was written.
+        also: what it says of the order that an amend replaced.
     """
 
     outcome: Outcome
     format: str = ""
     raw: bytes = b""
     sent_at_ms: int = 0
-
-
-class Rows(Struct, frozen=True):
-    """Rows of a look-up, each the venue's own bytes of one object, oldest first."""
-
-    format: str
-    rows: Sequence[bytes]
+    also: Rows | None = None
 
 
 class Described(Struct, frozen=True, kw_only=True):
@@ -184,11 +200,15 @@ class Venue(Protocol):
         ...
 
     async def cancel(self, order: Order, window: Window) -> Answer:
-        """Cancel `order` by client order id, within `window`."""
+        """Cancel `order` by its name at the venue, within `window`."""
+        ...
+
+    async def amend(self, order: Order, amend: Amending, window: Window) -> Answer:
+        """Amend `order` the way the venue declares, within `window`; never called where it declares none."""
         ...
 
     async def find(self, order: Order) -> Rows:
-        """Ask for one order by client order id: one row, or none when the venue says it does not exist."""
+        """Ask for one order by its name at the venue: one row, or none when the venue says it does not exist."""
         ...
 
     async def open_orders(self, symbol: str) -> Rows:

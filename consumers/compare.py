@@ -14,6 +14,7 @@ from msgspec import Struct
 from consumers.findings import Action, Finding, Here, Row, Severity, Terms, There
 from streams.holdings import liquidated
 from streams.identity import is_ours
+from streams.legs import executed_more
 from streams.lifecycle import DOUBLE, Resubmission, fold
 from streams.money import CONTEXT, ZERO, plain, text
 from streams.policy import Kind, Policy
@@ -154,19 +155,21 @@ def _stranger(report: OrderReport, row: Row, tombstone: Order | None, here: Here
 def _known(report: OrderReport, row: Row, order: Order, now_ms: int, terms: Terms) -> _Draft | None:
     state = order.state
     if state.venue_order_ids and report.venue_order_id not in state.venue_order_ids:
-        return _of(report, row, order, "double", "apply")
+        # One that an amend made tells so by its name; two orders of one name are two orders.
+        known = report.generation in {leg.generation for leg in state.legs} | {0}
+        return _of(report, row, order, "double" if known else "status_drift", "apply")
     told = DOUBLE in state.anomalies  # two orders under one id: what each of them says contradicts the other
     outdated = report.reported_at_ms < state.reported_at_ms
-    on_its_way = order.status == "submitting" and now_ms <= order.send_by_ms
+    on_its_way = (order.status == "submitting" or order.amend is not None) and now_ms <= order.send_by_ms
     if told or outdated or on_its_way:
         return None
-    if not state.filled <= report.filled <= state.counted:
-        missed = report.filled > state.counted
+    missed = executed_more(state, report)
+    if missed or (not state.legs and report.filled < state.filled):
         kind, action = ("stale_fill", "apply") if missed else ("busted", "correct")
         return _of(report, row, order, kind, action, twice=not missed, told_at_ms=report.reported_at_ms)  # type: ignore[arg-type]  # words of their own
     # What the venue's word would make of the record is what the ledger will make of it.
     after = fold(order, report, _NO_RESUBMISSION)
-    if report.status in LIVE and order.status in TERMINAL:
+    if report.status in LIVE and order.status in TERMINAL and report.generation == order.generation:
         return _zombie(report, row, order, after, terms)
     if after.status != order.status:
         return _of(report, row, order, "status_drift", "apply", told_at_ms=report.reported_at_ms)

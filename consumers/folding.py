@@ -30,6 +30,7 @@ from streams.schemas import (
     Inferred,
     Order,
     OrderFact,
+    OrderReport,
     Position,
     Throttled,
     epoch_ms,
@@ -308,7 +309,9 @@ class _Batch:
 
     def _learn(self, one: _Progress, item: Item) -> None:
         """Map a venue order id to this order, and take in what was parked for it."""
-        venue_order = (item.facts[0].venue_symbol, item.facts[0].venue_order_id)
+        first = item.facts[0]
+        venue_order = (first.venue_symbol, first.venue_order_id)
+        generation = first.generation if isinstance(first, Execution | OrderReport) else 0
         parked = self.snapshot.parked.get(venue_order, {})
         one.mappings.append(
             VenueMapping(
@@ -318,7 +321,8 @@ class _Batch:
             )
         )
         for execution in parked.values():
-            self._execute(one, execution, item.entry)
+            # What waited may not name its order at the venue; the payload that makes it known does.
+            self._execute(one, replace(execution, generation=generation) if generation else execution, item.entry)
 
     def _move(self, one: _Progress) -> None:
         terms, key = one.order.terms, self._place(one.order)
@@ -398,6 +402,8 @@ class _Batch:
             position=positions[position] if position else 0,
             cancel_requested=was.cancel_requested,
             relied=tuple(one.relied),
+            amend_told=was.amend is not None and now.amend is None,
+            revision=now.state.revision if now.state.revision > was.state.revision else 0,
         )
 
     def _change(self, one: _Progress, digest: str, position: str) -> str:
@@ -439,7 +445,7 @@ class _Batch:
         return self.numbers.setdefault(key, len(self.numbers) + 1)
 
 
-def _next_look_ms(one: _Progress, rules: Rules, now_ms: int) -> int:
+def _next_look_ms(one: _Progress, rules: Rules, now_ms: int) -> int:  # noqa: PLR0911 - one for each way to stand
     order = one.order
     if order.status in TERMINAL:
         if missing(order):
@@ -455,5 +461,8 @@ def _next_look_ms(one: _Progress, rules: Rules, now_ms: int) -> int:
         return min(LOOK_RETRY_MAX_MS, max([LOOK_RETRY_MIN_MS, age_ms // 4, *told]))
     if order.status in ("submitting", "unknown"):
         return LOOK_AS_IT_IS if order.status == one.was.status else LOOK_SOON_MS
-    doubtful = any(c.kind == "cancel" and not isinstance(c.outcome, Accepted) for c in one.commands)
+    if order.amend is not None and order.amend == one.was.amend and not one.commands:
+        return LOOK_AS_IT_IS
+    # A cancel or an amend that did nothing, or of which nobody can tell: the order itself is asked for.
+    doubtful = any(c.kind != "place" and not isinstance(c.outcome, Accepted) for c in one.commands)
     return LOOK_SOON_MS if doubtful or missing(order) else rules.calm_ms

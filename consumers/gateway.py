@@ -15,6 +15,7 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 
 from adapters.venue import Answer, Venue, Window
+from consumers.amends import Amends
 from consumers.durability import Durability
 from consumers.judge import Judge
 from consumers.prepare import Prepared, Unusable, prepare
@@ -29,7 +30,7 @@ from streams.keys import AccountKeys
 from streams.measures import Measures
 from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Gap, Halted, Reducing, Stale
 from streams.reader import Entry, Reader
-from streams.schemas import AccountInfo, Command, Evidence, NotSent, Unknown
+from streams.schemas import AccountInfo, Command, Evidence, NotSent, Throttled, Unknown
 from streams.scripts import Scripts
 from streams.tasks import end
 
@@ -38,6 +39,8 @@ log = logging.getLogger("fillonce.gateway")
 STANDBY_MS = 100
 # How soon entries that wait are claimed again once they may be; the reader's own blocking read adds to it.
 HELD_EVERY_MS = 100
+# An amend waits for its order to rest; a place is answered in a few of these.
+AMEND_AGAIN_MS = 50
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True):
@@ -68,8 +71,8 @@ class Gateway:
 
     def __init__(
         self, *, scripts: Scripts, claims: Scripts, durability: Durability, reader: Reader, keys: AccountKeys,
-        venue: Venue, info: AccountInfo, instruments: Instruments, judge: Judge, settings: GatewaySettings,
-        clock: Clock,
+        venue: Venue, info: AccountInfo, instruments: Instruments, judge: Judge, amends: Amends,
+        settings: GatewaySettings, clock: Clock,
     ) -> None:  # fmt: skip
         """Bind it: `scripts` on a pool, because answers are settled side by side; `claims` on the one connection that
         `durability` speaks of; the reader on one of its own.
@@ -79,9 +82,11 @@ class Gateway:
         self.instruments = instruments
         self._scripts, self._claims, self._durability = scripts, claims, durability
         self._reader, self._keys, self._venue, self._info = reader, keys, venue, info
-        self._judge, self._settings, self._clock = judge, settings, clock
+        self._judge, self._amends, self._settings, self._clock = judge, amends, settings, clock
         self._running = True
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry id
+        self._later: set[str] = set()  # entry ids of amends that are tried again
+        self._retries: set[asyncio.Task[None]] = set()
         self._passed_over: set[str] = set()  # delivered again while their answers were out
         self.known: Cache[bytes, Prepared] = Cache(settings.remembers_max)
         self._held = False  # something waits for more than its turn
@@ -100,9 +105,10 @@ class Gateway:
             async for batch in self._reader.batches(burst=burst):
                 # An entry whose answer is still out may be delivered again after a reconnect; it has its owner here.
                 self._passed_over.update(entry.id for entry in batch if entry.id in self._tasks)
-                await self._handle_or_wait([entry for entry in batch if entry.id not in self._tasks])
+                await self._handle_or_wait([entry for entry in batch if not self._has(entry.id)])
         finally:
             await end([release])
+            await end(self._retries)  # their entries stay pending
             # Whatever ends this loop, an answer that comes is settled: it saves a doubt.
             while self._tasks:
                 await asyncio.wait(list(self._tasks.values()))
@@ -144,7 +150,7 @@ class Gateway:
             if isinstance(made, Unusable):
                 await self._quarantine(made)
             else:
-                prepared.append(made)
+                prepared.append(await self._amends.ready(made, self.instruments))
         # Cancels first: what is no longer wanted is not sent; one whose place comes after it leaves a tombstone.
         prepared.sort(key=lambda one: one.item.command != "cancel")
         while prepared:
@@ -167,11 +173,29 @@ class Gateway:
             except (StoreUnreachable, RedisError, OSError) as error:
                 log.warning("waits for Redis: %s", error if isinstance(error, StoreUnreachable) else type(error))
                 await self._clock.sleep_ms(STANDBY_MS)
-                batch = [entry for entry in batch if entry.id not in self._tasks]
+                batch = [entry for entry in batch if not self._has(entry.id)]
                 if not self._running:
                     return
             else:
                 return
+
+    def _has(self, entry: str) -> bool:
+        """Whether an entry is being sent, or waits here to be tried again."""
+        return entry in self._tasks or entry in self._later
+
+    def _try_later(self, entry: str, raw: bytes, after_ms: float) -> None:
+        """Try an amend again: nobody else does, while its entry is pending here."""
+
+        async def again() -> None:
+            await self._clock.sleep_ms(after_ms)
+            self._later.discard(entry)
+            await self._handle_or_wait([Entry(entry, {b"data": raw}, redelivered=True)])
+
+        if self._running and not self._has(entry):
+            self._later.add(entry)
+            task = asyncio.create_task(again())
+            self._retries.add(task)
+            task.add_done_callback(self._retries.discard)
 
     async def _wait_for_room(self) -> int:
         while len(self._tasks) >= self._settings.in_flight_max:
@@ -205,7 +229,8 @@ class Gateway:
             match verdict:
                 case Claimed():
                     self.claimed += 1
-                    task = asyncio.create_task(self._send(item, verdict) if kept else self._hold_back(item))
+                    sending = self._send(item, verdict, one.raw) if kept else self._hold_back(item)
+                    task = asyncio.create_task(sending)
                     self._tasks[item.entry] = task
                     task.add_done_callback(lambda _, entry=item.entry: self._answered(entry))  # type: ignore[misc]  # the default binds the loop's value
                 case Conflict(stored):
@@ -222,10 +247,9 @@ class Gateway:
                     self.waiting += 1
                     self._held = True
                 case Done():
-                    self.duplicates += 1
-                    self.known.put(one.raw, one)
+                    self._remember(one)
                 case Busy():
-                    self.duplicates += 1
+                    self._wait_or_leave(one)
                 case _:
                     assert_never(verdict)
         return [*again, *prepared[len(items) :]]
@@ -243,6 +267,18 @@ class Gateway:
             if signs != self._signs:
                 self._signs, self._held = signs, False
                 self._reader.forget()
+
+    def _remember(self, done: Prepared) -> None:
+        self.duplicates += 1
+        if done.item.command != "amend":  # it was worked out from a record that moves on
+            self.known.put(done.raw, done)
+
+    def _wait_or_leave(self, busy: Prepared) -> None:
+        """Leave an entry to the claim that is open; an amend waits for its order, or for the amend before it."""
+        if busy.item.command == "amend":
+            self._try_later(busy.item.entry, busy.raw, AMEND_AGAIN_MS)
+        else:
+            self.duplicates += 1
 
     def _known(self, entry: Entry) -> Prepared | None:
         """Recognise an intent that a claim has found to need nothing; the claim still decides and acknowledges."""
@@ -284,20 +320,29 @@ class Gateway:
     async def _hold_back(self, item: ClaimItem) -> None:
         await self._answer(item, Answer(NotSent(self._durability.reason)))
 
-    async def _send(self, item: ClaimItem, claim: Claimed) -> None:
+    async def _send(self, item: ClaimItem, claim: Claimed, data: bytes) -> None:
         """Send one claimed command and settle it; whatever happens in between is an outcome."""
         window = Window(claim.opened_at_ms, claim.send_by_ms)
         try:
-            if item.command == "cancel":
-                answer = await self._venue.cancel(claim.order, window)
-            else:
-                answer = await self._venue.submit(claim.order, window)
+            match item.command:
+                case "cancel":
+                    answer = await self._venue.cancel(claim.order, window)
+                case "amend":
+                    answer = await self._amends.send(claim.order, window)
+                case "place":
+                    answer = await self._venue.submit(claim.order, window)
+                case _:
+                    assert_never(item.command)
         except Exception as error:  # a defect of an adapter must not lose an order
             log.exception("the venue adapter failed")
             answer = Answer(Unknown(f"the venue adapter failed: {type(error).__name__}"))
         if answer.sent_at_ms:
             self.to_socket.add(answer.sent_at_ms - claim.opened_at_ms)
         await self._answer(item, answer)
+        if _again(item, answer):
+            wait_ms = answer.outcome.retry_after_ms if isinstance(answer.outcome, Throttled) else AMEND_AGAIN_MS
+            self._tasks.pop(item.entry, None)
+            self._try_later(item.entry, data, wait_ms)
 
     async def _answer(self, item: ClaimItem, answer: Answer) -> None:
         """Settle what became of a claim."""
@@ -309,15 +354,15 @@ class Gateway:
                 client_order_id=item.client_order_id, token=item.token, outcome=answer.outcome, kind=item.command
             ),
         )
-        await self._settle(item, codec.encode(evidence), answer.raw)
+        await self._settle(item, codec.encode(evidence), answer.raw, again=_again(item, answer))
 
-    async def _settle(self, item: ClaimItem, evidence: bytes, raw: bytes) -> None:
+    async def _settle(self, item: ClaimItem, evidence: bytes, raw: bytes, *, again: bool) -> None:
         """Settle until Redis answers; giving up is safe, the order then becomes `unknown` and is looked up."""
         while True:
             try:
                 await self._scripts.settle(
                     client_order_id=item.client_order_id, entry=item.entry, token=item.token, command=item.command,
-                    evidence=evidence, raw=raw,
+                    evidence=evidence, raw=raw, again=again,
                 )  # fmt: skip
             except (StoreUnreachable, RedisError, OSError) as error:
                 log.warning("an answer waits for Redis: %s", type(error).__name__)
@@ -329,3 +374,8 @@ class Gateway:
 
     async def _quarantine(self, bad: Unusable) -> None:
         self.quarantined += await quarantine(self._scripts, self._keys, "intents", bad.entry, bad.reason, bad.raw)
+
+
+def _again(item: ClaimItem, answer: Answer) -> bool:
+    """Whether nothing of an amend was sent: its entry stays, a place's record is queued again by the sweep."""
+    return item.command == "amend" and isinstance(answer.outcome, NotSent | Throttled)

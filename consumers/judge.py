@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from consumers.limits import Book, Mark, Rate, claimed, next_rate, reduces, refusal, room_of
+from consumers.limits import Book, Mark, Rate, claimed, next_rate, reduces, refusal, room_of, without
 from streams import codec
 from streams.instrument import Instruments
 from streams.keys import AccountKeys
@@ -62,11 +62,11 @@ class Judge:
             if not self._needs(item):
                 done.append(item)
                 continue
-            terms, quantity, price = _amounts(item)
-            reducing = _switched(control, terms)
-            sentence = self._sentence(terms, quantity, price, book, reducing)
-            if sentence and book is not first and not self._sentence(terms, quantity, price, first, reducing):
+            reducing = _switched(control, _amounts(item)[0])
+            sentence = self._sentence(item, book, reducing)
+            if sentence and book is not first and not self._sentence(item, first, reducing):
                 break
+            terms, quantity, _ = _amounts(item)
             self._pressed.discard(item.entry)
             shrinks = not sentence and reduces(terms, quantity, book)
             waits = waiting and not shrinks
@@ -82,22 +82,27 @@ class Judge:
             if sentence:
                 self.refused += 1
             else:
+                if item.command == "amend":
+                    book, quantity = without(item.client_order_id, quantity, book)
                 book = claimed(terms, quantity, book)
         return done, first.exposure
 
     def _needs(self, item: ClaimItem) -> bool:
-        return item.command == "place" and not item.refusal and (self.limits.any or item.entry in self._pressed)
+        known = item.command == "place" or (item.command == "amend" and item.terms)
+        return bool(known) and not item.refusal and (self.limits.any or item.entry in self._pressed)
 
-    def _sentence(
-        self, terms: Place, quantity: Decimal, price: Decimal | None, book: Book, reducing: str | None
-    ) -> str:
-        if reducing is not None and not reduces(terms, quantity, book):
+    def _sentence(self, item: ClaimItem, book: Book, reducing: str | None) -> str:
+        terms, quantity, price = _amounts(item)
+        left = quantity
+        if item.command == "amend":  # held against everything but itself, with what it may still execute
+            book, left = without(item.client_order_id, quantity, book)
+        if reducing is not None and not reduces(terms, left, book):
             held = book.positions.get((terms.symbol, terms.position_side), Decimal(0))
             return (
-                f"reducing ({reducing}): with all that is sent, this {terms.side} of {text(quantity)} could do more "
+                f"reducing ({reducing}): with all that is sent, this {terms.side} of {text(left)} could do more "
                 f"than close the position of {text(held)}"
             )
-        return refusal(terms, quantity, price, book, self.limits)
+        return refusal(terms, quantity, price, book, self.limits, left)
 
     async def _book(self, instruments: Instruments) -> tuple[Book, Mapping[str, str]]:
         # The exposure's name first: whatever moves after it makes the claim refuse what is judged here.

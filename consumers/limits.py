@@ -44,6 +44,8 @@ class Room(Struct, frozen=True):
     position_side: str
     side: str
     left: Decimal
+    client_order_id: str = ""
+    executed: Decimal = ZERO
 
 
 class Book(Struct, frozen=True, kw_only=True):
@@ -73,17 +75,33 @@ def room_of(order: Order) -> Room | None:
     if order.terms is None or order.status == "created" or not order.live:
         return None
     ended = order.status in ("cancelled", "rejected", "expired", "filled")
-    most = order.state.reported if ended else max(order.quantity, order.state.reported)
+    wanted = order.quantity if order.amend is None else max(order.quantity, order.amend.quantity)
+    most = order.state.reported if ended else max(wanted, order.state.reported)
     terms = order.terms
     left = max(CONTEXT.subtract(most, order.state.counted), ZERO)
-    return Room(terms.strategy, terms.symbol, terms.position_side, terms.side, left)
+    return Room(
+        terms.strategy, terms.symbol, terms.position_side, terms.side, left, order.client_order_id, order.state.counted
+    )  # fmt: skip
 
 
-def refusal(terms: Place, quantity: Decimal, price: Decimal | None, book: Book, limits: Limits) -> str:
-    """Give the sentence that refuses an order: the limit's name, its value, and what it would come to; else empty."""
+def without(client_order_id: str, quantity: Decimal, book: Book) -> tuple[Book, Decimal]:
+    """Take an order that is amended out of the book; and what it may still execute with its new quantity."""
+    own = [one for one in book.sent if one.client_order_id == client_order_id]
+    rest = [one for one in book.sent if one.client_order_id != client_order_id]
+    executed = own[0].executed if own else ZERO
+    return replace(book, sent=rest), max(CONTEXT.subtract(quantity, executed), ZERO)
+
+
+def refusal(  # noqa: PLR0917 - one order and what it is held against
+    terms: Place, quantity: Decimal, price: Decimal | None, book: Book, limits: Limits, left: Decimal | None = None
+) -> str:
+    """Give the sentence that refuses an order: the limit's name, its value, and what it would come to; else empty.
+
+    `left` is what it may still execute, where that is less than its quantity.
+    """
     return (
         _order_size(terms, quantity, price, book, limits)
-        or _position(terms, quantity, book, limits)
+        or _position(terms, quantity if left is None else left, book, limits)
         or _counts(terms, book, limits)
         or _collar(terms, price, book, limits)
     )

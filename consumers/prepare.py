@@ -1,17 +1,19 @@
 """From an entry of `intents` to a claim. Pure: what can be decided before the claim is decided here."""
 
+from typing import assert_never
+
 from msgspec import Struct
 
 from adapters.venue import VenueFacts
 from streams import codec
 from streams.errors import BadIntent
-from streams.identity import client_order_id
+from streams.identity import amend_fingerprint, client_order_id
 from streams.instrument import Instruments, Legal, fit, refuse_unsupported
 from streams.plans import ClaimItem
 from streams.producer import publish_item
 from streams.reader import Entry
 from streams.record import NEW_STATE_TEXT
-from streams.schemas import AccountInfo, Cancel, Place
+from streams.schemas import AccountInfo, Amend, Cancel, Place
 
 
 class Prepared(Struct, frozen=True):
@@ -44,11 +46,15 @@ def prepare(
         return Unusable(entry=entry.id, reason=str(error), raw=data)
     if intent.account != account:
         return Unusable(entry=entry.id, reason=f"Account {intent.account} in the stream of {account}.", raw=data)
-    return (
-        _cancel(entry.id, intent, info, data)
-        if isinstance(intent, Cancel)
-        else _place_or_refuse(entry.id, intent, info, facts, instruments, data)
-    )
+    match intent:
+        case Cancel():
+            return _cancel(entry.id, intent, info, data)
+        case Amend():
+            return _amend(entry.id, intent, info, data)
+        case Place():
+            return _place_or_refuse(entry.id, intent, info, facts, instruments, data)
+        case _:
+            assert_never(intent)
 
 
 def _place_or_refuse(  # noqa: PLR0917 - one intent and what it is read with
@@ -71,6 +77,19 @@ def _cancel(entry: str, intent: Cancel, info: AccountInfo, data: bytes) -> Prepa
     item = ClaimItem(
         command="cancel", entry=entry, token="", client_order_id=identity, state=NEW_STATE_TEXT, digest=digest
     )
+    return Prepared(item, data)
+
+
+def _amend(entry: str, intent: Amend, info: AccountInfo, data: bytes) -> Prepared | Unusable:
+    """Work out what follows from the intent alone; its amounts need the order's own terms."""
+    try:
+        identity = client_order_id(intent, info.id_rule)
+    except BadIntent as error:
+        return Unusable(entry=entry, reason=str(error), raw=data)
+    item = ClaimItem(
+        command="amend", entry=entry, token="", client_order_id=identity, fingerprint=amend_fingerprint(intent),
+        valid_until_ms=intent.valid_until_ms, revision=intent.revision,
+    )  # fmt: skip
     return Prepared(item, data)
 
 

@@ -18,10 +18,12 @@ from consumers.registration import Registration
 from streams.clock import Clock
 from streams.errors import BadPayload, HistoryChanged, StoreUnreachable
 from streams.evidence import append
+from streams.identity import wire_id
 from streams.keys import AccountKeys
+from streams.legs import as_leg, executed_more, successor, untold
 from streams.measures import Measures
 from streams.pulse import Pulse
-from streams.schemas import Absent, Command, Evidence, Order, OrderReport
+from streams.schemas import Absent, Amending, Command, CommandKind, Evidence, Order, OrderReport
 from streams.scripts import Scripts
 from streams.store import Store
 
@@ -142,10 +144,14 @@ class Resolver:
             return
         self.asked += 1
         try:
-            if await self._find(order):
+            found = await self._find(order)
+            late = begun_at_ms >= horizon_ms(order.send_by_ms, self._venue.facts)
+            if order.amend is not None and late:
+                await self._prove_amend(order, order.amend, begun_at_ms, found=found)
+            if found:
                 return
             # Before the horizon finding nothing means nothing, so the venue is spared the longer questions.
-            if order.status == "unknown" and begun_at_ms >= horizon_ms(order.send_by_ms, self._venue.facts):
+            if order.status == "unknown" and late:
                 await self._prove(order, begun_at_ms)
         except CouldNotAsk as error:
             # Not being able to ask proves nothing; the sweep asks again.
@@ -153,37 +159,65 @@ class Resolver:
             log.info("could not ask about %s: %s", order.client_order_id, error)
 
     async def _find(self, order: Order) -> bool:
+        """Ask for the order by its name at the venue, and for what it was before an amend replaced it."""
+        found = await self._find_one(order)
+        for leg in untold(order.state):
+            await self._find_one(as_leg(order, leg))
+        return found
+
+    async def _find_one(self, order: Order) -> bool:
         assert order.terms is not None
         found = await self._venue.find(order)
         if not found.rows:
             return False
         await self._write(found)
         for report in self._reports(found):
-            if report.filled > order.state.filled:  # executions that nobody heard; known ones fold into nothing
+            if executed_more(order.state, report):  # executions that nobody heard; known ones fold into nothing
                 await self._write(await self._venue.trades_of(order.terms.symbol, report.venue_order_id))
         return True
 
+    async def _prove_amend(self, order: Order, amend: Amending, begun_at_ms: int, *, found: bool) -> None:
+        """Say that an amend had no effect, when the venue shows none and it is late enough.
+
+        Evidence is folded in its order: an effect that a row written before this shows makes it say nothing.
+        """
+        if self._venue.facts.amends == "in place":
+            if found:
+                await self._write_absent(order, begun_at_ms, "amend")
+            return
+        made = successor(order, amend, amend.quantity)
+        if not await self._find_one(made) and await self._nowhere(made, begun_at_ms):
+            await self._write_absent(order, begun_at_ms, "amend")
+
     async def _prove(self, order: Order, begun_at_ms: int) -> None:
+        if await self._nowhere(order, begun_at_ms):
+            await self._write_absent(order, begun_at_ms, "place")
+
+    async def _nowhere(self, order: Order, begun_at_ms: int) -> bool:
         """Climb the ladder: open orders, then all orders since the claim; then absence, if it is late enough."""
         assert order.terms is not None
         symbol = order.terms.symbol
         open_orders = await self._venue.open_orders(symbol)
         if await self._write_own(open_orders, order):
-            return
+            return False
         since_ms = order.send_by_ms - self._venue.facts.window_ms_max - SINCE_MARGIN_MS
         closed = await self._venue.orders_since(symbol, since_ms)
         if await self._write_own(closed, order):
-            return
+            return False
         asked = Asked(begun_at_ms=begun_at_ms, by_client_id=True, open_orders=True, closed_orders=True)
-        if verdict(asked, order.send_by_ms, self._venue.facts) == "absent":
-            self.absent += 1
-            command = Command(client_order_id=order.client_order_id, token=order.token, outcome=Absent(begun_at_ms))
-            said = Evidence(source="lookup", received_at_ns=self._clock.now_ns(), command=command)
-            await append(self._redis, self._keys, [(said, b"")])
+        return verdict(asked, order.send_by_ms, self._venue.facts) == "absent"
+
+    async def _write_absent(self, order: Order, begun_at_ms: int, kind: CommandKind) -> None:
+        self.absent += 1
+        command = Command(
+            client_order_id=order.client_order_id, token=order.token, outcome=Absent(begun_at_ms), kind=kind
+        )  # fmt: skip
+        said = Evidence(source="lookup", received_at_ns=self._clock.now_ns(), command=command)
+        await append(self._redis, self._keys, [(said, b"")])
 
     async def _write_own(self, rows: Rows, order: Order) -> bool:
         """Write the rows that name this order; whether there were any."""
-        named = order.client_order_id.encode()
+        named = wire_id(order.client_order_id, order.generation, self._venue.facts.id_rule).encode()
         own = [row for row in rows.rows if b'"' + named + b'"' in row]
         await self._write(Rows(rows.format, own))
         return bool(own)

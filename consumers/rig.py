@@ -27,7 +27,7 @@ from streams.host import Host
 from streams.keys import AccountKeys
 from streams.marks import publish_mark
 from streams.producer import IntentProducer, Receipt
-from streams.schemas import Order, Place
+from streams.schemas import Amend, Cancel, Order, Place
 from streams.scripts import Scripts
 from streams.settings import AccountSettings, Settings
 from streams.store import Store
@@ -94,6 +94,20 @@ class Rig:
             if given.get(name) is not None:
                 given[name] = Decimal(str(given[name]))
         return self._do(self._producer.place(Place(**given)))
+
+    def amend(
+        self, placed: Receipt, revision: int, quantity: Decimal | int | str, price: Decimal | int | str
+    ) -> Receipt:
+        """Publish an amend of an order of this account, decided now."""
+        intent = Amend(
+            account=self.account, client_order_id=placed.client_order_id, revision=revision,
+            signal_time=datetime.now(UTC), quantity=Decimal(str(quantity)), price=Decimal(str(price)),
+        )  # fmt: skip
+        return self._do(self._producer.amend(intent))
+
+    def cancel(self, placed: Receipt) -> Receipt:
+        """Publish a cancel of an order of this account."""
+        return self._do(self._producer.cancel(Cancel(account=self.account, client_order_id=placed.client_order_id)))
 
     def house(
         self, side: Literal["BUY", "SELL"], quantity: Decimal | int | str, price: Decimal | int | str | None = None,

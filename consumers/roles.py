@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from adapters import registry
 from adapters.venue import Venue, VenueFacts
 from consumers import telemetry
+from consumers.amends import Amends
 from consumers.durability import Durability
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
@@ -194,16 +195,18 @@ async def _gateway(shop: Workshop) -> Role:
         shop.redis("reader"), shop.keys.intents, GATEWAYS, shop.task.name, count=shop.settings.batch_max,
         claim_idle_ms=shop.settings.claim_idle_ms, clock=shop.clock,
     )  # fmt: skip
+    venue = await shop.venue()
     gateway = Gateway(
         scripts=Scripts(redis, shop.keys),
         claims=Scripts(claims, shop.keys),
         durability=durability,
         reader=reader,
         keys=shop.keys,
-        venue=await shop.venue(),
+        venue=venue,
         info=info,
         instruments=instruments,
         judge=Judge(redis, shop.keys, shop.account.limits),
+        amends=Amends(redis, shop.keys, venue, registry.decoder(shop.venue_name), shop.clock),
         settings=GatewaySettings(
             name=shop.task.name,
             window_ms=shop.account.send_window_ms,

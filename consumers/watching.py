@@ -152,6 +152,7 @@ def _changed(watched: Watched, change: events.AnyChange, at_ms: int) -> Watched:
             | events.Claimed()
             | events.Ended()
             | events.CancelRequested()
+            | events.Declined()
             | events.Tombstone()
             | events.Queued()
             | events.Parked()

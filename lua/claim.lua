@@ -9,11 +9,11 @@ KEYS[5]   ended sorted set
 KEYS[6+]  spent sets of the months in ARGV[6], then order hashes, one per item of the plan
 
 ARGV[1]  plan, msgpack: list of maps {command, entry, token, client_order_id, fingerprint, valid_until_ms, terms, state,
-         digest, sent, refusal, strategy, symbol, judged, reduces, waits, rate}; command is place or cancel; sent is JSON of
-         the amounts to send; refusal is a JSON string when a limit forbids sending, else empty; judged says that it was
-         held against the exposure of ARGV[8], reduces that by it the order can only make the position smaller, waits that
-         those behind it were judged as if it were not sent; rate is what is kept of the strategy's orders of this
-         second, may be empty
+         digest, sent, refusal, strategy, symbol, judged, reduces, waits, rate, revision}; command is place, cancel or
+         amend; sent is JSON of the amounts to send, of an amend with its revision and fingerprint; refusal is a JSON
+         string when a limit forbids sending, else empty; judged says that it was held against the exposure of ARGV[8],
+         reduces that by it the order can only make the position smaller, waits that those behind it were judged as if
+         it were not sent; rate is what is kept of the strategy's orders of this second, may be empty
 ARGV[2]  consumer group
 ARGV[3]  gateway
 ARGV[4]  send window in ms
@@ -24,7 +24,7 @@ ARGV[8]  name of the exposure that judged items were held against
 
 Returns {now in ms, verdict …}, one verdict per item
   {'claimed', send_by in ms, record …}  send it; the entry is acknowledged by settle
-  {'busy'}                              another claim of it is open; the entry stays pending
+  {'busy'}                              another claim of it is open, or it does not rest yet; the entry stays pending
   {'halted'}                            a halt is on it; the entry stays pending
   {'stale'}                             the exposure is another one now: judge it again
   {'reducing'}                          only what reduces the position may go out: judge it
@@ -179,10 +179,66 @@ local function cancel(key, item)
   return take(key, item, 'cancel', send_by, '{}')
 end
 
+local function decline(key, item, reason)
+  redis.call('HSET', key, 'revision', digits(item.revision), 'revised', item.fingerprint)
+  changes[#changes + 1] = '{"kind":"declined","id":"declined:' .. digits(item.revision) .. ':' ..
+    item.client_order_id .. '","client_order_id":"' .. item.client_order_id .. '","revision":' ..
+    digits(item.revision) .. ',"fingerprint":"' .. item.fingerprint .. '","reason":' .. reason .. '}'
+  return done(item, 'decided')
+end
+
+-- An amend that was seen before: {verdict}, or nothing when it may be claimed again.
+local function amended(key, item, token, send_by, revised, amend, retry)
+  if revised and revised ~= item.fingerprint then return {'conflict', revised} end
+  if not amend then
+    if retry == token then return nil end -- nothing of it was sent
+    return done(item, 'decided')
+  end
+  if token == item.token then
+    redis.call('HSET', key, 'token', token) -- a write, so that WAIT here speaks of the claim
+    return claimed(key, send_by)
+  end
+  if now <= send_by then return {'busy'} end
+  return done(item, 'doubted') -- a look-up tells what became of it
+end
+
+-- An amend acts on an order that rests, one at a time; its claim is the record's, as a place's is.
+local function amend(key, item)
+  local known = redis.call('HMGET', key, 'status', 'token', 'send_by', 'cancel', 'revision', 'revised', 'amend', 'retry')
+  local status, revision = known[1], tonumber(known[5] or '0')
+  if not status then return done(item, 'absent') end
+  if item.revision < revision then return done(item, 'decided') end -- the newest wins
+  if item.revision == revision then
+    local before = amended(key, item, known[2], tonumber(known[3]), known[6], known[7], known[8])
+    if before then return before end
+  end
+  local rests = status == 'open' or status == 'partially_filled'
+  local waits = status == 'created' or status == 'submitting' or status == 'unknown'
+  if not rests and not waits then return decline(key, item, '"the order has ended"') end
+  if known[4] then return decline(key, item, '"a cancel was requested"') end
+  if item.valid_until_ms <= now then return decline(key, item, '"valid_until passed before it was sent"') end
+  if waits or known[7] then return {'busy'} end
+  local halted = switched('halt', item)
+  if not halted and item.judged and (stale or (item.waits and not gap)) then return {'stale'} end
+  if gap and not halted and not item.reduces and (item.judged or item.refusal == '') then return {'gap'} end
+  if item.refusal ~= '' then return decline(key, item, item.refusal) end
+  if halted then return {'halted'} end
+  if not item.reduces and switched('reduce', item) then return {'reducing'} end
+  if known[2] == item.token then return {'busy'} end -- repeated after that claim was closed: a token is used once
+  local send_by = math.min(now + window_ms, item.valid_until_ms)
+  redis.call('HSET', key, 'token', item.token, 'send_by', digits(send_by), 'amend', item.sent,
+    'revision', digits(item.revision), 'revised', item.fingerprint)
+  redis.call('ZADD', live, send_by + 1, item.client_order_id) -- whatever comes of it, somebody looks
+  redis.call('HSET', control, 'exposure', item.token)
+  if item.rate ~= '' then redis.call('HSET', control, 'rate:' .. item.strategy, item.rate) end
+  return take(key, item, 'amend', send_by, item.sent)
+end
+
+local HANDLE = {place = place, cancel = cancel, amend = amend}
 local answers = {digits(now)}
 for index, item in ipairs(plan) do
   local key = KEYS[5 + months + index]
-  if item.command == 'cancel' then answers[index + 1] = cancel(key, item) else answers[index + 1] = place(key, item) end
+  answers[index + 1] = HANDLE[item.command](key, item)
 end
 if #finished > 0 then redis.call('XACK', intents, group, unpack(finished)) end
 journal(events, 'claim', now, changes)

@@ -15,8 +15,10 @@ ARGV[1]  plan, msgpack: {orders, positions, entries}
                       new digest, next look in ms after now (-1: never, -2: as it is), {execution id …}, change or '',
                       {{venue order key, parked key, digest of the parked set} …}, position number or 0,
                       whether a cancel was requested when it was read,
-                     {execution id that was passed over as one that the record has …}}
-                     An order whose digest is `-` is only asked whether its record has those executions.
+                      {execution id that was passed over as one that the record has …},
+                      whether it is told now what became of an amend,
+                      revision of the newest amend that took effect by this, or 0}
+                      An order whose digest is `-` is only asked whether its record has those executions.
            position  {key, digest it was folded from, new state, new digest}
            entry     {entry id, order number, execution id or ''}: acknowledged if that order's verdict is good, or,
                      with an execution id, if the record has it; order number 0 says nothing about an order
@@ -155,6 +157,11 @@ local function write(order)
     end
   end
   if #fields > 0 then redis.call('HSET', hash, unpack(fields)) end
+  if order[16] then redis.call('HDEL', hash, 'amend') end
+  -- Its claim may be lost with an older history: it is not claimed once more.
+  if order[17] > 0 and tonumber(redis.call('HGET', hash, 'revision') or '0') < order[17] then
+    redis.call('HSET', hash, 'revision', digits(order[17]))
+  end
   for _, mapping in ipairs(order[12]) do
     redis.call('SET', key(mapping[1]), order[2])
     if redis.call('DEL', key(mapping[2])) == 1 then redis.call('ZREM', parked_index, key(mapping[2])) end

@@ -1,5 +1,5 @@
 --[[
-Settle a claim: append what the venue answered to `evidence`, and acknowledge the intent, in one step.
+Settle a claim: append what the venue answered to `evidence`, and acknowledge the intent or keep it, in one step.
 
 KEYS[1]  order hash
 KEYS[2]  intents stream
@@ -9,12 +9,13 @@ KEYS[4]  control hash
 ARGV[1]  consumer group of intents
 ARGV[2]  entry id of the intent
 ARGV[3]  token of the claim
-ARGV[4]  place | cancel
+ARGV[4]  place | cancel | amend
 ARGV[5]  evidence, JSON
 ARGV[6]  the venue's bytes, may be empty
+ARGV[7]  done | again: an amend of which nothing was sent may be claimed again; its entry stays pending
 
 Returns
-  {'settled', evidence id}   appended, and the entry is acknowledged; also for a repeated call, which appends nothing
+  {'settled', evidence id}   appended, and the entry is acknowledged or kept; also for a repeated call, which appends nothing
   {'appended', evidence id}  appended, but the record does not have this claim or the history changed: the entry
                              stays pending; a call that is soon repeated appends nothing
 ]]
@@ -45,5 +46,9 @@ if known[2] and string.sub(known[2], 1, #token) == token then return {'settled',
 
 local id = append()
 redis.call('HSET', order, prefix .. 'settled', token .. ' ' .. id)
-redis.call('XACK', intents, group, entry)
+if ARGV[7] == 'again' then
+  redis.call('HSET', order, 'retry', token)
+else
+  redis.call('XACK', intents, group, entry)
+end
 return {'settled', id}

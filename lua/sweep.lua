@@ -75,7 +75,12 @@ local function sweep_created(key, id, entry, valid_until, cancel)
   return {'kept'}
 end
 
-local function sweep_open(key, id, cancel, cancel_by)
+-- The older the doubt, the longer between two questions; soon after the window, almost at once.
+local function doubted(send_by)
+  return math.max(retry_min_ms, math.min(retry_max_ms, (now - send_by) / 2))
+end
+
+local function sweep_open(key, id, cancel, cancel_by, amend, send_by)
   if cancel and (not cancel_by or tonumber(cancel_by) < now) then
     if not has_owner(redis.call('HGET', key, 'cancel_entry')) then
       local queued = redis.call('XADD', intents, '*', 'data', '{"kind":"cancel","account":"' .. account ..
@@ -84,12 +89,12 @@ local function sweep_open(key, id, cancel, cancel_by)
     end
     return look(key, id, retry_max_ms)
   end
-  return look(key, id, calm_ms)
+  return look(key, id, amend and doubted(send_by) or calm_ms)
 end
 
 local function sweep(key, id)
   if not redis.call('ZSCORE', live, id) then return {'kept'} end -- it ended after it was listed
-  local known = redis.call('HMGET', key, 'status', 'entry', 'token', 'send_by', 'valid_until', 'cancel', 'cancel_by')
+  local known = redis.call('HMGET', key, 'status', 'entry', 'token', 'send_by', 'valid_until', 'cancel', 'cancel_by', 'amend')
   local status, send_by = known[1], tonumber(known[4] or '0')
   if not status then
     redis.call('ZREM', live, id)
@@ -104,10 +109,11 @@ local function sweep(key, id)
     return look(key, id, retry_min_ms)
   end
   if status == 'unknown' then
-    -- The older the doubt, the longer between two questions; soon after the window, almost at once.
-    return look(key, id, math.max(retry_min_ms, math.min(retry_max_ms, (now - send_by) / 2)))
+    return look(key, id, doubted(send_by))
   end
-  if status == 'open' or status == 'partially_filled' then return sweep_open(key, id, known[6], known[7]) end
+  if status == 'open' or status == 'partially_filled' then 
+    return sweep_open(key, id, known[6], known[7], known[8], send_by)
+  end
   return look(key, id, retry_max_ms) -- ended, and executions the venue counted are still to come
 end
 

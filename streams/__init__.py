@@ -11,7 +11,7 @@ from streams.errors import BadIntent, FillonceError, IntentConflict, StoreUnreac
 from streams.marks import publish_mark
 from streams.notices import Fill, FillTakenBack, HoldingsChanged, Mark, OrderChanged, PositionChanged, Snapshot, Tick
 from streams.producer import IntentProducer, Receipt
-from streams.schemas import Cancel, Place
+from streams.schemas import Amend, Cancel, Place
 
 if TYPE_CHECKING:
     from streams.delivery import Patience
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __project__ = "fillonce"
 
 __all__ = [
+    "Amend",
     "BadIntent",
     "BlockingIntentProducer",
     "Cancel",

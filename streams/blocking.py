@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 from streams.connection import connect
 from streams.producer import Answer, IntentProducer, Receipt
-from streams.schemas import Cancel, Intent, Order, Place
+from streams.schemas import Amend, Cancel, Intent, Order, Place
 from streams.tasks import end
 from streams.watch import Until
 
@@ -37,6 +37,10 @@ class BlockingIntentProducer:
     def cancel(self, intent: Cancel) -> Receipt:
         """Publish one cancel; raises as `IntentProducer.cancel`."""
         return self._do(self._producer.cancel(intent))
+
+    def amend(self, intent: Amend) -> Receipt:
+        """Publish one amend; raises as `IntentProducer.amend`."""
+        return self._do(self._producer.amend(intent))
 
     def publish(self, intents: Sequence[Intent]) -> list[Answer]:
         """Publish intents of one account; raises as `IntentProducer.publish`."""

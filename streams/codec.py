@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.errors import BadIntent
-from streams.schemas import Evidence, Intent, OrderState, OrderStatus, Place, Position
+from streams.schemas import Cancel, Evidence, Intent, OrderState, OrderStatus, Place, Position
 
 # An intent is some hundred bytes; more is a mistake or an attack.
 INTENT_BYTES_MAX = 16_384
@@ -59,7 +59,7 @@ def decode_intent(data: bytes) -> Intent:
         raise BadIntent(f"An intent has at most {INTENT_BYTES_MAX} bytes, this one has {len(data)}.")
     try:
         intent: Intent = _intent.decode(data)
-        if isinstance(intent, Place):
+        if not isinstance(intent, Cancel):
             _amounts.decode(data)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadIntent(f"Not an intent: {error}.") from None

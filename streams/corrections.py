@@ -12,6 +12,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from streams.legs import figure_of_all
 from streams.money import CONTEXT, RATIOS, ZERO, plain, text
 from streams.schemas import Command, Correction, Execution, Inferred, Order, OrderFact, OrderReport, Provisional
 
@@ -113,12 +114,13 @@ def remaining(provisional: Sequence[Provisional], quantity: Decimal) -> tuple[Pr
 def inferred(order: Order, fact: Inferred) -> Execution | None:
     """What is missing of the venue's figure, as one execution; None when everything has come."""
     state = order.state
-    missing = CONTEXT.subtract(fact.filled, state.counted)
+    missing = CONTEXT.subtract(figure_of_all(state, fact.venue_order_id, fact.filled), state.counted)
     if missing <= 0 or not fact.filled:
         return None
     untold = CONTEXT.subtract(fact.cost, state.cost)
-    # After a correction the venue's cost and ours are not of the same executions: its average stands in.
-    of_rest = untold > 0 and not state.busted
+    # After a correction, or of a replaced order, the venue's cost and ours are not of the same executions: its average
+    # stands in.
+    of_rest = untold > 0 and not state.busted and not state.legs
     price = RATIOS.divide(untold, missing) if of_rest else RATIOS.divide(fact.cost, fact.filled)
     name = Execution(
         venue_symbol=fact.venue_symbol, venue_order_id=fact.venue_order_id, trade_id="", side=fact.side,

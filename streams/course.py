@@ -54,9 +54,11 @@ def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance
     """
     state, quantity, status = order.state, order.quantity, order.status
     filled, cost, fees, reported, ended = state.filled, state.cost, state.fees, state.reported, state.ended
+    if order.amend is not None or any(getattr(state, name) for name in _UNUSUAL):
+        return None
     if status not in _LIVE or len(state.venue_order_ids) != 1 or ended is not None or quantity <= 0:
         return None
-    if any(getattr(state, name) for name in _UNUSUAL) or (status == "partially_filled") != bool(filled):
+    if (status == "partially_filled") != bool(filled):
         return None
     venue_order_id, reported_at_ms = state.venue_order_ids[0], state.reported_at_ms
     add, multiply, full = CONTEXT.add, CONTEXT.multiply, False

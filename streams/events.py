@@ -11,7 +11,17 @@ import msgspec
 from msgspec import Struct
 
 from streams.corrections import Move
-from streams.schemas import Adjustment, Command, Correction, Execution, Inferred, OrderReport, OrderStatus, Place
+from streams.schemas import (
+    Adjustment,
+    Command,
+    CommandKind,
+    Correction,
+    Execution,
+    Inferred,
+    OrderReport,
+    OrderStatus,
+    Place,
+)
 
 
 class Change(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -39,12 +49,16 @@ class Imported(Change, frozen=True, kw_only=True, omit_defaults=True, tag="impor
 
 
 class Claimed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="claimed"):
-    """A gateway took an order (or its cancel) for sending, until `send_by_ms` on the server's clock."""
+    """A gateway took an order (or its cancel, or an amend) for sending, until `send_by_ms` on the server's clock.
+
+    Attributes:
+        sent: the amounts; of an amend its revision and fingerprint, too.
+    """
 
     client_order_id: str
     token: str
     gateway: str
-    command: Literal["place", "cancel"]
+    command: CommandKind
     send_by_ms: int
     sent: dict[str, str] = {}
 
@@ -61,6 +75,15 @@ class CancelRequested(Change, frozen=True, kw_only=True, omit_defaults=True, tag
     """A cancel waits for the order's outcome, or is on its way."""
 
     client_order_id: str
+
+
+class Declined(Change, frozen=True, kw_only=True, omit_defaults=True, tag="declined"):
+    """An amend came to nothing before anything of it was sent; the order is as it was."""
+
+    client_order_id: str
+    revision: int
+    fingerprint: str
+    reason: str
 
 
 class Tombstone(Change, frozen=True, kw_only=True, omit_defaults=True, tag="tombstone"):
@@ -261,6 +284,7 @@ AnyChange = (
     | Claimed
     | Ended
     | CancelRequested
+    | Declined
     | Tombstone
     | Doubted
     | Queued

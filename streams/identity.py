@@ -12,7 +12,7 @@ import msgspec
 
 from streams.errors import BadIntent
 from streams.money import text
-from streams.schemas import Cancel, ClientOrderId, IdRule, Place, epoch_ms
+from streams.schemas import REVISION_MAX, Amend, Cancel, ClientOrderId, IdRule, Place, epoch_ms
 
 DIGEST_BITS = 128
 # Below this a birthday among 10 million orders stops being unthinkable; a venue that leaves less is named.
@@ -21,20 +21,20 @@ STRENGTH_BITS_MIN = 80
 _encode = msgspec.json.Encoder().encode
 
 
-def client_order_id(intent: Place | Cancel, rule: IdRule) -> ClientOrderId:
+def client_order_id(intent: Place | Cancel | Amend, rule: IdRule) -> ClientOrderId:
     """Derive the client order id of an intent for one venue.
 
     Args:
-        intent: a place, or a cancel that names its order either way.
+        intent: a place, or a cancel or an amend that names its order either way.
         rule: the venue's charset, length and our prefix.
 
     Returns:
         The same id for the same account, strategy, signal id and leg, in every process and for ever.
 
     Raises:
-        BadIntent: a cancel names an id that is not ours.
+        BadIntent: it names an id that is not ours.
     """
-    if isinstance(intent, Cancel) and intent.client_order_id is not None:
+    if not isinstance(intent, Place) and intent.client_order_id is not None:
         if not is_ours(intent.client_order_id, rule):
             raise BadIntent(f"{intent.client_order_id!r} is not an order of fillonce; its ids begin with {rule.prefix}")
         return ClientOrderId(intent.client_order_id)
@@ -62,12 +62,59 @@ def fingerprint(intent: Place) -> str:
     return _digest(parts).hex()
 
 
+def amend_fingerprint(intent: Amend) -> str:
+    """Digest everything that an amend asks for: 32 hexadecimal digits."""
+    parts = [
+        "amend",
+        str(intent.revision),
+        str(epoch_ms(intent.signal_time)),
+        str(intent.valid_until_ms),
+        text(intent.quantity),
+        text(intent.price),
+        intent.rounding or "",
+    ]
+    return _digest(parts).hex()
+
+
+def can_amend(rule: IdRule) -> bool:
+    """Say whether the venue's ids have room for the generation of a replacement."""
+    return rule.length_max >= len(rule.prefix) + digits(rule) + generation_digits(rule)
+
+
+def wire_id(client_order_id: str, generation: int, rule: IdRule) -> str:
+    """Name one of an order's orders at the venue: its identity, and the amend's revision behind it where one made it.
+
+    So the name is known before anything is sent, is the same in every process, and tells whose order it is.
+    """
+    if not generation:
+        return client_order_id
+    signs = []
+    for _ in range(generation_digits(rule)):
+        generation, place = divmod(generation, len(rule.charset))
+        signs.append(rule.charset[place])
+    return client_order_id + "".join(signs)
+
+
+def read_wire_id(name: str, rule: IdRule) -> tuple[str, int]:
+    """Give identity and generation of a name at the venue; one that is not ours is returned as it is."""
+    length = len(rule.prefix) + digits(rule)
+    if len(name) != length + generation_digits(rule) or not is_ours(name[:length], rule):
+        return name, 0
+    generation = 0
+    for sign in reversed(name[length:]):
+        place = rule.charset.find(sign)
+        if place < 0:
+            return name, 0
+        generation = generation * len(rule.charset) + place
+    return (name[:length], generation) if 0 < generation <= REVISION_MAX else (name, 0)
+
+
 def is_ours(client_id: str | None, rule: IdRule) -> bool:
     """Tell our ids from those of other systems, and of the venue itself, by prefix, length and charset."""
     return (
         client_id is not None
         and client_id.startswith(rule.prefix)
-        and len(client_id) == len(rule.prefix) + _digits(rule)
+        and len(client_id) == len(rule.prefix) + digits(rule)
         and all(sign in rule.charset for sign in client_id[len(rule.prefix) :])
     )
 
@@ -78,17 +125,24 @@ def strength_bits(rule: IdRule) -> int:
 
 
 @cache
-def _digits(rule: IdRule) -> int:
+def generation_digits(rule: IdRule) -> int:
+    """Count the signs that a generation takes at the end of a name at the venue."""
+    return math.ceil(math.log(REVISION_MAX + 1, len(rule.charset)))
+
+
+@cache
+def digits(rule: IdRule) -> int:
+    """Count the signs behind the prefix of an identity."""
     wanted = math.ceil(DIGEST_BITS / math.log2(len(rule.charset)))
     return min(wanted, rule.length_max - len(rule.prefix))
 
 
 def _render(digest: bytes, rule: IdRule) -> str:
-    digits, pairs = _digits(rule), _pairs(rule.charset)
+    count, pairs = digits(rule), _pairs(rule.charset)
     # Cut in two first: most of the divisions are then of numbers that fit a machine word.
-    half = digits // 4
+    half = count // 4
     high, low = divmod(int.from_bytes(digest), len(pairs) ** half)
-    return (_signs(low, pairs, half) + _signs(high, pairs, (digits + 1) // 2 - half))[:digits]
+    return (_signs(low, pairs, half) + _signs(high, pairs, (count + 1) // 2 - half))[:count]
 
 
 def _signs(number: int, pairs: tuple[str, ...], count: int) -> str:

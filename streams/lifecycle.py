@@ -12,10 +12,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.corrections import excess, inferred, remaining, replaced
+from streams.legs import DOUBLE, counted, met, over, took_effect, untold
 from streams.money import CONTEXT, ZERO, plain
 from streams.schemas import (
     Absent,
     Accepted,
+    Amending,
     Command,
     Correction,
     Duplicate,
@@ -47,13 +49,12 @@ MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
     "expired": frozenset(),
 }
 
-# A second order under one client order id, and no amend explains it: trading halts.
-DOUBLE = "double"
 CORRECTED = "corrected"
 _BEFORE_THE_VENUE = ("created", "submitting", "unknown")
 _ENDED_SHORT = ("cancelled", "rejected", "expired")
 _TERMINAL = ("filled", *_ENDED_SHORT)
-_Named = tuple[tuple[str, ...], tuple[str, ...]]  # venue order ids, anomalies
+
+__all__ = ["CORRECTED", "DOUBLE", "MOVES", "Resubmission", "fold", "missing"]
 
 
 class Resubmission(Struct, frozen=True):
@@ -68,7 +69,7 @@ class Resubmission(Struct, frozen=True):
     now_ms: int
 
 
-def fold(order: Order, evidence: OrderFact | Command, again: Resubmission) -> Order:
+def fold(order: Order, evidence: OrderFact | Command, again: Resubmission) -> Order:  # noqa: PLR0911 - one arm per kind
     """Apply one piece of evidence.
 
     Args:
@@ -92,6 +93,8 @@ def fold(order: Order, evidence: OrderFact | Command, again: Resubmission) -> Or
             return _correct(order, evidence)
         case Command(kind="place"):
             return _close(order, evidence, again)
+        case Command(kind="amend"):
+            return _close_amend(order, evidence)
         case Command():
             return order  # what became of a cancel is read from the order's own reports
         case _:
@@ -99,12 +102,14 @@ def fold(order: Order, evidence: OrderFact | Command, again: Resubmission) -> Or
 
 
 def missing(order: Order) -> bool:
-    """Say whether the venue counted executions that have not reached us."""
-    return order.state.counted < order.state.reported
+    """Say whether the venue counted executions that have not reached us, or has yet to say how a leg of it ended."""
+    state = order.state
+    return state.counted < state.reported or bool(state.legs and untold(state))
 
 
 def _execute(order: Order, fill: Execution, stands_for: Decimal | None = None) -> Order:
-    state, quantity = order.state, order.quantity
+    order = met(order, fill)
+    state = order.state
     if state.provisional:
         state = _unwound(state, fill.quantity if stands_for is None else stands_for)
     filled = plain(CONTEXT.add(state.filled, fill.quantity))
@@ -112,20 +117,18 @@ def _execute(order: Order, fill: Execution, stands_for: Decimal | None = None) -
     if fill.fee and fill.fee_asset:
         fees = {**fees, fill.fee_asset: plain(CONTEXT.add(fees.get(fill.fee_asset, ZERO), fill.fee))}
     anomalies = state.anomalies
-    if filled > quantity:
+    if filled > _most(order):
         anomalies = _flagged(anomalies, "overfill")
-    elif state.ended not in (None, "filled") and filled > state.reported:
+    elif state.ended not in (None, "filled") and filled > state.reported and not untold(state):
         anomalies = _flagged(anomalies, "late_fill")  # the venue ended it with less; the fill counts all the same
-    ids, anomalies = _named(state.venue_order_ids, fill.venue_order_id, anomalies)
     state = replace(
         state,
-        venue_order_ids=ids,
         filled=filled,
         cost=plain(CONTEXT.add(state.cost, CONTEXT.multiply(fill.quantity, fill.price))),
         fees=fees,
         anomalies=anomalies,
     )
-    return _settle_status(order, state, quantity)
+    return _settle_status(order, state)
 
 
 def _unwound(state: OrderState, quantity: Decimal) -> OrderState:
@@ -171,30 +174,36 @@ def _refunded(fees: dict[str, Decimal], fill: Execution) -> dict[str, Decimal]:
 
 
 def _report(order: Order, report: OrderReport) -> Order:
-    state = order.state
-    newest = report.reported_at_ms >= state.reported_at_ms
-    ended, anomalies = state.ended, state.anomalies
-    if report.status in _TERMINAL:
-        if ended is None:
-            ended = report.status  # type: ignore[assignment]  # the terminal words of VenueStatus are those of `ended`
-        elif ended != report.status:
-            anomalies = _flagged(anomalies, f"contradiction:{ended}/{report.status}")
-    ids, anomalies = _named(state.venue_order_ids, report.venue_order_id, anomalies)
+    newest = report.reported_at_ms >= order.state.reported_at_ms
+    order = met(order, report)
+    if newest and order.amend is not None and _shows(report, order, order.amend):
+        order = took_effect(order, order.amend)
+    state, contradicts = counted(order, report)
+    if contradicts:
+        state = replace(state, anomalies=_flagged(state.anomalies, f"contradiction:{state.ended}/{report.status}"))
     state = replace(
         state,
-        venue_order_ids=ids,
-        ended=ended,
-        reported=plain(report.filled) if report.filled > state.reported else state.reported,
         reported_at_ms=max(state.reported_at_ms, report.reported_at_ms),
         reason=report.reason if newest and report.reason else state.reason,
-        anomalies=anomalies,
     )
-    return _settle_status(order, state, order.quantity)
+    return _settle_status(order, state)
 
 
-def _settle_status(was: Order, state: OrderState, quantity: Decimal) -> Order:
+def _shows(report: OrderReport, order: Order, amend: Amending) -> bool:
+    """Whether a report shows an amend's terms in the order that was there before: an amend in place."""
+    if order.state.legs or report.generation or report.venue_order_id != order.state.venue_order_ids[-1]:
+        return False
+    return (report.quantity, report.price) == (amend.quantity, amend.price)
+
+
+def _most(order: Order) -> Decimal:
+    """Most that it can execute: an amend may have taken effect already."""
+    return order.quantity if order.amend is None else max(order.quantity, order.amend.quantity)
+
+
+def _settle_status(was: Order, state: OrderState) -> Order:
     """Derive the status that the venue's words and the applied executions give together."""
-    status = was.status
+    status, quantity = was.status, _most(was)
     if status == "filled":
         now: OrderStatus = "filled"  # whatever the venue counts later; what is missing is asked for
     elif state.ended is not None and state.ended != "filled":
@@ -210,7 +219,27 @@ def _settle_status(was: Order, state: OrderState, quantity: Decimal) -> Order:
         state = replace(state, anomalies=_flagged(state.anomalies, f"revived:{status}"))
     elif now != status and now not in MOVES[status]:
         state = replace(state, anomalies=_flagged(state.anomalies, f"contradiction:{status}/{now}"))
-    return replace(was, status=now, state=state)
+    # Nothing is left to tell of an amend: it could not replace what was filled.
+    return replace(was, status=now, state=state, amend=None if now in _TERMINAL else was.amend)
+
+
+def _close_amend(order: Order, command: Command) -> Order:
+    """Apply what became of an amend: without effect, the order is what the venue last said of it."""
+    amend, outcome = order.amend, command.outcome
+    if amend is None or command.token != order.token:
+        return order
+    reason = order.state.reason
+    match outcome:
+        case Accepted() | Unknown() | Duplicate():
+            return order  # the payload beside it, or a look-up, shows the order
+        case Refused(code, told):
+            reason = f"amend {amend.revision}: {code} {told}".strip()
+        case NotSent() | Throttled() | Absent():
+            pass
+        case _:
+            assert_never(outcome)
+    order = replace(order, amend=None)
+    return _settle_status(order, over(replace(order.state, closed_token=command.token, reason=reason), None))
 
 
 def _close(order: Order, command: Command, again: Resubmission) -> Order:
@@ -244,13 +273,6 @@ def _lose(order: Order, token: str, again: Resubmission) -> Order:
     if again.allowed:
         return replace(order, status="created", state=state)
     return replace(order, status="rejected", state=replace(state, reason="lost"))
-
-
-def _named(ids: tuple[str, ...], venue_order_id: str, anomalies: tuple[str, ...]) -> _Named:
-    """Take in the order's id at the venue; a second one is an anomaly."""
-    if venue_order_id in ids:
-        return ids, anomalies
-    return (*ids, venue_order_id), _flagged(anomalies, DOUBLE) if ids else anomalies
 
 
 def _flagged(anomalies: tuple[str, ...], anomaly: str) -> tuple[str, ...]:

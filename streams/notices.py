@@ -297,6 +297,7 @@ def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str
         case (
             events.Claimed()
             | events.CancelRequested()
+            | events.Declined()
             | events.Tombstone()
             | events.Queued()
             | events.Parked()

@@ -5,11 +5,10 @@ one into arguments and answers into the other.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 from msgspec import Struct
 
-from streams.schemas import Order, Place
+from streams.schemas import CommandKind, Order, Place
 
 
 class PublishItem(Struct, frozen=True):
@@ -57,7 +56,7 @@ PublishVerdict = Published | Known | Conflict | Spent
 class ClaimItem(Struct, frozen=True, kw_only=True):
     """One entry of `intents` to be claimed."""
 
-    command: Literal["place", "cancel"]
+    command: CommandKind
     entry: str
     token: str
     client_order_id: str
@@ -74,6 +73,7 @@ class ClaimItem(Struct, frozen=True, kw_only=True):
     reduces: bool = False
     waits: bool = False
     rate: str = ""
+    revision: int = 0
 
 
 class Claimed(Struct, frozen=True):
@@ -139,6 +139,8 @@ class OrderPlan(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     position: int = 0
     cancel_requested: bool = False
     relied: tuple[str, ...] = ()
+    amend_told: bool = False
+    revision: int = 0
 
 
 class PositionPlan(Struct, frozen=True, array_like=True, gc=False):

@@ -18,7 +18,7 @@ from streams.instrument import Instruments, refusal, tabulate
 from streams.keys import AccountKeys
 from streams.plans import Conflict, Known, Published, PublishItem, PublishVerdict, Spent
 from streams.record import NEW_STATE
-from streams.schemas import AccountInfo, Cancel, ClientOrderId, Intent, Order, Place
+from streams.schemas import AccountInfo, Amend, Cancel, ClientOrderId, Intent, Order, Place
 from streams.scripts import Scripts
 from streams.tasks import end
 from streams.watch import Until, Watch
@@ -41,7 +41,7 @@ class Receipt(Struct, frozen=True):
         client_order_id: identity of the order it speaks of.
         duplicate: it was an order before this call.
         order: as it stands, or as it stood within the last second when the answer came from local memory; None for
-            a cancel, which the gateways decide.
+            a cancel or an amend, which the gateways decide.
         account: where it stands.
         watch: of the producer that gave it.
     """
@@ -136,6 +136,12 @@ class IntentProducer:
 
     async def cancel(self, intent: Cancel) -> Receipt:
         """Publish one cancel."""
+        [receipt] = await self.publish([intent])
+        assert isinstance(receipt, Receipt)
+        return receipt
+
+    async def amend(self, intent: Amend) -> Receipt:
+        """Publish one amend; the order's own changes tell what became of it."""
         [receipt] = await self.publish([intent])
         assert isinstance(receipt, Receipt)
         return receipt
@@ -301,7 +307,7 @@ class IntentProducer:
 def publish_item(intent: Intent, info: AccountInfo) -> PublishItem:
     """Work out everything that follows from an intent alone; `claim` uses it too, for what came by bare XADD."""
     data, identity = codec.encode_text(intent), client_order_id(intent, info.id_rule)
-    if isinstance(intent, Cancel):
+    if not isinstance(intent, Place):
         return PublishItem(data, identity)
     return PublishItem(data, identity, intent, fingerprint(intent))
 
@@ -315,7 +321,7 @@ def _receipt(watch: Watch, intent: Intent, item: PublishItem, verdict: PublishVe
             return IntentSpent(item.client_order_id)
         case Conflict(stored):
             return IntentConflict(item.client_order_id, stored, item.fingerprint)
-        case Published() if isinstance(intent, Cancel):
+        case Published() if not isinstance(intent, Place):
             return Receipt(identity, duplicate=False, order=None, account=account, watch=watch)
         case Published(entry, digest):
             assert isinstance(intent, Place)

@@ -21,7 +21,7 @@ from streams.record import FIELDS, NEW_STATE_TEXT, to_order, to_position
 from streams.schemas import Adjustment, Command, Correction, Execution, Order, Position
 
 # Fields of a record that are transport: they make a repeated call find its answer, and no state depends on them.
-TRANSPORT = frozenset({"call", "settled", "cancel_settled", "cancel_entry"})
+TRANSPORT = frozenset({"call", "settled", "cancel_settled", "cancel_entry", "retry"})
 
 Hash = dict[str, str]
 
@@ -179,6 +179,10 @@ class Rebuilt:
         state = codec.encode_text(order.state)
         digest = codec.chain(previous, order.status, state)
         fields.update(status=order.status, state=state, digest=digest)
+        if order.amend is None:
+            fields.pop("amend", None)
+        if order.state.revision > int(fields.get("revision", 0)):
+            fields["revision"] = str(order.state.revision)
         self._last[key] = entry_id
         if digest != change.id:
             self._part(entry_id, change.client_order_id, "folding its facts again gives another state")
@@ -205,7 +209,7 @@ def digest(hashes: dict[str, Hash], texts: dict[str, str]) -> str:
     return total.hexdigest()
 
 
-def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911 - one line per kind of change
+def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911, PLR0912 - one arm per kind of change
     match change:
         case events.Created():
             return {
@@ -220,6 +224,13 @@ def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911 - one line
             }  # fmt: skip
         case events.Claimed(command="cancel"):
             return {"cancel_token": change.token, "cancel_by": str(change.send_by_ms)}
+        case events.Claimed(command="amend"):
+            return {
+                "token": change.token, "send_by": str(change.send_by_ms), "amend": codec.encode_text(change.sent),
+                "revision": change.sent["revision"], "revised": change.sent["fingerprint"],
+            }  # fmt: skip
+        case events.Declined():
+            return {"revision": str(change.revision), "revised": change.fingerprint}
         case events.Claimed():
             sent = codec.encode_text(change.sent)
             return {"status": "submitting", "token": change.token, "send_by": str(change.send_by_ms), "sent": sent}

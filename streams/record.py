@@ -1,16 +1,18 @@
 """An order's record: the hash in Redis, as one value and back. Pure.
 
 Fields written by the claim (and by publish, sweep): terms, status, fingerprint, entry, token, send_by,
-valid_until, cancel, sent, refusal. Fields written by the commit: status, state, digest, and one field per
-applied execution, named by its execution id.
+valid_until, cancel, sent, refusal, and of amends amend, revision, revised. Fields written by the commit: status,
+state, digest, and one field per applied execution, named by its execution id; it removes `amend` once it is told
+whether that took effect.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
 
 from streams import codec
-from streams.schemas import Order, OrderState, Place, Position
+from streams.schemas import Amending, Order, OrderState, Place, Position
 
 # The order in which every script returns a record (lua/include/record.lua).
 FIELDS = (
@@ -26,6 +28,7 @@ FIELDS = (
     "cancel",
     "sent",
     "refusal",
+    "amend",
 )
 
 NEW_STATE = OrderState()
@@ -47,7 +50,7 @@ def to_order(client_order_id: str, values: Sequence[bytes | None], same: Place |
     Returns:
         The order, or None when there is no record.
     """
-    terms, status, state, digest, fingerprint, entry, token, send_by, valid_until, cancel, sent, refusal = values
+    terms, status, state, digest, fingerprint, entry, token, send_by, valid_until, cancel, sent, refusal, amend = values
     if status is None:
         return None
     return Order(
@@ -64,7 +67,13 @@ def to_order(client_order_id: str, values: Sequence[bytes | None], same: Place |
         cancel_requested=cancel is not None,
         sent=_texts.decode(sent) if sent else {},
         refusal=_text.decode(refusal) if refusal else "",
+        amend=to_amending(_texts.decode(amend)) if amend else None,
     )
+
+
+def to_amending(sent: Mapping[str, str]) -> Amending:
+    """Read what a claim sent of an amend."""
+    return Amending(revision=int(sent["revision"]), quantity=Decimal(sent["quantity"]), price=Decimal(sent["price"]))
 
 
 def to_position(values: Sequence[bytes | None]) -> tuple[Position, str]:

@@ -32,6 +32,7 @@ Instant = Annotated[datetime, Meta(tz=True)]
 
 VALID_FOR_DEFAULT = timedelta(hours=1)
 TAGS_MAX = 16
+REVISION_MAX = 999  # amends of one order
 
 
 class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="place", tag_field="kind", gc=False):
@@ -89,19 +90,13 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
             raise ValueError(f"post_only and {self.time_in_force} contradict each other")
         if len(self.tags) > TAGS_MAX:
             raise ValueError(f"at most {TAGS_MAX} tags")
-        for name, moment in (("signal_time", self.signal_time), ("valid_until", self.valid_until)):
-            if moment is not None and moment.tzinfo is None:
-                raise ValueError(f"{name} needs a time zone, for example {moment.isoformat()}Z")
-        if self.valid_until is not None and self.valid_until <= self.signal_time:
-            raise ValueError("valid_until must be later than signal_time")
+        _check_times(self.signal_time, self.valid_until)
         _make_plain(self)
 
     @property
     def valid_until_ms(self) -> int:
         """End of validity in UTC milliseconds; from the signal, never from the time of publishing."""
-        if self.valid_until is not None:
-            return epoch_ms(self.valid_until)
-        return epoch_ms(self.signal_time) + VALID_FOR_DEFAULT // timedelta(milliseconds=1)
+        return _valid_until_ms(self.signal_time, self.valid_until)
 
 
 def _make_plain(place: Place) -> None:
@@ -122,14 +117,75 @@ class Cancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=
 
     def __post_init__(self) -> None:
         """Exactly one way of naming the order."""
-        by_id = self.client_order_id is not None
-        by_identity = self.strategy is not None and self.signal_id is not None
-        parts = self.strategy is not None or self.signal_id is not None or self.leg != ""
-        if by_id == by_identity or (by_id and parts):
-            raise ValueError("a cancel names its order by client_order_id, or by strategy and signal_id (and leg)")
+        _check_named("a cancel", self.client_order_id, self.strategy, self.signal_id, self.leg)
 
 
-Intent = Place | Cancel
+class Amend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="amend", tag_field="kind"):
+    """A wish that a resting limit order have another quantity or price; it stays the same order.
+
+    Attributes:
+        client_order_id: names the order; or `strategy`, `signal_id` and `leg` of the place that made it do.
+        revision: which amend of this order it is: 1, then always higher. The newest one wins; one that was seen, or an
+            older one, does nothing.
+        signal_time: when the signal for it was true.
+        quantity: what the order is to have in all, executions so far included.
+        price: what it is to have.
+        valid_until: after it the amend is dropped and the order stays as it is; default one hour after `signal_time`.
+        rounding: as of a place.
+    """
+
+    account: AccountName
+    revision: Annotated[int, Meta(ge=1, le=REVISION_MAX)]
+    signal_time: Instant
+    quantity: Decimal
+    price: Decimal
+    client_order_id: Annotated[str, Meta(max_length=64)] | None = None
+    strategy: Word | None = None
+    signal_id: Word | None = None
+    leg: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*(?!\n)$")] = ""
+    valid_until: Instant | None = None
+    rounding: Rounding | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could never become an order, and name exactly one."""
+        for name, amount in (("quantity", self.quantity), ("price", self.price)):
+            if not in_bounds(amount):
+                raise ValueError(f"{name} must be a positive decimal of ordinary size, not {amount}")
+        _check_named("an amend", self.client_order_id, self.strategy, self.signal_id, self.leg)
+        _check_times(self.signal_time, self.valid_until)
+        msgspec.structs.force_setattr(self, "quantity", plain(self.quantity))
+        msgspec.structs.force_setattr(self, "price", plain(self.price))
+
+    @property
+    def valid_until_ms(self) -> int:
+        """End of validity in UTC milliseconds."""
+        return _valid_until_ms(self.signal_time, self.valid_until)
+
+
+Intent = Place | Cancel | Amend
+
+
+def _check_named(what: str, client_order_id: str | None, strategy: str | None, signal_id: str | None, leg: str) -> None:
+    """Insist on exactly one way of naming an order."""
+    by_id = client_order_id is not None
+    by_identity = strategy is not None and signal_id is not None
+    parts = strategy is not None or signal_id is not None or leg != ""
+    if by_id == by_identity or (by_id and parts):
+        raise ValueError(f"{what} names its order by client_order_id, or by strategy and signal_id (and leg)")
+
+
+def _check_times(signal_time: datetime, valid_until: datetime | None) -> None:
+    for name, moment in (("signal_time", signal_time), ("valid_until", valid_until)):
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError(f"{name} needs a time zone, for example {moment.isoformat()}Z")
+    if valid_until is not None and valid_until <= signal_time:
+        raise ValueError("valid_until must be later than signal_time")
+
+
+def _valid_until_ms(signal_time: datetime, valid_until: datetime | None) -> int:
+    if valid_until is not None:
+        return epoch_ms(valid_until)
+    return epoch_ms(signal_time) + VALID_FOR_DEFAULT // timedelta(milliseconds=1)
 
 
 class Accepted(Struct, frozen=True, tag="accepted", gc=False):
@@ -178,13 +234,16 @@ Outcome = Accepted | Refused | Duplicate | Throttled | NotSent | Unknown | Absen
 Source = Literal["answer", "stream", "lookup", "backfill", "ingest", "reconcile"]
 
 
+CommandKind = Literal["place", "cancel", "amend"]
+
+
 class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="command", gc=False):
     """Which claim an answer speaks of, and what it says of it."""
 
     client_order_id: str
     token: str
     outcome: Outcome
-    kind: Literal["place", "cancel"] = "place"
+    kind: CommandKind = "place"
 
 
 class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -229,6 +288,7 @@ class Execution(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="exec
         fee_asset: the currency of `fee`.
         maker: True when our order was resting; None when not told.
         executed_at_ms: the venue's time.
+        generation: which of the venue's orders of ours it is, by its name there: 0, or the revision that replaced it.
     """
 
     venue_symbol: str
@@ -242,6 +302,7 @@ class Execution(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="exec
     fee: Decimal | None = None
     fee_asset: str | None = None
     maker: bool | None = None
+    generation: int = 0
 
     @property
     def execution_id(self) -> str:
@@ -250,7 +311,13 @@ class Execution(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="exec
 
 
 class OrderReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="report", gc=False):
-    """The venue's statement of an order's status; its cumulative figure is a check, never a sum."""
+    """The venue's statement of an order's status; its cumulative figure is a check, never a sum.
+
+    Attributes:
+        client_order_id: the identity its name at the venue belongs to.
+        generation: as of an execution.
+        quantity, price: of that one order at the venue, where it tells them and an amend may have changed them.
+    """
 
     venue_symbol: str
     venue_order_id: str
@@ -259,6 +326,9 @@ class OrderReport(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="re
     reported_at_ms: int
     client_order_id: str | None = None
     reason: str = ""
+    generation: int = 0
+    quantity: Decimal | None = None
+    price: Decimal | None = None
 
 
 class Inferred(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="inferred"):
@@ -381,6 +451,38 @@ class Provisional(Struct, frozen=True, array_like=True, gc=False):
     price: Decimal
 
 
+Ended = Literal["filled", "cancelled", "rejected", "expired"]
+
+
+class Leg(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One of the orders at the venue that were, after another, one order of ours.
+
+    Attributes:
+        generation: 0, or the revision of the amend that made it; its name at the venue ends in it.
+        venue_order_id: empty while the venue has not told it.
+        reported: the venue's largest cumulative figure of it.
+        ended: the venue's terminal word of it.
+    """
+
+    generation: int = 0
+    venue_order_id: str = ""
+    reported: Decimal = ZERO
+    ended: Ended | None = None
+
+
+class Amending(Struct, frozen=True, kw_only=True, gc=False):
+    """An amend that was claimed and of which nobody can tell yet whether it took effect.
+
+    Attributes:
+        revision: which one.
+        quantity, price: what the order has when it did, executions so far included.
+    """
+
+    revision: int
+    quantity: Decimal
+    price: Decimal
+
+
 class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What evidence has shown of an order; owned by the commit, stored as canonical JSON.
 
@@ -397,6 +499,9 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
         anomalies: what must not happen and did.
         provisional: what of `filled` is inferred, oldest first; real executions replace it.
         busted: what the venue counted once and took back.
+        revision: the newest amend that took effect.
+        quantity, price: what it made of the terms; None where they are as they were sent.
+        legs: its orders at the venue, oldest first, once an amend began to replace one; else empty.
     """
 
     venue_order_ids: tuple[str, ...] = ()
@@ -404,11 +509,15 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     cost: Decimal = ZERO
     fees: dict[str, Decimal] = {}
     reported: Decimal = ZERO
-    ended: Literal["filled", "cancelled", "rejected", "expired"] | None = None
+    ended: Ended | None = None
     reported_at_ms: int = 0
     closed_token: str = ""
     reason: str = ""
     anomalies: tuple[str, ...] = ()
+    revision: int = 0
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    legs: tuple[Leg, ...] = ()
     provisional: tuple[Provisional, ...] = ()
     busted: Decimal = ZERO
 
@@ -422,7 +531,8 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     """Our record of an intent's life, as one value.
 
     `status`, `token`, `send_by_ms`, `cancel_requested` belong to the claim; `state` and `digest` to the commit.
-    `terms` is None only for the tombstone that a cancel of an identity not known here leaves.
+    `terms` is None only for the tombstone that a cancel of an identity not known here leaves. `amend` is an amend
+    whose effect nobody can tell yet; the claim that made it is `token`.
     """
 
     client_order_id: str
@@ -438,13 +548,30 @@ class Order(Struct, frozen=True, kw_only=True, gc=False):
     cancel_requested: bool = False
     sent: dict[str, str] = {}
     refusal: str = ""
+    amend: Amending | None = None
 
     @property
     def quantity(self) -> Decimal:
-        """The quantity that was or will be sent: the rounded one where rounding was asked for."""
+        """The quantity of the whole order: as amended, or as it was or will be sent, rounded where that was asked."""
+        if self.state.quantity is not None:
+            return self.state.quantity
         if "quantity" in self.sent:
             return Decimal(self.sent["quantity"])
         return self.terms.quantity if self.terms else ZERO
+
+    @property
+    def price(self) -> Decimal | None:
+        """The price as amended, or as it was or will be sent; None of a market order."""
+        if self.state.price is not None:
+            return self.state.price
+        if "price" in self.sent:
+            return Decimal(self.sent["price"])
+        return self.terms.price if self.terms else None
+
+    @property
+    def generation(self) -> int:
+        """Which of its orders at the venue is the newest: 0, or the revision that replaced the others."""
+        return self.state.legs[-1].generation if self.state.legs else 0
 
     @property
     def reason(self) -> str:

@@ -101,12 +101,18 @@ class Scripts:
         return bool(await self._redis.exists(self._keys.order(client_order_id)))
 
     async def settle(
-        self, *, client_order_id: str, entry: str, token: str, command: str, evidence: bytes, raw: bytes
-    ) -> bool:
-        """Append an answer to `evidence`; True when the intent's entry is acknowledged with it."""
+        self, *, client_order_id: str, entry: str, token: str, command: str, evidence: bytes, raw: bytes,
+        again: bool = False,
+    ) -> bool:  # fmt: skip
+        """Append an answer to `evidence`; True when the claim is settled.
+
+        The intent's entry is acknowledged with it; with `again` it stays pending and may be claimed again.
+        """
         k = self._keys
         keys = [k.order(client_order_id), k.intents, k.evidence, k.control]
-        verdict, _ = await call(self._redis, "settle", keys, [GATEWAYS, entry, token, command, evidence, raw])
+        verdict, _ = await call(
+            self._redis, "settle", keys, [GATEWAYS, entry, token, command, evidence, raw, "again" if again else "done"]
+        )
         return bool(verdict == b"settled")
 
     async def commit(self, plan: CommitPlan, epoch: int, lease_ms: int) -> Committed:

@@ -37,6 +37,8 @@ def sentence(change: events.AnyChange) -> str:  # noqa: C901, PLR0911, PLR0912 -
             return f"{status}: {reason}"
         case events.CancelRequested():
             return "a cancel was asked for"
+        case events.Declined(revision=revision, reason=reason):
+            return f"amend {revision} came to nothing: {reason}"
         case events.Tombstone():
             return "a cancel came before any order: a late place will not trade"
         case events.Doubted(token=token):

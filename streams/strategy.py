@@ -38,7 +38,7 @@ from streams.notices import (
     Tick,
 )
 from streams.producer import Answer, IntentProducer, Receipt
-from streams.schemas import Cancel, Intent, Place
+from streams.schemas import Intent
 
 if TYPE_CHECKING:
     from faststream._internal.endpoint.call_wrapper import HandlerCallWrapper
@@ -62,7 +62,7 @@ OF_ORDERS = (Fill, FillTakenBack, HoldingsChanged, OrderChanged, PositionChanged
 # The producer of the process, as a parameter of a handler: `async def hedge(fill: Fill, intents: Intents)`.
 Intents = Annotated[IntentProducer, Context(PRODUCER)]
 
-Answered = Place | Cancel | Sequence[Place | Cancel] | None
+Answered = Intent | Sequence[Intent] | None
 
 _N = TypeVar("_N", bound=Notice)
 _P = ParamSpec("_P")
@@ -242,9 +242,9 @@ async def publish(producer: IntentProducer, answered: Any) -> list[Receipt]:
     """
     if answered is None:
         return []
-    intents = [answered] if isinstance(answered, Place | Cancel) else answered
-    if not isinstance(intents, list | tuple) or not all(isinstance(one, Place | Cancel) for one in intents):
-        raise BadIntent(f"A handler answers with Place or Cancel, several of them, or None; not {answered!r}.")
+    intents = [answered] if isinstance(answered, Intent) else answered
+    if not isinstance(intents, list | tuple) or not all(isinstance(one, Intent) for one in intents):
+        raise BadIntent(f"A handler answers with Place, Cancel or Amend, several of them, or None; not {answered!r}.")
     by_account: dict[str, list[Intent]] = {}
     for one in intents:
         by_account.setdefault(one.account, []).append(one)

@@ -33,6 +33,7 @@ from adapters.simulated.liquidity import Liquidity
 from adapters.simulated.process import SimulatedVenue
 from adapters.simulated.symbols import Symbol
 from adapters.venue import CouldNotAsk, Venue
+from consumers.amends import Amends
 from consumers.demo.audit import Audit, Local, audit, read_books
 from consumers.durability import Durability, Level
 from consumers.findings import Terms
@@ -196,11 +197,13 @@ class Pipeline:
             claim_idle_ms=claim_idle_ms, clock=self.clock,
         )  # fmt: skip
         claims = self._keep(self.client(f"{name}-claims"))
+        opened = venue or await self.venue()
         gateway = Gateway(
             scripts=Scripts(self._keep(self.client(name, single=False)), self.keys),
             claims=Scripts(claims, self.keys),
             durability=await Durability.open(claims, "disk", 1),
-            reader=reader, keys=self.keys, venue=venue or await self.venue(), info=self.info,
+            reader=reader, keys=self.keys, venue=opened, info=self.info,
+            amends=Amends(self.redis, self.keys, opened, decode, self.clock),
             instruments=self.instruments, judge=Judge(self.redis, self.keys, limits or Limits()),
             settings=GatewaySettings(
                 name=name, window_ms=window_ms, first_look_ms=15_000, in_flight_max=in_flight_max

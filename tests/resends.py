@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from adapters.binance.decode import STREAM_FORMAT, decode
@@ -16,12 +17,17 @@ from streams.plans import AdjustPlan, Claimed, ImportItem
 from streams.position import move
 from streams.producer import publish_item
 from streams.record import NEW_STATE_TEXT
-from streams.schemas import Accepted, Adjustment, Cancel, Evidence, Execution, Order, Position
+from streams.schemas import Accepted, Adjustment, Amend, Cancel, Evidence, Execution, Order, Position
 from streams.scripts import Scripts
 from tests.flow import INFO, LEASE_MS, LOOK_MS, WINDOW_MS, Bench, execution, place, soon, status
 from tests.support import wait_until_async
 
 QUARANTINED = b'{"kind":"quarantined","id":"q","stream":"intents","entry":"1-1","reason":"why"}'
+
+AMEND: dict[str, Any] = {
+    "command": "amend", "revision": 1, "fingerprint": "first",
+    "sent": '{"fingerprint":"first","price":"50001","quantity":"2","revision":"1"}',
+}  # fmt: skip
 
 Call = Callable[[Scripts], Awaitable[Any]]
 
@@ -130,13 +136,53 @@ async def _cancel_in_flight(bench: Bench) -> Call:
 
 
 async def _cancel_open(bench: Bench) -> Call:
-    return await _cancel_of(bench, await _opened(bench))
+    return await _cancel_of(bench, await opened(bench))
 
 
-def _settle_of(claim: Order, entry: str, token: str, command: str = "place") -> Call:
+async def _amend_of(bench: Bench, order: Order, **changes: Any) -> Call:
+    """Claim the first amend of an order that rests."""
+    intent = Amend(
+        account=bench.account, client_order_id=order.client_order_id, revision=1, signal_time=soon(0),
+        quantity=Decimal(2), price=Decimal(50_001),
+    )  # fmt: skip
+    await bench.redis.xadd(bench.keys.intents, {"data": codec.encode(intent)})
+    entry = (await bench.read_intents("gateway.1"))[-1]
+    return _claim_of(bench, entry.id, order.terms, **{**AMEND, **changes})
+
+
+async def _amend_open(bench: Bench) -> Call:
+    return await _amend_of(bench, await opened(bench))
+
+
+async def _amend_in_flight(bench: Bench) -> Call:
+    _, claim = await bench.claimed(place(bench.account))
+    return await _amend_of(bench, claim.order)
+
+
+async def _amend_ended(bench: Bench) -> Call:
+    order = await opened(bench)
+    await (await _cancel_of(bench, order))(bench.scripts)
+    return await _amend_of(bench, order)
+
+
+async def _amend_beside_another(bench: Bench) -> Call:
+    order = await opened(bench)
+    await (await _amend_of(bench, order))(bench.scripts)
+    return await _amend_of(bench, order, token="second", revision=2)
+
+
+async def _settle_amend(bench: Bench, *, again: bool) -> Call:
+    order = await opened(bench)
+    await (await _amend_of(bench, order))(bench.scripts)
+    rows: Any = await bench.redis.xrevrange(bench.keys.intents, count=1)
+    return _settle_of(order, rows[0][0].decode(), "mine", "amend", again=again)
+
+
+def _settle_of(claim: Order, entry: str, token: str, command: str = "place", *, again: bool = False) -> Call:
     return lambda scripts: scripts.settle(
-        client_order_id=claim.client_order_id, entry=entry, token=token, command=command, evidence=b"{}", raw=b"raw"
-    )
+        client_order_id=claim.client_order_id, entry=entry, token=token, command=command, evidence=b"{}", raw=b"raw",
+        again=again,
+    )  # fmt: skip
 
 
 async def _settle(bench: Bench) -> Call:
@@ -145,7 +191,7 @@ async def _settle(bench: Bench) -> Call:
 
 
 async def _settle_cancel(bench: Bench) -> Call:
-    order = await _opened(bench)
+    order = await opened(bench)
     await (await _cancel_of(bench, order))(bench.scripts)
     rows: Any = await bench.redis.xrevrange(bench.keys.intents, count=1)
     return _settle_of(order, rows[0][0].decode(), "cancel", "cancel")
@@ -167,13 +213,13 @@ async def _commit(bench: Bench) -> Call:
     name = claim.order.client_order_id
     await bench.say(status(7, name), form=STREAM_FORMAT)
     await bench.say(execution(7, 1, name), form=STREAM_FORMAT)
-    folded, epoch = await _folded(bench)
+    folded, epoch = await fold_all(bench)
     return lambda scripts: scripts.commit(folded.commit, epoch, LEASE_MS)
 
 
 async def _commit_passed(bench: Bench) -> Call:
     await bench.say(status(7, "of-another-system"), form=STREAM_FORMAT)
-    folded, epoch = await _folded(bench)
+    folded, epoch = await fold_all(bench)
     return lambda scripts: scripts.commit(folded.commit, epoch, LEASE_MS)
 
 
@@ -184,7 +230,7 @@ def written_before(first: Any, again: Any) -> bool:
 
 async def _park(bench: Bench) -> Call:
     await bench.say(execution(7, 1, "web_of_another"), form=STREAM_FORMAT)
-    folded, epoch = await _folded(bench)
+    folded, epoch = await fold_all(bench)
     [plan] = folded.parks
     return lambda scripts: scripts.park(plan, epoch, LEASE_MS)
 
@@ -219,11 +265,11 @@ async def _sweep_past_its_window(bench: Bench) -> Call:
 
 
 async def _sweep_open(bench: Bench) -> Call:
-    return _sweep_of((await _opened(bench)).client_order_id)
+    return _sweep_of((await opened(bench)).client_order_id)
 
 
 async def _sweep_cancel_again(bench: Bench) -> Call:
-    name = (await _opened(bench)).client_order_id
+    name = (await opened(bench)).client_order_id
     await bench.scripts.claim(
         [bench.claim_item("1-1", place(bench.account), command="cancel", token="first")], "gateway.0", 1, LOOK_MS
     )
@@ -312,7 +358,7 @@ async def _is_due(bench: Bench, client_order_id: str) -> bool:
     return client_order_id in await bench.store.due(await bench.store.now_ms(), 1)
 
 
-async def _folded(bench: Bench) -> tuple[Folded, int]:
+async def fold_all(bench: Bench) -> tuple[Folded, int]:
     """What a ledger would commit of all evidence so far, and its epoch."""
     lease = await bench.scripts.lease("take", "ledger", 60_000)
     entries = [entry async for batch in bench.ledger_reader().batches(burst=True) for entry in batch]
@@ -322,12 +368,12 @@ async def _folded(bench: Bench) -> tuple[Folded, int]:
     return fold_batch(items, snapshot, Rules(resubmission_allowed=True, calm_ms=30_000), bench.keys), lease.epoch
 
 
-async def _opened(bench: Bench) -> Order:
+async def opened(bench: Bench) -> Order:
     """An order that rests at the venue."""
     entry, claim = await bench.claimed(place(bench.account))
     await bench.say(status(7, claim.order.client_order_id), form=STREAM_FORMAT)
     await bench.say(outcome=Accepted(), order=claim.order)
-    folded, epoch = await _folded(bench)
+    folded, epoch = await fold_all(bench)
     await bench.scripts.commit(folded.commit, epoch, 60_000)
     await bench.redis.xack(bench.keys.intents, GATEWAYS, entry.id)
     order = await bench.order(claim.order.client_order_id)
@@ -393,8 +439,14 @@ CASES = {
     "claim a cancel before the place": Case("claim", _cancel_created, but_the_time),
     "claim a cancel in flight": Case("claim", _cancel_in_flight, but_the_time),
     "claim a cancel of an open order": Case("claim", _cancel_open, but_the_time),
+    "claim an amend": Case("claim", _amend_open, but_the_time),
+    "claim an amend in flight": Case("claim", _amend_in_flight, but_the_time),
+    "claim an amend of an order that ends": Case("claim", _amend_ended, but_the_time),
+    "claim an amend beside another": Case("claim", _amend_beside_another, but_the_time),
     "settle a place": Case("settle", _settle),
     "settle a cancel": Case("settle", _settle_cancel),
+    "settle an amend": Case("settle", partial(_settle_amend, again=False)),
+    "settle an amend that may be claimed again": Case("settle", partial(_settle_amend, again=True)),
     "settle a claim that is not the record's": Case("settle", _settle_stray),
     "settle under another history": Case("settle", _settle_under_another_history),
     "commit a fill": Case("commit", _commit, written_before),

@@ -6,7 +6,7 @@ disconnected, busy, unexpected response, timeout, overloaded): after them the or
 """
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from adapters.binance.payloads import ORDER
 from adapters.classify import Rule, Table, Verdict
@@ -78,6 +78,18 @@ class _Error(Struct, frozen=True):
     msg: str = ""
 
 
+class _Replaced(Struct, frozen=True, rename="camel"):
+    cancel_result: str = ""
+    new_order_result: str = ""
+    cancel_response: Raw = Raw(b"null")
+    new_order_response: Raw = Raw(b"null")
+
+
+class _Half(Struct, frozen=True):
+    code: int
+    data: _Replaced = _Replaced()
+
+
 def read_error(body: bytes) -> tuple[str, str] | None:
     """Read `{"code", "msg"}`; None when the body is something else.
 
@@ -103,6 +115,44 @@ def placed(body: bytes, client_order_id: str) -> str:
     return "" if ORDER.decode(body).client_order_id == client_order_id else "with an order that is not ours"
 
 
+def read_replace_error(body: bytes) -> tuple[str, str] | None:
+    """Read the code that tells of a cancel-replace: that of the cancel, or of the new order where the cancel was done.
+
+    -2022: the cancel failed, and the new order was not attempted. -2021: the cancel is done, and the new order failed.
+    Raises as `read_error`.
+    """
+    error = read_error(body)
+    if error is None or error[0] not in ("-2021", "-2022"):
+        return error
+    told = _HALF.decode(body).data
+    match told.cancel_result, told.new_order_result:
+        case "FAILURE", "NOT_ATTEMPTED":
+            return read_error(bytes(told.cancel_response))
+        case "SUCCESS", "FAILURE":
+            return read_error(bytes(told.new_order_response))
+    return error
+
+
+def replaced(body: bytes, client_order_id: str) -> str:
+    """Say what is missing for the body to show that our new order stands in the old one's place; raises as `placed`."""
+    told = _REPLACED.decode(body)
+    if (told.cancel_result, told.new_order_result) != ("SUCCESS", "SUCCESS"):
+        return "without both results"
+    return placed(bytes(told.new_order_response), client_order_id)
+
+
+def replaced_parts(body: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Take an answer to a cancel-replace apart: what it says of the new order, and of the old one."""
+    try:
+        told = _HALF.decode(body).data if b'"code"' in body[:64] else _REPLACED.decode(body)
+        old = bytes(told.cancel_response)
+        shown = ORDER.decode(old).status is not None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return body, ()
+    new = bytes(told.new_order_response) if told.new_order_result == "SUCCESS" else body
+    return new, (old,) if shown else ()
+
+
 def cancelled(body: bytes, client_order_id: str) -> str:
     """Say what is missing for the body to show our cancelled order; raises as `placed`.
 
@@ -112,6 +162,8 @@ def cancelled(body: bytes, client_order_id: str) -> str:
 
 
 _ERROR = msgspec.json.Decoder(_Error)
+_HALF = msgspec.json.Decoder(_Half)
+_REPLACED = msgspec.json.Decoder(_Replaced)
 ALWAYS = (
     *(Rule(code, verdict) for code, verdict in _BEFORE_PROCESSING),
     *(Rule(code, "refused") for code in _REFUSED_ALWAYS),
@@ -136,3 +188,6 @@ CANCEL = Table(
     error=read_error,
     accepted=cancelled,
 )
+
+# A code of either half: the cancel's prove that nothing was done, the new order's that only the cancel was.
+REPLACE = Table(rules=(*PLACE.rules, *CANCEL_RULES), error=read_replace_error, accepted=replaced)

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from adapters.binance.adjustments import closed, transfer, venue_made, wallets
+from adapters.binance.facts import FACTS
 from adapters.binance.payloads import (
     ACCOUNT_UPDATE,
     FRAME,
@@ -34,6 +35,7 @@ from adapters.binance.payloads import (
     ordinary,
 )
 from streams.errors import BadPayload
+from streams.identity import digits, read_wire_id, wire_id
 from streams.money import ZERO
 from streams.schemas import Execution, Fact, Ignored, OrderReport, Side, VenueStatus
 
@@ -55,7 +57,9 @@ _STATUSES: dict[str, VenueStatus] = {
     "EXPIRED_IN_MATCH": "expired",
 }
 _SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell"}
-_TRADE = "TRADE"
+_TRADE, _AMENDMENT = "TRADE", "AMENDMENT"
+# Of a name at the venue that has a generation; both products have one rule.
+_REPLACED_LENGTH: Final = len(wire_id(FACTS.id_rule.prefix + "0" * digits(FACTS.id_rule), 1, FACTS.id_rule))
 _SPOT_EXECUTION_TYPES = frozenset({"NEW", "CANCELED", "REPLACED", "REJECTED", _TRADE, "EXPIRED", "TRADE_PREVENTION"})
 _CALCULATED = "CALCULATED"  # a liquidation
 _FUTURES_EXECUTION_TYPES = frozenset({"NEW", "CANCELED", _TRADE, "EXPIRED", "AMENDMENT", _CALCULATED})
@@ -119,7 +123,9 @@ def decode(format: str, raw: bytes) -> Sequence[Fact]:  # noqa: A002 - the word 
 
 
 def _order(row: OrderRow) -> Sequence[Fact]:
-    client_order_id = _client_id(row.orig_client_order_id, row.client_order_id)
+    client_order_id, generation = _named(row.orig_client_order_id, row.client_order_id)
+    # An amend may have changed the terms: of a futures order in place, of another by the one that replaced it.
+    amendable = bool(generation) or row.position_side is not None
     if row.status is None and (client_order_id is None or row.transact_time is None):
         raise BadPayload("an order without a status, and not the short answer to a new order either")
     filled = amount_or_none(row.executed_qty, "executedQty")
@@ -137,6 +143,9 @@ def _order(row: OrderRow) -> Sequence[Fact]:
         reported_at_ms=max(int(row.transact_time or 0), int(row.update_time or 0)),
         client_order_id=client_order_id,
         reason=row.status if row.status in ("REJECTED", "EXPIRED_IN_MATCH") else "",
+        generation=generation,
+        quantity=amount_or_none(row.orig_qty, "origQty") if amendable else None,
+        price=amount_or_none(row.price, "price") if amendable else None,
     )
     # A fill without a trade id has no identity: the report's figure makes the ledger ask for the trades.
     return [
@@ -160,6 +169,7 @@ def _fill(row: OrderRow, report: OrderReport, fill: FillRow, trade_id: VenueId) 
         fee_asset=fill.commission_asset or None,
         maker=False,  # what an order trades on arrival, it takes
         executed_at_ms=int(row.transact_time),
+        generation=report.generation,
     )
 
 
@@ -212,6 +222,8 @@ def _trade_report(event: QuotedReport) -> Sequence[Fact] | None:
         return None
     original = event.original_client_order_id
     client_order_id = original if original and original != "null" else event.client_order_id or None
+    if client_order_id is not None and len(client_order_id) == _REPLACED_LENGTH:
+        return None
     symbol, venue_order_id, at_ms = event.symbol, str(event.order_id), event.transacted_at_ms
     return [
         Execution(
@@ -254,9 +266,12 @@ def _event(name: str, raw: bytes | msgspec.Raw) -> Sequence[Fact]:
 def _report(event: ExecutionReport | QuotedReport, execution_types: frozenset[str]) -> Sequence[Fact]:
     if event.execution_type not in execution_types:
         raise BadPayload(f"execution type {event.execution_type[:48]!r} is not on the list of known ones")
-    client_order_id = _client_id(event.original_client_order_id, event.client_order_id)
+    client_order_id, generation = _named(event.original_client_order_id, event.client_order_id)
     if venue_made(client_order_id):
         return _closing(event, client_order_id)
+    quantity = price = None
+    if isinstance(event, ExecutionReport) and (generation or event.execution_type == _AMENDMENT):
+        quantity, price = amount_or_none(event.quantity, "q"), amount_or_none(event.price, "p")
     report = OrderReport(
         venue_symbol=event.symbol,
         venue_order_id=str(event.order_id),
@@ -265,10 +280,13 @@ def _report(event: ExecutionReport | QuotedReport, execution_types: frozenset[st
         reported_at_ms=event.transacted_at_ms,
         client_order_id=client_order_id,
         reason="" if event.reject_reason in (None, "", "NONE") else str(event.reject_reason),
+        generation=generation,
+        quantity=quantity,
+        price=price,
     )
     if event.execution_type != _TRADE:
         return [report]
-    return [_traded(event, client_order_id), report]
+    return [_traded(event, client_order_id, generation), report]
 
 
 def _closing(event: ExecutionReport | QuotedReport, client_order_id: str | None) -> Sequence[Fact]:
@@ -279,7 +297,7 @@ def _closing(event: ExecutionReport | QuotedReport, client_order_id: str | None)
     return [closed(_traded(event, client_order_id), side)]
 
 
-def _traded(event: ExecutionReport | QuotedReport, client_order_id: str | None) -> Execution:
+def _traded(event: ExecutionReport | QuotedReport, client_order_id: str | None, generation: int = 0) -> Execution:
     return Execution(
         venue_symbol=event.symbol,
         venue_order_id=str(event.order_id),
@@ -292,14 +310,20 @@ def _traded(event: ExecutionReport | QuotedReport, client_order_id: str | None) 
         fee_asset=event.commission_asset or None,
         maker=event.is_maker,
         executed_at_ms=event.transacted_at_ms,
+        generation=generation,
     )
 
 
-def _client_id(original: str | None, current: str | None) -> str | None:
-    """Choose the order's own id: after a cancel the venue puts the cancel's id where the order's was."""
-    if original and original != "null":
-        return original
-    return current or None
+def _named(original: str | None, current: str | None) -> tuple[str | None, int]:
+    """Read the order's own name: after a cancel the venue puts the cancel's id where the order's was.
+
+    Returns:
+        The identity it belongs to, and its generation.
+    """
+    name = original if original and original != "null" else current or None
+    if name is None or len(name) != _REPLACED_LENGTH:
+        return name, 0
+    return read_wire_id(name, FACTS.id_rule)
 
 
 def _status(word: str) -> VenueStatus:

@@ -7,9 +7,11 @@ from msgspec import Struct
 
 from adapters.binance.adjustments import position_side
 from adapters.binance.decode import ORDER_FORMAT
+from adapters.binance.facts import FACTS
 from adapters.binance.payloads import amount, amount_or_none
 from adapters.venue import Described, Undescribed
 from streams.errors import BadPayload
+from streams.identity import read_wire_id
 from streams.schemas import OrderType, Side, TimeInForce
 
 _SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell"}
@@ -61,7 +63,7 @@ def describe(format: str, raw: bytes) -> Described:  # noqa: A002 - the word of 
     try:
         return _described(_decoder.decode(raw))
     except (msgspec.MsgspecError, ValueError, RecursionError, BadPayload) as error:
-        raise Undescribed(named, str(error)[:200]) from None
+        raise Undescribed(read_wire_id(named, FACTS.id_rule)[0], str(error)[:200]) from None
 
 
 def _described(row: _Row) -> Described:
@@ -69,7 +71,7 @@ def _described(row: _Row) -> Described:
         raise BadPayload(f"type {row.type[:32]} {row.time_in_force[:8]} is none that we send")
     kind = _TYPES[row.type]
     return Described(
-        client_order_id=row.client_order_id,
+        client_order_id=read_wire_id(row.client_order_id, FACTS.id_rule)[0],
         venue_symbol=row.symbol,
         venue_order_id=str(row.order_id),
         side=_SIDES[row.side],

@@ -37,6 +37,7 @@ FACTS = VenueFacts(
     flags=frozenset({"post_only"}),
     position_sides=frozenset({"net"}),
     order_entry=frozenset({"rest", "ws"}),
+    amends="by replacing",
     look_ups=(
         LookUp(shows="order by client id", lag_ms=LAG_MS, remembers_ms=None, unfilled_ms=KEPT_MS),
         LookUp(shows="open orders", lag_ms=LAG_MS, remembers_ms=0),
@@ -50,6 +51,7 @@ FACTS = VenueFacts(
     weights={
         "place": 1,
         "cancel": 1,
+        "amend": 1,
         "order": 4,
         "open orders": 6,
         "orders since": 20,

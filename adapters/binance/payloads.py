@@ -57,6 +57,9 @@ class OrderRow(Struct, frozen=True, rename="camel"):
     side: Text | None = None
     executed_qty: Raw = _ABSENT
     cum_qty: Raw = _ABSENT
+    orig_qty: Raw = _ABSENT
+    price: Raw = _ABSENT
+    position_side: Text | None = None  # futures alone have it
     transact_time: Moment | None = None
     update_time: Moment | None = None
     fills: Annotated[tuple[FillRow, ...], Meta(max_length=FILLS_MAX)] | None = None
@@ -106,6 +109,8 @@ _REPORT_NAMES = {
     "trade_id": "t",
     "is_maker": "m",
     "position_side": "ps",
+    "quantity": "q",
+    "price": "p",
 }
 
 
@@ -132,6 +137,8 @@ class ExecutionReport(Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES):
     trade_id: int | Text | None = None  # -1 when it is not a trade
     is_maker: bool | None = None
     position_side: Text | None = None  # USD-M only
+    quantity: Raw = _ABSENT
+    price: Raw = _ABSENT
 
 
 class QuotedReport(

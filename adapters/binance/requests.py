@@ -10,8 +10,10 @@ from decimal import Decimal
 from adapters.binance.facts import FACTS, WINDOW_MS_MAX
 from adapters.venue import Window
 from streams.errors import BadIntent
-from streams.money import text
-from streams.schemas import Order, Place
+from streams.identity import wire_id
+from streams.legs import executed_before, successor
+from streams.money import CONTEXT, text
+from streams.schemas import Amending, Order, Place
 
 Params = dict[str, str]
 
@@ -37,13 +39,12 @@ def place(order: Order) -> Params:
         "symbol": venue_symbol(terms.symbol),
         "side": terms.side.upper(),
         "quantity": text(order.quantity),
-        "newClientOrderId": order.client_order_id,
+        "newClientOrderId": wire(order),
         "newOrderRespType": "FULL",
     }
     if terms.type == "market":
         return {**params, "type": "MARKET"}
-    price = order.sent.get("price")
-    params["price"] = text(Decimal(price) if price is not None else terms.price or Decimal(0))
+    params["price"] = text(order.price or Decimal(0))
     if terms.post_only:
         return {**params, "type": "LIMIT_MAKER"}
     if terms.time_in_force not in _TIMES_IN_FORCE:
@@ -51,13 +52,39 @@ def place(order: Order) -> Params:
     return {**params, "type": "LIMIT", "timeInForce": _TIMES_IN_FORCE[terms.time_in_force]}
 
 
+def replace(order: Order, amend: Amending) -> Params:
+    """Build the parameters of a cancel-replace, but for its window.
+
+    The venue cancels only an order of which nothing was executed (ONLY_NEW): so the new one has all that is left, and
+    an execution that crosses the request stops it.
+
+    Returns:
+        Parameters of `POST /api/v3/order/cancelReplace`.
+
+    Raises:
+        BadIntent: as `place`.
+    """
+    left = CONTEXT.subtract(amend.quantity, executed_before(order.state))
+    return {
+        **place(successor(order, amend, left)),
+        "cancelReplaceMode": "STOP_ON_FAILURE",
+        "cancelOrigClientOrderId": wire(order),
+        "cancelRestrictions": "ONLY_NEW",
+    }
+
+
+def wire(order: Order) -> str:
+    """Name the newest of an order's orders at the venue."""
+    return wire_id(order.client_order_id, order.generation, FACTS.id_rule)
+
+
 def name(order: Order, spell: Callable[[str], str]) -> Params:
-    """Name an order by our id, for a look-up or a cancel; `spell` writes its symbol as the venue does.
+    """Name an order as the venue knows it from us, for a look-up or a cancel; `spell` writes its symbol.
 
     Raises:
         BadIntent: the record has no terms, so its symbol is not known.
     """
-    return {"symbol": spell(terms_of(order).symbol), "origClientOrderId": order.client_order_id}
+    return {"symbol": spell(terms_of(order).symbol), "origClientOrderId": wire(order)}
 
 
 def within(window: Window, offset_ms: int) -> Params:

@@ -22,7 +22,7 @@ from adapters.venue import Answer, CouldNotAsk, OrderEntry, Rows, StreamEvent, V
 from adapters.websocket import listen
 from streams.errors import BadIntent, BadPayload, UsageError
 from streams.instrument import Instrument
-from streams.schemas import Accepted, Order, Refused
+from streams.schemas import Accepted, Amending, Order, Refused
 
 CALL_TIMEOUT_MS = 15_000  # above the ten seconds after which the venue itself gives up (-1007)
 LOOKUP_WINDOW_MS = 5_000
@@ -118,15 +118,24 @@ class BinanceVenue:
             params = self.product.terms(order)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        return await self._command(self.product.place, params, order, window)
+        return await self._command(self.product.place, params, requests.wire(order), window)
 
     async def cancel(self, order: Order, window: Window) -> Answer:
-        """Cancel `order` by our id, within `window`."""
+        """Cancel `order` by its name at the venue, within `window`."""
         try:
             params = requests.name(order, self.product.spell)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        return await self._command(self.product.cancel, params, order, window)
+        return await self._command(self.product.cancel, params, requests.wire(order), window)
+
+    async def amend(self, order: Order, amend: Amending, window: Window) -> Answer:
+        """Amend `order` within `window`: spot replaces it, unless an execution crosses; USDⓈ-M amends in place."""
+        try:
+            params = self.product.amended(order, amend)
+        except BadIntent as error:
+            return Answer(Refused("unsupported", clean(str(error))))
+        name = params.get("newClientOrderId", requests.wire(order))
+        return await self._command(self.product.amend, params, name, window)
 
     async def find(self, order: Order) -> Rows:
         """Ask for one order by our id: one row, or none when the venue says -2013.
@@ -212,7 +221,7 @@ class BinanceVenue:
             await self._calls.close()
         await self._rest.close()
 
-    async def _command(self, command: Command, params: requests.Params, order: Order, window: Window) -> Answer:
+    async def _command(self, command: Command, params: requests.Params, name: str, window: Window) -> Answer:
         sent_at_ms = 0
 
         def check() -> str:
@@ -225,9 +234,10 @@ class BinanceVenue:
 
         params = {**params, **requests.within(window, self.clock_offset_ms)}
         answer = await self._send(command, params, check)
-        outcome = classify(command.table, answer, order.client_order_id)
-        raw = answer.body[:RAW_BYTES_MAX] if isinstance(answer, Response) else b""
-        return Answer(outcome, ORDER_FORMAT if isinstance(outcome, Accepted) else "", raw, sent_at_ms)
+        outcome = classify(command.table, answer, name)
+        raw, others = command.parts(answer.body[:RAW_BYTES_MAX]) if isinstance(answer, Response) else (b"", ())
+        also = Rows(ORDER_FORMAT, others) if others else None
+        return Answer(outcome, ORDER_FORMAT if isinstance(outcome, Accepted) else "", raw, sent_at_ms, also)
 
     async def _send(self, command: Command, params: requests.Params, check: Callable[[], str]) -> Response | Failure:
         """Send by the order socket; by REST where nothing has left by it: the same claim, the same window, once."""

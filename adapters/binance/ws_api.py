@@ -19,6 +19,7 @@ from adapters.socket_calls import Heard, Replied
 from adapters.websocket import Ended, Noise
 
 PLACE, CANCEL, STATUS = "order.place", "order.cancel", "order.status"
+REPLACE, MODIFY = "order.cancelReplace", "order.modify"
 
 _NUMBERS = frozenset({"timestamp", "recvWindow", "orderId"})
 _HEAD = re.compile(rb'\A\s*\{\s*"id"\s*:\s*"([0-9A-Za-z-]{1,64})"(?:\s*,\s*"status"\s*:\s*([0-9]{3})\b)?')

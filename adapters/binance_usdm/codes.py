@@ -85,3 +85,11 @@ PLACE = Table(
     accepted=placed,
 )
 CANCEL = Table(rules=CANCEL_RULES, error=read_error, accepted=cancelled)
+
+# -2013 is about this command alone, as -2011 is of a cancel. -5026: amended too often. -5027: it has these terms,
+# perhaps by an earlier attempt of this very amend.
+AMEND = Table(
+    rules=(Rule("-2013", "refused"), Rule("-5026", "refused"), Rule("-5027", "duplicate"), *PLACE.rules, *CANCEL_RULES),
+    error=read_error,
+    accepted=placed,
+)

@@ -30,6 +30,7 @@ FACTS = VenueFacts(
     flags=frozenset({"post_only", "reduce_only"}),
     position_sides=frozenset({"net", "long", "short"}),
     order_entry=frozenset({"rest", "ws"}),
+    amends="in place",
     look_ups=(
         LookUp(shows="order by client id", lag_ms=LAG_MS, remembers_ms=KEPT_MS, unfilled_ms=UNFILLED_MS),
         LookUp(shows="open orders", lag_ms=LAG_MS, remembers_ms=0),
@@ -41,7 +42,7 @@ FACTS = VenueFacts(
     ordering=Ordering(frames="none", by="transaction time"),
     # A new order costs no weight, only its place in the order budgets; open orders without a symbol cost 40.
     weights={
-        "place": 0, "cancel": 1, "order": 1, "open orders": 1, "orders since": 5, "executions since": 5,
+        "place": 0, "cancel": 1, "amend": 1, "order": 1, "open orders": 1, "orders since": 5, "executions since": 5,
         "executions of an order": 5, "balances": 5, "instruments": 1, "clock": 1,
     },
     budgets=(

@@ -2,11 +2,11 @@
 
 from decimal import Decimal
 
-from adapters.binance.requests import Params, terms_of
+from adapters.binance.requests import Params, terms_of, wire
 from adapters.binance_usdm.facts import FACTS
 from streams.errors import BadIntent
 from streams.money import text
-from streams.schemas import Order, Place
+from streams.schemas import Amending, Order, Place
 
 _TIMES_IN_FORCE = {"gtc": "GTC", "ioc": "IOC", "fok": "FOK"}
 _SIDES = {"net": "BOTH", "long": "LONG", "short": "SHORT"}
@@ -26,18 +26,36 @@ def place(order: Order) -> Params:
         "symbol": venue_symbol(terms.symbol),
         "side": terms.side.upper(),
         "quantity": text(order.quantity),
-        "newClientOrderId": order.client_order_id,
+        "newClientOrderId": wire(order),
         "newOrderRespType": "RESULT",
         **_position(terms),
     }
     if terms.type == "market":
         return {**params, "type": "MARKET"}
-    price = order.sent.get("price")
-    params["price"] = text(Decimal(price) if price is not None else terms.price or Decimal(0))
+    params["price"] = text(order.price or Decimal(0))
     if terms.time_in_force not in FACTS.times_in_force:
         raise BadIntent(f"Binance USDⓈ-M has no time in force {terms.time_in_force} here; use gtc, ioc or fok.")
     force = "GTX" if terms.post_only else _TIMES_IN_FORCE[terms.time_in_force]
     return {**params, "type": "LIMIT", "timeInForce": force}
+
+
+def amend(order: Order, amend: Amending) -> Params:
+    """Build the parameters of an amend in place, but for its window; the quantity is that of the whole order.
+
+    Returns:
+        Parameters of `PUT /fapi/v1/order`.
+
+    Raises:
+        BadIntent: the order has no terms.
+    """
+    terms = terms_of(order)
+    return {
+        "symbol": venue_symbol(terms.symbol),
+        "side": terms.side.upper(),
+        "origClientOrderId": wire(order),
+        "quantity": text(amend.quantity),
+        "price": text(amend.price),
+    }
 
 
 def venue_symbol(symbol: str) -> str:

@@ -29,6 +29,7 @@ USDM = Product(
     stream_url="wss://fstream.binance.com/ws",
     place=Command("fapiprivate_post_order", ws_api.PLACE, codes.PLACE),
     cancel=Command("fapiprivate_delete_order", ws_api.CANCEL, codes.CANCEL),
+    amend=Command("fapiprivate_put_order", ws_api.MODIFY, codes.AMEND),
     order="fapiprivate_get_order",
     open_orders="fapiprivate_get_openorders",
     all_orders=orders("fapiprivate_get_allorders"),
@@ -37,6 +38,7 @@ USDM = Product(
     time="fapipublic_get_time",
     info="fapipublic_get_exchangeinfo",
     terms=requests.place,
+    amended=requests.amend,
     spell=requests.venue_symbol,
     read_instruments=instruments,
 )

@@ -122,6 +122,36 @@ class Exchange:
         report = self._report(closed, ExecutionType.CANCELED, now_ms, cancel_id=request.cancel_id)
         return Outcome(closed, (report,))
 
+    def would_take(self, order: Order) -> bool:
+        """Whether a post-only order would trade at once."""
+        return order.type is OrderType.LIMIT_MAKER and self.market(order.symbol).book.crosses(_submission(order))
+
+    def change(self, order: Order, now_ms: int, lag_ms: int = 0) -> Outcome:
+        """Give a resting order other terms; it is matched anew, at the end of its price's queue.
+
+        Raises:
+            Refusal: -2010, when there is too little free; the order is as it was.
+        """
+        market, account = self.market(order.symbol), self.accounts[order.account]
+        before = self.history.get(order.account, order.symbol, order.order_id)
+        self._release(market, before)
+        left = Placement(
+            order.symbol, order.side, order.type, order.remaining, order.price, order.time_in_force,
+            order.client_order_id, order.position_side, order.reduce_only,
+        )  # fmt: skip
+        try:
+            account.lock(*self._funds(market, left))
+        except refusals.Refusal:
+            account.lock(
+                *self._funds(market, msgspec.structs.replace(left, quantity=before.remaining, price=before.price))
+            )
+            raise
+        market.book.cancel(order.order_id)
+        self.history.put(order)
+        events = market.book.submit(msgspec.structs.replace(_submission(order), quantity=order.remaining))
+        reports = [self._report(order, ExecutionType.AMENDMENT, now_ms), *self._apply(market, events, now_ms, lag_ms)]
+        return Outcome(self.history.get(order.account, order.symbol, order.order_id), tuple(reports))
+
     def house(self, symbol: str, quote: Quote, now_ms: int, lag_ms: int = 0) -> tuple[Report, ...]:
         """Let the house place an order, crossing clients' orders if it does. Returns the clients' reports."""
         market = self.market(symbol)

@@ -5,8 +5,10 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from adapters.simulated import payloads, requests, symbols
+from adapters.simulated import amending, payloads, requests, symbols
 from adapters.simulated.accounts import Account
+from adapters.simulated.amending import Amended
+from adapters.simulated.exchange import Exchange
 from adapters.simulated.orders import Fill, Order, Outcome, Placement, Report
 from adapters.simulated.payloads import Payload
 from adapters.simulated.refusals import Refusal
@@ -24,6 +26,9 @@ class Form(Struct, frozen=True, kw_only=True):
         placement: reads a new order and the answer it asks for; raises Refusal.
         placed: prints the answer to a new order.
         cancelled: prints the answer to a cancel.
+        amend: carries out an amend; raises Refusal.
+        amend_route: REST's method and name of it.
+        amend_method: the websocket's.
         order_row: prints an order of a look-up.
         trade_row: prints a trade of a look-up.
         reports: prints the events of one report, in the order they are sent.
@@ -41,6 +46,9 @@ class Form(Struct, frozen=True, kw_only=True):
     placement: Callable[[Params, str], tuple[Placement, str]]
     placed: Callable[[Outcome, str], Payload]
     cancelled: Callable[[Outcome], Payload]
+    amend: Callable[[Exchange, str, Params, str, int, int], Amended]
+    amend_route: tuple[str, str]
+    amend_method: str
     order_row: Callable[[Order], Payload]
     trade_row: Callable[[Fill], Payload]
     reports: Callable[[Report, int], Iterable[Payload]]
@@ -63,6 +71,9 @@ SPOT = Form(
     placement=requests.placement,
     placed=payloads.placed,
     cancelled=payloads.cancelled,
+    amend=amending.replace,
+    amend_route=("POST", "order/cancelReplace"),
+    amend_method="order.cancelReplace",
     order_row=payloads.order_row,
     trade_row=payloads.trade_row,
     reports=_reports,

@@ -110,7 +110,7 @@ class Book:
         """
         if order.order_id in self._resting:
             raise ValueError(f"order {order.order_id} is already on the book; give every order its own id")
-        if order.post_only and self._crosses(order):
+        if order.post_only and self.crosses(order):
             return (Rejected(order.order_id),)
         if order.time_in_force is TimeInForce.FOK and self.available(order.side, order.price) < order.quantity:
             return Accepted(order.order_id), Expired(order.order_id, order.quantity)
@@ -167,7 +167,8 @@ class Book:
         ladder = self._sides[side]
         return tuple(self._resting[order_id] for price in ladder.prices() for order_id in ladder.queue(price))
 
-    def _crosses(self, order: Submission) -> bool:
+    def crosses(self, order: Submission) -> bool:
+        """Whether an order would trade at once."""
         best = self.best(_opposite(order.side))
         return best is not None and (order.price is None or _reaches(order.side, order.price, best))
 

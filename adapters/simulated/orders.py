@@ -38,6 +38,7 @@ class ExecutionType(Enum):
     TRADE = "TRADE"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
+    AMENDMENT = "AMENDMENT"
 
 
 class Placement(msgspec.Struct, frozen=True):

@@ -113,23 +113,23 @@ def placement(params: Params, default_client_id: str) -> tuple[Placement, str]:
     Raises:
         Refusal: with the venue's own code for what is missing, malformed or unknown.
     """
-    _read_all(params, _PLACE)
-    symbol = _text(params, "symbol")
-    side = _choice(Side, _text(params, "side"), refusals.Refusal(-1117, "Invalid side."))
-    kind = _choice(OrderType, _text(params, "type"), refusals.Refusal(-1116, "Invalid orderType."))
+    known(params, _PLACE)
+    symbol = required(params, "symbol")
+    side = _choice(Side, required(params, "side"), refusals.Refusal(-1117, "Invalid side."))
+    kind = _choice(OrderType, required(params, "type"), refusals.Refusal(-1116, "Invalid orderType."))
     if "quoteOrderQty" in params:
         raise refusals.Refusal(-2010, "Quote order qty market orders are not support for this symbol.")
     if params.get("selfTradePreventionMode", "NONE") != "NONE":
         raise refusals.Refusal(-1013, "This symbol does not allow the specified self-trade prevention mode.")
     time_in_force, price = TimeInForce.GTC, None
     if kind is OrderType.LIMIT:
-        text = _text(params, "timeInForce")
+        text = required(params, "timeInForce")
         time_in_force = _choice(TimeInForce, text, refusals.Refusal(-1115, "Invalid timeInForce."))
     elif "timeInForce" in params:
         raise refusals.Refusal(-1106, "Parameter 'timeInForce' sent when not required.")
-    quantity = _amount(params, "quantity")
+    quantity = amount(params, "quantity")
     if kind is not OrderType.MARKET:
-        price = _amount(params, "price")
+        price = amount(params, "price")
     elif "price" in params:
         raise refusals.Refusal(-1106, "Parameter 'price' sent when not required.")
     client_id = _client_id(params, "newClientOrderId") or default_client_id
@@ -145,8 +145,8 @@ def cancellation(params: Params, default_cancel_id: str) -> Cancellation:
     Raises:
         Refusal: with the venue's own code.
     """
-    _read_all(params, _CANCEL)
-    symbol = _text(params, "symbol")
+    known(params, _CANCEL)
+    symbol = required(params, "symbol")
     order_id, client_id = either_id(params)
     return Cancellation(symbol, order_id, client_id, _client_id(params, "newClientOrderId") or default_cancel_id)
 
@@ -207,14 +207,16 @@ def _unsigned(text: str) -> str:
     return "&".join(part for part in text.split("&") if not part.startswith("signature="))
 
 
-def _read_all(params: Params, known: frozenset[str]) -> None:
-    unread = [name for name in params if name not in known and name not in _AUTHENTICATION]
+def known(params: Params, names: frozenset[str]) -> None:
+    """Refuse parameters that this request does not have; raises Refusal -1104."""
+    unread = [name for name in params if name not in names and name not in _AUTHENTICATION]
     if unread:
         sentence = "Not all sent parameters were read; read '{}' parameter(s) but was sent '{}'."
         raise refusals.Refusal(-1104, sentence.format(len(params) - len(unread), len(params)))
 
 
-def _text(params: Params, name: str) -> str:
+def required(params: Params, name: str) -> str:
+    """A text that must be there; raises Refusal -1102."""
     text = params.get(name)
     if not text:
         raise refusals.mandatory(name)
@@ -228,8 +230,9 @@ def _choice(kind: type[_Choice], text: str, refusal: refusals.Refusal) -> _Choic
         raise refusal from None
 
 
-def _amount(params: Params, name: str) -> Decimal:
-    text = _text(params, name)
+def amount(params: Params, name: str) -> Decimal:
+    """A plain decimal that must be there; raises Refusal -1102 or -1100."""
+    text = required(params, name)
     if not re.match(_AMOUNT, text):
         raise refusals.illegal(name, _AMOUNT)
     try:

@@ -6,7 +6,7 @@ from aiohttp import web
 from adapters.simulated import lookups, requests, symbols
 from adapters.simulated.matching import Side
 from adapters.simulated.refusals import Refusal, mandatory
-from adapters.simulated.venue import Answer, Caller, Venue, refused
+from adapters.simulated.venue import Answer, Caller, Deed, Venue, refused
 
 _DEFAULT_DEPTH = 100
 
@@ -29,6 +29,7 @@ class Rest:
             web.post(f"{path}/order", self._place),
             web.post(f"{path}/order/test", self._test),
             web.delete(f"{path}/order", self._cancel),
+            web.route(self._venue.form.amend_route[0], f"{path}/{self._venue.form.amend_route[1]}", self._amend),
             *(
                 web.get(name if name.startswith("/") else f"{path}/{name}", self._lookup)
                 for name in self._venue.form.lookups
@@ -89,19 +90,22 @@ class Rest:
         return self._public(request, 5, {"lastUpdateId": market.next_order_id, **rows})
 
     async def _place(self, request: web.Request) -> web.StreamResponse:
-        return await self._order(request, cancel=False)
+        return await self._order(request, "place")
 
     async def _cancel(self, request: web.Request) -> web.StreamResponse:
-        return await self._order(request, cancel=True)
+        return await self._order(request, "cancel")
 
-    async def _order(self, request: web.Request, *, cancel: bool) -> web.StreamResponse:
+    async def _amend(self, request: web.Request) -> web.StreamResponse:
+        return await self._order(request, "amend")
+
+    async def _order(self, request: web.Request, deed: Deed) -> web.StreamResponse:
         try:
             caller = await self._authenticate(request)
         except Refusal as refusal:
             return self._respond(request, refused(refusal), 1)
         if (over := self._spend(1)) is not None:
             return over
-        return self._respond(request, await self._venue.order(caller, cancel=cancel), 0)
+        return self._respond(request, await self._venue.order(caller, deed), 0)
 
     async def _test(self, request: web.Request) -> web.StreamResponse:
         try:

@@ -6,8 +6,10 @@ Names and codes are those of Binance's USDⓈ-M API documentation.
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from adapters.simulated import requests, symbols
+from adapters.simulated import amending, requests, symbols
 from adapters.simulated.accounts import Account
+from adapters.simulated.amending import Amended
+from adapters.simulated.exchange import Exchange
 from adapters.simulated.form import Form
 from adapters.simulated.orders import Fill, Order, OrderType, Outcome, Placement, Report
 from adapters.simulated.payloads import Payload
@@ -108,6 +110,12 @@ def cancelled(outcome: Outcome) -> Payload:
     row = order_row(outcome.order)
     row["cumQty"] = row["executedQty"]
     return row
+
+
+def amended(exchange: Exchange, account: str, params: Params, made_id: str, now_ms: int, lag_ms: int) -> Amended:  # noqa: PLR0917 - one request and what it is read with
+    """Amend an order in place; raises Refusal."""
+    outcome = amending.modify(exchange, account, params, made_id, now_ms, lag_ms)
+    return Amended(200, cancelled(outcome), outcome.reports)
 
 
 def trade_row(fill: Fill) -> Payload:
@@ -231,6 +239,9 @@ USDM = Form(
     placement=placement,
     placed=placed,
     cancelled=cancelled,
+    amend=amended,
+    amend_route=("PUT", "order"),
+    amend_method="order.modify",
     order_row=order_row,
     trade_row=trade_row,
     reports=reports,

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from hashlib import blake2b
+from typing import Literal, assert_never
 
 import msgspec
 import orjson
@@ -21,6 +22,8 @@ from adapters.simulated.requests import Params, Window
 from adapters.simulated.settings import AccountSettings, Settings
 from adapters.simulated.usdm import USDM
 from adapters.simulated.usdm_exchange import UsdmExchange
+
+Deed = Literal["place", "cancel", "amend"]
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -86,19 +89,19 @@ class Venue:
         window.check(self.now_ms())
         return Caller(account.name, params, window)
 
-    async def order(self, caller: Caller, *, cancel: bool) -> Answer:
-        """Place or cancel, with whatever fault the dice hold for it."""
+    async def order(self, caller: Caller, deed: Deed) -> Answer:
+        """Place, cancel or amend, with whatever fault the dice hold for it."""
         faults, kind = self.dice.faults, self.dice.order()
         if kind is Kind.THROTTLED:
             return refused(refusals.too_much_weight(6000, 1))
         if kind is Kind.SERVER_ERROR:
             broken = self.dice.broken()
             if broken.done:
-                self._act(caller, cancel=cancel)
+                self._act(caller, deed)
             return Answer(broken.status, broken.body, broken.content_type)
         if kind is Kind.LATE_ENTRY:
             await asyncio.sleep(faults.late_entry_ms / 1000)
-        answer = self._act(caller, cancel=cancel)
+        answer = self._act(caller, deed)
         if kind is Kind.ACCEPT_THEN_DROP:
             return msgspec.structs.replace(answer, dropped=True)
         if kind is Kind.CUT_BODY and answer.status == 200:
@@ -143,11 +146,19 @@ class Venue:
         for symbol in self.exchange.markets:
             self.exchange.clear_house(symbol)
 
-    def _act(self, caller: Caller, *, cancel: bool) -> Answer:
+    def _act(self, caller: Caller, deed: Deed) -> Answer:
         now_ms = self.now_ms()
         try:
             caller.window.check_again(now_ms)
-            return self._cancel(caller, now_ms) if cancel else self._place(caller, now_ms)
+            match deed:
+                case "place":
+                    return self._place(caller, now_ms)
+                case "cancel":
+                    return self._cancel(caller, now_ms)
+                case "amend":
+                    return self._amend(caller, now_ms)
+                case _:
+                    assert_never(deed)
         except Refusal as refusal:
             return refused(self.form.refused(refusal))
 
@@ -164,6 +175,14 @@ class Venue:
         request = requests.cancellation(caller.params, self._make_id())
         outcome = self.exchange.cancel(caller.account, request, now_ms)
         return self._done(outcome, self.form.cancelled(outcome), {})
+
+    def _amend(self, caller: Caller, now_ms: int) -> Answer:
+        self.meter.count_order(caller.account, now_ms)
+        lag_ms = self.dice.lag_ms()
+        done = self.form.amend(self.exchange, caller.account, caller.params, self._make_id(), now_ms, lag_ms)
+        self.dice.lagged(lag_ms)
+        self.hub.publish(done.reports)
+        return Answer(done.status, orjson.dumps(done.body))
 
     def _done(self, outcome: Outcome, payload: payloads.Payload, headers: Mapping[str, str]) -> Answer:
         self.hub.publish(outcome.reports)

@@ -14,7 +14,7 @@ from aiohttp import WSMsgType, web
 from adapters.simulated import lookups
 from adapters.simulated.hub import Session
 from adapters.simulated.refusals import Refusal, mandatory
-from adapters.simulated.venue import Answer, Caller, Venue, refused
+from adapters.simulated.venue import Answer, Caller, Deed, Venue, refused
 
 MAX_PENDING_REQUESTS = 64
 _MAX_FRAME_BYTES = 65_536
@@ -40,6 +40,9 @@ class WsApi:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
+        self._deeds: Mapping[str, Deed] = {
+            "order.place": "place", "order.cancel": "cancel", venue.form.amend_method: "amend"
+        }  # fmt: skip
 
     def routes(self) -> list[web.RouteDef]:
         """The one path of this side."""
@@ -106,7 +109,7 @@ class WsApi:
             case "userDataStream.unsubscribe":
                 self._unsubscribe(session, request)
                 return Answer(200, b"{}")
-            case "order.place" | "order.cancel":
+            case method if method in self._deeds:
                 return None
             case method if method in _LOOKUP_METHODS:
                 return None
@@ -130,7 +133,7 @@ class WsApi:
                 answer = await venue.lookup(caller, path)
             else:
                 venue.meter.spend(1, venue.now_ms())
-                answer = await venue.order(caller, cancel=request.method == "order.cancel")
+                answer = await venue.order(caller, self._deeds[request.method])
         except Refusal as refusal:
             answer = refused(refusal)
         if answer.dropped:

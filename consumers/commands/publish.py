@@ -12,7 +12,7 @@ from consumers.commands import documents, output
 from consumers.commands.connecting import connected, only_account, settings_of
 from streams.codec import decode_intent
 from streams.errors import BadIntent, IntentConflict, StoreError, UsageError
-from streams.schemas import Cancel, Intent
+from streams.schemas import Intent
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _refused(one: Intent | BadIntent) -> Answer:
 
 
 def _named(one: Intent) -> Answer:
-    kind = "cancel" if isinstance(one, Cancel) else "place"
+    kind = one.__struct_config__.tag
     return {"kind": kind, "account": one.account, "strategy": one.strategy, "signal_id": one.signal_id, "leg": one.leg}
 
 

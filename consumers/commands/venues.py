@@ -1,5 +1,6 @@
 """`fillonce venues`: what each venue declares of itself."""
 
+import sys
 from typing import Annotated
 
 import msgspec
@@ -27,7 +28,7 @@ def venues(
     if as_json:
         output.document({"venues": [msgspec.to_builtins(facts) for facts in found.values()]})
     elif as_markdown:
-        output.show(declared.markdown(found).rstrip())
+        sys.stdout.write(declared.markdown(found))  # a table of Markdown has no line breaks within a row
     else:
         columns = {one: declared.table(facts) for one, facts in found.items()}
         rows = [

@@ -11,10 +11,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from adapters.binance.facts import FACTS
 from streams.corrections import Move, is_inferred
 from streams.events import Adjusted, AnyChange, Created, Imported, Updated
+from streams.identity import read_wire_id
 from streams.money import text
-from streams.schemas import Adjustment, Correction, Execution, Order, Position
+from streams.schemas import Adjustment, Correction, Execution, IdRule, Order, Position
 
 Fill = tuple[str, str, str]  # venue symbol, venue order id, trade id
 
@@ -72,6 +74,8 @@ class Audit(Struct, frozen=True, kw_only=True):
 
 
 DETAILS_MAX = 20
+# Of the venues that the demo has.
+RULE = FACTS.id_rule
 
 
 def read_books(book: Mapping[str, Any]) -> Books:
@@ -94,17 +98,17 @@ def read_books(book: Mapping[str, Any]) -> Books:
     )
 
 
-def audit(books: Books, local: Local) -> Audit:
-    """Compare."""
+def audit(books: Books, local: Local, rule: IdRule = RULE) -> Audit:
+    """Compare; `rule` tells the orders apart that an amend made of one."""
     details: list[str] = []
     adjustments = [one.adjustment for one in local.changes if isinstance(one, Adjusted)]
     applied, corrected = _applied(local.changes)
     missing = [fill for fill in books.fills if applied[fill] < 1]
     doubled = [fill for fill, times in applied.items() if times > 1 or (times > 0 and fill not in books.fills)]
-    more, less = _miscounted(books, local.orders)
+    more, less = _miscounted(books, local.orders, rule)
     doubled, missing = doubled + more, missing + less
     mismatches = _mismatches(books, local.positions, adjustments)
-    crowded = _crowded(books, local)
+    crowded = _crowded(books, local, rule)
     left = [order.client_order_id for order in local.orders if _untold(order)]
     details += [f"two orders for one intent: {name}" for name in crowded]
     details += [f"missing execution: {'/'.join(fill)}" for fill in missing]
@@ -152,22 +156,22 @@ def _fill(execution: Execution) -> Fill:
     return execution.venue_symbol, execution.venue_order_id, execution.trade_id
 
 
-def _miscounted(books: Books, orders: Sequence[Order]) -> tuple[list[Fill], list[Fill]]:
+def _miscounted(books: Books, orders: Sequence[Order], rule: IdRule) -> tuple[list[Fill], list[Fill]]:
     """Orders whose stored sum is above or below what the venue executed, whatever the journal says."""
     executed: Counter[str] = Counter()
-    for _, _, client_order_id, quantity in books.orders:
-        executed[client_order_id] += quantity  # type: ignore[assignment]  # a Counter of decimals
+    for _, _, name, quantity in books.orders:
+        executed[read_wire_id(name, rule)[0]] += quantity  # type: ignore[assignment]  # a Counter of decimals
     more: list[Fill] = []
     less: list[Fill] = []
     for order in orders:
         filled, done = order.state.filled, executed[order.client_order_id]
-        if filled != done:
-            (more if filled > done else less).append(("order", order.client_order_id, text(filled)))
+        if filled != done or filled > order.quantity > 0:
+            (more if filled >= done else less).append(("order", order.client_order_id, text(filled)))
     return more, less
 
 
-def _crowded(books: Books, local: Local) -> list[str]:
-    """Intents with more than one order at the venue, and orders at the venue that no intent explains."""
+def _crowded(books: Books, local: Local, rule: IdRule) -> list[str]:
+    """Intents with two orders of one generation at the venue, and orders at the venue that no intent explains."""
     intents: dict[str, tuple[str, ...]] = {}
     for change in local.changes:
         if isinstance(change, Created | Imported):
@@ -179,11 +183,11 @@ def _crowded(books: Books, local: Local) -> list[str]:
         for one in local.changes
         if isinstance(one, Adjusted) and (made := _made(one)) is not None
     }
-    ours = [name for symbol, order_id, name, _ in books.orders if (symbol, order_id) not in closed]
-    counts = Counter(intents.get(name, (name,)) for name in ours)
+    ours = [read_wire_id(name, rule) for symbol, order_id, name, _ in books.orders if (symbol, order_id) not in closed]
+    counts = Counter((intents.get(name, (name,)), generation) for name, generation in ours)
     return [
         "/".join(identity) if len(identity) > 1 else f"unexplained {identity[0]}"
-        for identity, times in counts.items()
+        for (identity, _), times in counts.items()
         if times > 1 or len(identity) == 1
     ]
 

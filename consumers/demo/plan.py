@@ -13,13 +13,14 @@ from typing import Literal
 from msgspec import Struct
 
 from streams.events import Updated
-from streams.schemas import TERMINAL, Cancel, Intent, Place
+from streams.schemas import TERMINAL, Amend, Cancel, Intent, Place
 
 Name = Literal["taker", "maker", "chaser"]
 NAMES: tuple[Name, ...] = ("taker", "maker", "chaser")
 # Share of all intents; every filled entry of the chaser brings an exit, so it makes half of its share itself.
 SHARES: dict[Name, Decimal] = {"taker": Decimal("0.40"), "maker": Decimal("0.30"), "chaser": Decimal("0.15")}
 MAKER_PATIENCE = 20  # signals after which a resting order is cancelled
+MAKER_SECOND_THOUGHT = 4  # signals after which some are amended, and some of those once more at once
 
 LOTS = {"BTC/USDT": Decimal("0.00001"), "ETH/USDT": Decimal("0.0001")}
 SIZES = {"BTC/USDT": (50, 900), "ETH/USDT": (100, 2_000)}  # in lots; both well above the smallest notional
@@ -55,36 +56,39 @@ def share(name: Name, intents: int) -> int:
 
 def signal(script: Script, number: int) -> Sequence[Intent]:
     """The intents of one signal; the same for every copy."""
+    intents: list[Intent] = [_entry(script, number)]
+    if script.name == "maker" and number >= MAKER_SECOND_THOUGHT:
+        intents += _second_thought(script, number - MAKER_SECOND_THOUGHT)
+    if script.name == "maker" and number >= MAKER_PATIENCE:
+        intents.append(_cancel(script, number - MAKER_PATIENCE))
+    return intents
+
+
+def _entry(script: Script, number: int) -> Place:
     dice = random.Random(f"{script.seed}:{script.name}:{number}")  # noqa: S311 - a seeded demo
     symbol = dice.choice(sorted(script.prices))
     side: Literal["buy", "sell"] = dice.choice(("buy", "sell"))
     pair = symbol.partition(":")[0]
     quantity = LOTS[pair] * dice.randint(*SIZES[pair])
-    intents: list[Intent] = []
     price: Decimal | None = None
     if script.name != "taker":
         # The maker asks for less than the market gives, the chaser for a little more, so that most of it trades.
         away = Decimal(dice.randint(1, 60) if script.name == "maker" else -dice.randint(5, 80)) / 10_000
         factor = 1 - away if side == "buy" else 1 + away
         price = (script.prices[symbol] * factor).quantize(TICK)
-    intents.append(
-        Place(
-            account=script.account,
-            strategy=script.name,
-            signal_id=f"signal-{number}",
-            signal_time=_moment(script, number),
-            symbol=symbol,
-            side=side,
-            type="market" if price is None else "limit",
-            quantity=quantity,
-            price=price,
-            time_in_force="ioc" if script.name == "chaser" else "gtc",
-            post_only=script.name == "maker" and dice.random() < 0.2,
-        )
+    return Place(
+        account=script.account,
+        strategy=script.name,
+        signal_id=f"signal-{number}",
+        signal_time=_moment(script, number),
+        symbol=symbol,
+        side=side,
+        type="market" if price is None else "limit",
+        quantity=quantity,
+        price=price,
+        time_in_force="ioc" if script.name == "chaser" else "gtc",
+        post_only=script.name == "maker" and dice.random() < 0.2,
     )
-    if script.name == "maker" and number >= MAKER_PATIENCE:
-        intents.append(_cancel(script, number - MAKER_PATIENCE))
-    return intents
 
 
 def last_words(script: Script) -> Sequence[Intent]:
@@ -117,6 +121,23 @@ def react(script: Script, event: Updated, entries: Mapping[str, int]) -> Place |
         type="market",
         quantity=Decimal(event.filled),
     )
+
+
+def _second_thought(script: Script, number: int) -> Sequence[Intent]:
+    """Amend some of the orders that may rest still: another price, and sometimes more of it."""
+    dice = random.Random(f"{script.seed}:{script.name}:{number}:again")  # noqa: S311 - a seeded demo
+    entry = _entry(script, number)
+    if dice.random() < 0.5 or entry.price is None:
+        return []
+    return [
+        Amend(
+            account=script.account, strategy=script.name, signal_id=entry.signal_id, revision=revision,
+            signal_time=_moment(script, number + MAKER_SECOND_THOUGHT),
+            quantity=entry.quantity * dice.choice((1, 1, 2)),
+            price=(entry.price * (1 + Decimal(dice.randint(-20, 20)) / 10_000)).quantize(TICK),
+        )
+        for revision in range(1, dice.choice((2, 2, 3)))
+    ]  # fmt: skip
 
 
 def _cancel(script: Script, number: int) -> Cancel:

@@ -2,7 +2,7 @@
 -- call that made it, in whose place a script puts its verdict.
 local function read_record(key)
   return redis.call('HMGET', key, 'call', 'terms', 'status', 'state', 'digest', 'fingerprint', 'entry', 'token',
-    'send_by', 'valid_until', 'cancel', 'sent', 'refusal')
+    'send_by', 'valid_until', 'cancel', 'sent', 'refusal', 'amend')
 end
 
 -- What `publish` and `claim` write when an identity is seen for the first time, with further fields of theirs.

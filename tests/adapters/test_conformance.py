@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from adapters import registry
 from adapters.credentials import Credentials
@@ -22,8 +23,12 @@ from adapters.simulated.settings import AccountSettings, Settings
 from adapters.simulated.symbols import Symbol
 from adapters.venue import Answer, Frame, Lost, OrderEntry, Rows, Subscribed, Venue, Window
 from streams.identity import client_order_id
+from streams.legs import successor
+from streams.lifecycle import Resubmission, fold
 from streams.schemas import (
     Accepted,
+    Amending,
+    Command,
     Duplicate,
     Execution,
     Fact,
@@ -39,8 +44,10 @@ from streams.schemas import (
 from tests.support import wait_until_async
 
 PRICE, ONE, ZERO = Decimal(100), Decimal(1), Decimal(0)
-SYMBOLS_MAX = 80
+SYMBOLS_MAX = 100
 REQUEST_MS = 2_000
+TO_TWO = Amending(revision=1, quantity=Decimal(2), price=Decimal(99))
+NEVER = Resubmission(allowed=False, now_ms=0)
 
 
 class Case(NamedTuple):
@@ -141,6 +148,39 @@ class Scene:
     async def cancel(self, order: Order) -> Answer:
         """Cancel it."""
         return await self.venue.cancel(order, self.window())
+
+    async def rests(self, **changes: Any) -> Order:
+        """Place an order that rests, and what became of it."""
+        order = self.order(**changes)
+        return self.told(order, await self.submit(order))
+
+    async def amend(self, order: Order, wish: Amending, length_ms: int = 5_000) -> tuple[Answer, Order]:
+        """Amend it under a claim; the answer, and the order after it."""
+        claimed = replace(order, amend=wish, token=f"amend-{wish.revision}")
+        answer = await self.venue.amend(claimed, wish, self.window(length_ms))
+        command = Command(
+            client_order_id=order.client_order_id, token=claimed.token, outcome=answer.outcome, kind="amend"
+        )  # fmt: skip
+        return answer, fold(self.told(claimed, answer), command, NEVER)
+
+    def told(self, order: Order, answer: Answer) -> Order:
+        """The order after an answer."""
+        also = self.facts_of(answer.also) if answer.also else []
+        return self.after(order, [*also, *(self.decode(answer.format, answer.raw) if answer.format else [])])
+
+    def after(self, order: Order, facts: Sequence[Fact]) -> Order:
+        """The order after these."""
+        for fact in facts:
+            assert isinstance(fact, Execution | OrderReport)
+            order = fold(order, fact, NEVER)
+        return order
+
+    async def looked_up(self, order: Order) -> Order:
+        """The order after a look-up of every name it may have at the venue."""
+        names = [order] if order.amend is None else [order, successor(order, order.amend, order.amend.quantity)]
+        for name in names:
+            order = self.after(order, self.facts_of(await self.venue.find(name)))
+        return order
 
     async def house(self, side: Literal["BUY", "SELL"], quantity: str, price: Decimal = PRICE) -> None:
         """Let the house trade."""
@@ -364,6 +404,73 @@ async def test_a_cancel_that_crosses_a_fill_leaves_one_truth(scene: Scene) -> No
     assert report is not None
     cancelled = answer.outcome == Accepted()
     assert (report.status, report.filled) == (("cancelled", ZERO) if cancelled else ("filled", ONE))
+
+
+async def test_an_amend_of_a_resting_order_gives_it_other_terms(scene: Scene) -> None:
+    """Under a name that tells whose it is; of two orders at the venue one is open."""
+    order = await scene.rests()
+    answer, after = await scene.amend(order, TO_TWO)
+    assert answer.outcome == Accepted()
+    assert (after.status, after.quantity, after.price, after.amend) == ("open", Decimal(2), Decimal(99), None)
+    assert after.state.anomalies == ()
+    [row] = scene.facts_of(await scene.venue.open_orders(scene.symbol))
+    assert isinstance(row, OrderReport)
+    assert (row.client_order_id, row.venue_order_id) == (order.client_order_id, after.state.venue_order_ids[-1])
+    assert scene.report(await scene.cancel(after)).status == "cancelled"
+
+
+async def test_an_amend_that_crosses_a_fill_never_makes_more_of_it(scene: Scene) -> None:
+    """Executed and open together are what was asked for, before or after; the venue's own rule sees to it."""
+    order = await scene.rests(quantity=Decimal(3))
+    await scene.house("SELL", "1")  # nobody here has heard of it
+    answer, after = await scene.amend(order, replace(TO_TWO, quantity=Decimal(4)))
+    after = await scene.looked_up(after)
+    stopped = isinstance(answer.outcome, Refused)
+    assert stopped == (scene.facts.amends == "by replacing")
+    assert (after.quantity, after.state.reported, after.amend) == (Decimal(3 if stopped else 4), ONE, None)
+    rows = await scene.venue.open_orders(scene.symbol)
+    [described] = [registry.plug(scene.case.venue).describe(rows.format, row) for row in rows.rows]
+    assert described.quantity == after.quantity
+
+
+async def test_an_amend_of_a_filled_order_is_refused(scene: Scene) -> None:
+    """Nothing is placed instead of it."""
+    order = await scene.rests()
+    await scene.house("SELL", "1")
+    answer, after = await scene.amend(order, TO_TWO)
+    assert isinstance(answer.outcome, Refused)
+    assert after.amend is None
+    assert not (await scene.venue.open_orders(scene.symbol)).rows
+
+
+async def test_an_amend_that_cannot_be_paid_for_leaves_one_truth(scene: Scene) -> None:
+    """Refused; and the order is what the answer and a look-up say: as it was, or gone."""
+    order = await scene.rests()
+    answer, after = await scene.amend(order, Amending(revision=1, quantity=Decimal(9_000), price=Decimal(9_000)))
+    assert isinstance(answer.outcome, Refused)
+    report = await scene.found(order)
+    assert report is not None
+    assert (after.status, after.quantity) == (report.status, ONE)
+    assert len((await scene.venue.open_orders(scene.symbol)).rows) == (after.status == "open")
+
+
+async def test_an_amend_whose_answer_is_lost_is_unknown_and_found(scene: Scene) -> None:
+    """By the name it would have."""
+    order = await scene.rests()
+    await scene.control.set_faults(Faults(accept_then_drop=1.0))
+    answer, after = await scene.amend(order, TO_TWO)
+    await scene.control.set_faults(OFF)
+    assert isinstance(answer.outcome, Unknown)
+    assert after.amend == TO_TWO
+    after = await scene.looked_up(after)
+    assert (after.status, after.quantity, after.price, after.amend) == ("open", Decimal(2), Decimal(99), None)
+
+
+async def test_an_amend_in_a_closed_window_is_not_sent(scene: Scene) -> None:
+    """By any way."""
+    answer, after = await scene.amend(await scene.rests(), TO_TWO, length_ms=-1)
+    assert isinstance(answer.outcome, NotSent)
+    assert (after.status, after.amend) == ("open", None)
 
 
 async def test_a_cancel_before_the_venue_knows_the_order_does_nothing(scene: Scene) -> None:

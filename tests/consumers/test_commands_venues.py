@@ -47,5 +47,5 @@ def test_the_readme_holds_the_table_as_it_is_generated(shell):
     """A fact that changes must be told: `fillonce venues --markdown` prints what belongs there."""
     generated = declared.markdown({name: registry.facts(name) for name in registry.names()})
     assert generated in README.read_text()
-    said = shell("venues", "--markdown", env={"COLUMNS": "1000"})
+    said = shell("venues", "--markdown")
     assert said.out == generated

@@ -34,7 +34,7 @@ def place(**changes: Any) -> Place:
 
 def prepared(intent: Intent | bytes | None) -> Prepared | Unusable:
     """Prepare the entry of an intent."""
-    data = codec.encode(intent) if isinstance(intent, Place | Cancel) else intent
+    data = codec.encode(intent) if isinstance(intent, Intent) else intent
     fields = {} if data is None else {b"data": data}
     return prepare(Entry("1-1", fields, redelivered=False), ACCOUNT, INFO, FACTS, INSTRUMENTS)
 

@@ -20,7 +20,7 @@ from streams.errors import FillonceError
 from streams.evidence import append
 from streams.keys import AccountKeys
 from streams.producer import IntentProducer
-from streams.schemas import Cancel, Evidence, Intent, Place
+from streams.schemas import Amend, Cancel, Evidence, Intent, Place
 from streams.store import Store
 from tests.support import wait_until_async
 
@@ -77,7 +77,9 @@ class Desk:
         ]
         await self.publish([self.cancel(early), *wave])
         await self._vandalise(resting[0])
-        await self.publish([*wave[:4], early, *map(self.cancel, resting)])
+        # One is amended twice and rests until `rest`; another is amended and cancelled at once.
+        amends = [self.amend(resting[0], 1), self.amend(resting[1], 1), self.amend(resting[1], 2)]
+        await self.publish([*amends, *wave[:4], early, *amends, self.cancel(resting[0]), self.cancel(resting[2])])
 
     async def park(self) -> None:
         """Tell an execution of an order whose answer is lost, before anybody can have told of the order."""
@@ -123,6 +125,14 @@ class Desk:
     def cancel(self, placed: Place) -> Cancel:
         """Cancel an intent by its identity."""
         return Cancel(account=self.account, strategy=placed.strategy, signal_id=placed.signal_id)
+
+    def amend(self, placed: Place, revision: int) -> Amend:
+        """Amend an intent by its identity: more of it, a little further away."""
+        assert placed.price is not None
+        return Amend(
+            account=self.account, strategy=placed.strategy, signal_id=placed.signal_id, revision=revision,
+            signal_time=placed.signal_time, quantity=placed.quantity + LOT * revision, price=placed.price - revision,
+        )  # fmt: skip
 
     async def _vandalise(self, known: Place) -> None:
         """Write what only a broken producer or a broken venue would."""

@@ -20,6 +20,7 @@ from adapters.binance.venue import BinanceVenue
 from adapters.ccxt_rest import CcxtRest, always
 from adapters.credentials import Credentials
 from adapters.venue import Answer, Window
+from consumers.amends import Amends
 from consumers.durability import Durability
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
@@ -133,9 +134,10 @@ async def _gateway(told: Told) -> Gateway:
         connect(told.redis_url, name=f"{told.name}-reader"), keys.intents, GATEWAYS, told.name, count=100,
         claim_idle_ms=60_000, clock=clock,
     )  # fmt: skip
+    venue = await registry.open_venue(where, server_clock.now_ms)
     return Gateway(
         scripts=Scripts(redis, keys), claims=Scripts(claims, keys), durability=await Durability.open(claims, "disk", 1),
-        reader=reader, keys=keys, venue=await registry.open_venue(where, server_clock.now_ms),
+        reader=reader, keys=keys, venue=venue, amends=Amends(redis, keys, venue, registry.decoder("binance"), clock),
         info=(await accounts(redis))[told.account], instruments=tabulate(await Store(redis, keys).instruments()),
         judge=Judge(redis, keys, Limits()),
         settings=GatewaySettings(name=told.name, window_ms=told.window_ms, first_look_ms=15_000, in_flight_max=32),

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from streams import codec
 from streams.course import Told, advance
 from streams.lifecycle import Resubmission, fold
+from streams.money import ZERO
 from streams.schemas import Command, Execution, Order, OrderReport, OrderState, Place, Unknown
 
 NEVER = Resubmission(allowed=False, now_ms=1_000_000)
@@ -61,7 +62,7 @@ FACTS = st.one_of(
 STATES = st.fixed_dictionaries(
     {},
     optional={
-        "filled": st.sampled_from([Decimal(0), Decimal("0.4")]), "cost": st.just(Decimal("20.2")),
+        "filled": st.sampled_from([ZERO, Decimal("0.4")]), "cost": st.just(Decimal("20.2")),
         "fees": st.sampled_from([{}, {"BNB": Decimal("0.004")}]), "reported": st.sampled_from([Decimal("0.4")]),
         "reported_at_ms": st.integers(0, 3), "ended": st.sampled_from([None, "cancelled", "filled"]),
         "reason": st.just("an old one"), "anomalies": st.sampled_from([(), ("overfill",)]),

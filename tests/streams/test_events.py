@@ -29,7 +29,7 @@ REPORTS = st.builds(
     filled=AMOUNTS, reported_at_ms=st.integers(0, 2**50), client_order_id=st.none() | TEXTS, reason=TEXTS,
 )  # fmt: skip
 COMMANDS = st.builds(
-    Command, client_order_id=TEXTS, token=TEXTS, kind=st.sampled_from(["place", "cancel"]),
+    Command, client_order_id=TEXTS, token=TEXTS, kind=st.sampled_from(["place", "cancel", "amend"]),
     outcome=st.sampled_from([Refused("-1", "why"), Absent(7)]),
 )  # fmt: skip
 STATUSES = st.sampled_from(["created", "open", "filled", "cancelled"])
@@ -37,10 +37,12 @@ CHANGES = st.one_of(
     st.builds(events.Created, id=TEXTS, client_order_id=TEXTS, terms=st.just(TERMS), fingerprint=TEXTS,
               valid_until_ms=st.integers(0, 2**50), entry=TEXTS),
     st.builds(events.Claimed, id=TEXTS, client_order_id=TEXTS, token=TEXTS, gateway=TEXTS,
-              command=st.sampled_from(["place", "cancel"]), send_by_ms=st.integers(0, 2**50),
+              command=st.sampled_from(["place", "cancel", "amend"]), send_by_ms=st.integers(0, 2**50),
               sent=st.dictionaries(TEXTS, TEXTS, max_size=2)),
     st.builds(events.Ended, id=TEXTS, client_order_id=TEXTS, status=STATUSES, reason=TEXTS),
     st.builds(events.CancelRequested, id=TEXTS, client_order_id=TEXTS),
+    st.builds(events.Declined, id=TEXTS, client_order_id=TEXTS, revision=st.integers(1, 999), fingerprint=TEXTS,
+              reason=TEXTS),
     st.builds(events.Tombstone, id=TEXTS, client_order_id=TEXTS),
     st.builds(events.Doubted, id=TEXTS, client_order_id=TEXTS, token=TEXTS),
     st.builds(events.Queued, id=TEXTS, client_order_id=TEXTS, entry=TEXTS),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from streams import codec
 from streams.record import FIELDS, NEW_STATE, NEW_STATE_TEXT, to_order, to_position
-from streams.schemas import Order, OrderState, Place, Position
+from streams.schemas import Amending, Order, OrderState, Place, Position
 
 TERMS = Place(
     account="sim.main", strategy="s", signal_id="1", signal_time=datetime(2026, 1, 1, tzinfo=UTC), symbol="BTC/USDT",
@@ -30,6 +30,7 @@ ORDERS = st.builds(
     cancel_requested=st.booleans(),
     sent=st.dictionaries(TEXTS, TEXTS, max_size=2),
     refusal=TEXTS,
+    amend=st.none() | st.just(Amending(revision=3, quantity=Decimal("0.5"), price=Decimal(60))),
 )
 
 
@@ -41,6 +42,7 @@ def values(order: Order) -> list[bytes | None]:
         "token": order.token.encode(), "send_by": str(order.send_by_ms).encode(),
         "valid_until": str(order.valid_until_ms).encode(), "cancel": b"1" if order.cancel_requested else None,
         "sent": codec.encode(order.sent), "refusal": codec.encode(order.refusal),
+        "amend": b'{"fingerprint":"f","price":"60","quantity":"0.5","revision":"3"}' if order.amend else None,
     }  # fmt: skip
     return [stored[name] for name in FIELDS]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streams.schemas import (
     TERMINAL,
     VALID_FOR_DEFAULT,
+    Amend,
     Cancel,
     Execution,
     Intent,
@@ -87,7 +88,7 @@ def test_a_well_formed_intent_is_taken(sample: dict[str, Any]) -> None:
     ("changes", "sentence"),
     [
         ({"stop_price": "90"}, "Object contains unknown field `stop_price`"),
-        ({"kind": "amend"}, r"Invalid value 'amend' - at `\$.kind`"),
+        ({"kind": "move"}, r"Invalid value 'move' - at `\$.kind`"),
         ({"kind": "requeued"}, r"Invalid value 'requeued' - at `\$.kind`"),
         ({"quantity": "0"}, "quantity must be a positive decimal of ordinary size, not 0"),
         ({"quantity": "-0"}, "quantity must be a positive decimal of ordinary size, not -0"),
@@ -374,12 +375,13 @@ def test_the_json_schema_refuses_what_we_refuse(changes: dict[str, Any], problem
 
 
 def test_the_json_schema_offers_what_a_producer_may_send() -> None:
-    """Place and cancel, told apart by `kind`, each with all its fields."""
+    """Place, cancel and amend, told apart by `kind`, each with all its fields."""
     schema: dict[str, Any] = json_schema()
     assert schema["discriminator"]["propertyName"] == "kind"
-    assert set(schema["discriminator"]["mapping"]) == {"place", "cancel"}
+    assert set(schema["discriminator"]["mapping"]) == {"place", "cancel", "amend"}
     assert set(_definition("place")["properties"]) == {"kind", *Place.__struct_fields__}
     assert set(_definition("cancel")["properties"]) == {"kind", *Cancel.__struct_fields__}
+    assert set(_definition("amend")["properties"]) == {"kind", *Amend.__struct_fields__}
 
 
 def _order(**changes: Any) -> Order:

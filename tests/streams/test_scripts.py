@@ -6,15 +6,19 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from adapters.binance.decode import STREAM_FORMAT
 from streams.errors import HistoryChanged
-from streams.events import CancelRequested, Created, Ended, Forgotten, Tombstone
+from streams.events import CancelRequested, Created, Declined, Ended, Forgotten, Tombstone
 from streams.events import Claimed as ClaimedChange
-from streams.identity import client_order_id, fingerprint
+from streams.identity import client_order_id, fingerprint, wire_id
 from streams.keys import GATEWAYS
-from streams.plans import Busy, Claimed, Conflict, Done, Known, Published
+from streams.plans import Busy, Claimed, Conflict, Done, Halted, Known, Published
 from streams.producer import publish_item
+from streams.reader import Entry
 from streams.schemas import Cancel, Order
-from tests.flow import INFO, LOOK_MS, WINDOW_MS, Bench, place, soon
+from streams.verify import verify
+from tests.flow import INFO, LOOK_MS, WINDOW_MS, Bench, place, soon, status
+from tests.resends import AMEND, fold_all, opened
 
 HOUR_MS, MONTH = 3_600_000, "2026-11"
 
@@ -313,3 +317,41 @@ async def _everything(bench: Bench) -> dict[bytes, bytes | None]:
     """Every key of the account, byte for byte."""
     keys = [key async for key in bench.redis.scan_iter(match=f"fillonce:{{{bench.account}}}:*")]
     return {key: await bench.redis.dump(key) for key in keys}
+
+
+async def test_an_amend_whose_claim_is_lost_with_an_older_history_is_not_claimed_once_more(bench: Bench) -> None:
+    """The name of what it made at the venue is proof enough; a newer one is another matter."""
+    order = await opened(bench)
+    await bench.say(status(8, wire_id(order.client_order_id, 2, INFO.id_rule)), form=STREAM_FORMAT)
+    plan, epoch = await fold_all(bench)
+    await bench.scripts.commit(plan.commit, epoch, 60_000)
+    assert (await bench.order(order.client_order_id)).state.revision == 2
+    assert order.terms is not None
+    for revision in (1, 2):
+        verdict = await bench.claim(Entry("9-9", {}, redelivered=False), order.terms, **{**AMEND, "revision": revision})
+        assert verdict == Done("decided")
+    assert (await verify(bench.redis, bench.keys)).good
+    verdict = await bench.claim(Entry("9-9", {}, redelivered=False), order.terms, **{**AMEND, "revision": 3})
+    assert isinstance(verdict, Claimed)
+
+
+async def test_an_amend_waits_for_the_order_to_rest_and_ends_with_it(bench: Bench) -> None:
+    """In flight it is busy; after the end it is declined, with the reason in the journal."""
+    _, claim = await bench.claimed(place(bench.account))
+    assert claim.order.terms is not None
+    entry, terms = Entry("9-9", {}, redelivered=False), claim.order.terms
+    assert await bench.claim(entry, terms, **AMEND) == Busy()
+    await bench.claim(entry, terms, command="cancel", token="cancel")
+    assert await bench.claim(entry, terms, **AMEND) == Done("decided")
+    assert [one.reason for one in await bench.journal() if isinstance(one, Declined)] == ["a cancel was requested"]
+
+
+async def test_an_amend_is_held_against_halts_and_its_own_time(bench: Bench) -> None:
+    """Halted it waits; too late it is declined; other content under its revision is a conflict."""
+    order = await opened(bench)
+    entry, terms = Entry("9-9", {}, redelivered=False), order.terms
+    assert terms is not None
+    await bench.scripts.halt("halt", "why", "a person")
+    assert await bench.claim(entry, terms, **AMEND) == Halted()
+    assert await bench.claim(entry, terms, **AMEND, valid_until_ms=1) == Done("decided")
+    assert await bench.claim(entry, terms, **{**AMEND, "fingerprint": "other"}) == Conflict("first")

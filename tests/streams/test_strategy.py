@@ -245,7 +245,7 @@ async def test_an_answer_that_is_no_intent_is_refused_with_a_sentence(running: R
     await wait_until_async(lambda: running.host.figures(running.bench.account)["quarantined"])
     rows: Any = await running.bench.redis.xrange(running.bench.keys.quarantine)
     [(_, kept)] = rows
-    assert b"A handler answers with Place or Cancel" in kept[b"data"]
+    assert b"A handler answers with Place, Cancel or Amend" in kept[b"data"]
 
 
 async def test_intents_of_several_accounts_are_published_each_to_its_own(redis: Redis, account: str) -> None:

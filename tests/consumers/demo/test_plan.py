@@ -14,7 +14,7 @@ from streams import codec
 from streams.events import Updated
 from streams.identity import client_order_id
 from streams.instrument import Legal, fit
-from streams.schemas import TERMINAL, Cancel, OrderStatus, Place
+from streams.schemas import TERMINAL, Cancel, Intent, OrderStatus, Place
 from tests.flow import INFO, INSTRUMENTS
 
 PRICES = {"BTC/USDT": Decimal("60000.00"), "ETH/USDT": Decimal("3000.00")}
@@ -30,7 +30,7 @@ SCRIPTS = st.builds(
 )
 
 
-def spoken(script: Script) -> list[Place | Cancel]:
+def spoken(script: Script) -> list[Intent]:
     """All that a strategy says by itself."""
     return [
         intent for number in range(script.signals) for intent in signal(script, number)
