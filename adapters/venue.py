@@ -59,6 +59,7 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
         weights: what a request costs of the `weight` budgets, by what it is for.
         budgets: what the venue counts, over what time, and by whom.
         own_ids: how client order ids begin of orders that the venue makes itself, to close an account's position.
+        dead_man: whether it cancels a symbol's orders by itself when it hears nothing for a while.
     """
 
     name: str
@@ -81,6 +82,7 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
     weights: Mapping[str, int]
     budgets: Sequence[Budget]
     own_ids: tuple[str, ...] = ()
+    dead_man: bool = False
 
 
 class Window(Struct, frozen=True):
@@ -233,6 +235,14 @@ class Venue(Protocol):
 
     async def positions(self) -> Rows:
         """Every open position of the account: one row, the venue's statement; none where there are only holdings."""
+        ...
+
+    async def count_down(self, symbol: str, after_ms: int) -> None:
+        """Have the venue cancel all orders of a symbol `after_ms` from now, unless this is said again; 0 stops it.
+
+        Raises:
+            CouldNotAsk: no answer that means anything, or the venue has no such timer.
+        """
         ...
 
     async def instruments(self) -> Sequence[Instrument]:

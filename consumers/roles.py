@@ -16,6 +16,7 @@ from adapters import registry
 from adapters.venue import Venue, VenueFacts
 from consumers import telemetry
 from consumers.amends import Amends
+from consumers.dead_man import DeadMan
 from consumers.durability import Durability
 from consumers.folding import Rules
 from consumers.gateway import Gateway, GatewaySettings
@@ -33,7 +34,7 @@ from consumers.retention import Retention
 from streams import store
 from streams.clock import SystemClock
 from streams.connection import connect
-from streams.errors import FillonceError
+from streams.errors import FillonceError, UsageError
 from streams.instrument import Instruments, tabulate
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 from streams.measures import Measures
@@ -284,6 +285,11 @@ async def _resolver(shop: Workshop) -> Role:
     )  # fmt: skip
     registration = Registration(redis, shop.task.account, shop.venue_name, venue, shop.account.symbols)
     shop.background.append(patrol(shop, redis, venue).run)
+    if shop.account.dead_man_ms:
+        if not venue.facts.dead_man:
+            raise UsageError(f"{shop.venue_name} has no dead-man timer; leave dead_man_ms of {shop.task.account} out.")
+        dead_man = DeadMan(redis, shop.keys, venue, shop.account.dead_man_ms)
+        shop.background.append(shop.every(dead_man.pause_ms, dead_man.round))
     guard = Guard(
         redis=redis, keys=shop.keys, rules=shop.account.rules, clock=shop.clock, resolver=shop.task.name
     )  # fmt: skip

@@ -51,6 +51,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         lookup_lag_ms: after which an accepted order shows at look-ups, where it is known to differ from what the
             venue's module declares (a simulated or a private venue).
         request_lifetime_ms: how long a request may still be acted upon after its window; as above.
+        dead_man_ms: the venue cancels what rests when it has heard nothing of this program for so long; 0 is never.
         reconcile: what may be done about differences between the venue and us.
         limits: what an order must keep before it is sent.
         rules: what is watched, and what is done about it.
@@ -71,6 +72,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     start_deadline_ms: Ms = 300_000
     durability: Literal["memory", "disk", "replica"] = "disk"
     replicas_min: Annotated[int, Meta(ge=1, le=10)] = 1
+    dead_man_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 0
     lookup_lag_ms: Ms | None = None
     request_lifetime_ms: Ms | None = None
     reconcile: ReconcileSettings = ReconcileSettings()

@@ -198,6 +198,15 @@ class BinanceVenue:
         """None: on spot a position is a holding."""
         return Rows("", ())
 
+    async def count_down(self, symbol: str, after_ms: int) -> None:
+        """Spot has no dead-man timer.
+
+        Raises:
+            CouldNotAsk: always.
+        """
+        del after_ms
+        raise CouldNotAsk(f"{self.facts.name} has no timer that would cancel orders of {symbol}.")
+
     async def instruments(self) -> Sequence[Instrument]:
         """Load every symbol of the product.
 

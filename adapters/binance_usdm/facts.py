@@ -51,4 +51,5 @@ FACTS = VenueFacts(
         Budget(of="orders", limit=1_200, interval_ms=60_000, counted_by="uid"),
     ),
     own_ids=VENUE_MADE,
+    dead_man=True,
 )  # fmt: skip

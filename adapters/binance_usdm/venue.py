@@ -74,6 +74,15 @@ class BinanceUsdmVenue(BinanceVenue):
         """
         return Rows(POSITIONS_FORMAT, (answers.body(await self._signed("fapiprivatev3_get_positionrisk", {})),))
 
+    async def count_down(self, symbol: str, after_ms: int) -> None:
+        """Set, set again or (with 0) stop the timer after which the venue cancels a symbol's orders (weight 10).
+
+        Raises:
+            CouldNotAsk: no answer that means anything; the timer runs on as it was.
+        """
+        params = {"symbol": self._spell(symbol), "countdownTime": str(after_ms)}
+        answers.body(await self._signed("fapiprivate_post_countdowncancelall", params))
+
     async def stream(self) -> AsyncGenerator[StreamEvent, None]:
         """Private stream for ever, its listen key kept alive beside it."""
         keeper = asyncio.create_task(self._keep_key())

@@ -6,6 +6,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from adapters.simulated.audit import Audit
+from adapters.simulated.countdown import Countdown
 from adapters.simulated.listen_keys import ListenKeys
 from adapters.simulated.rest import Rest
 from adapters.simulated.venue import Venue
@@ -25,7 +26,7 @@ class Server:
         self._app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[audit.guard])
         sides = [Rest(venue).routes(), WsApi(venue).routes(), audit.routes()]
         if venue.settings.product == "usdm":
-            sides.append(ListenKeys(venue).routes())
+            sides += [ListenKeys(venue).routes(), Countdown(venue).routes()]
         for routes in sides:
             self._app.add_routes(routes)
         self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_SHUTDOWN_S)

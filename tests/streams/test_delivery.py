@@ -15,7 +15,7 @@ from streams.connection import connect
 from streams.delivery import Delivery, Handler, Patience
 from streams.errors import BadIntent, StoreUnreachable
 from streams.keys import AccountKeys, strategy_group
-from streams.notices import Notice, OrderChanged, Snapshot, Tick
+from streams.notices import Journal, Notice, OrderChanged, Snapshot, Tick
 from streams.schemas import Place
 from streams.tasks import end
 from tests.flow import Bench
@@ -77,7 +77,7 @@ class Stage:
         """Deliver to `handlers`, or to `seen`."""
 
         def chosen(notice: Notice) -> Sequence[Handler]:
-            if isinstance(notice, Snapshot) and not snapshots:
+            if isinstance(notice, Journal) or (isinstance(notice, Snapshot) and not snapshots):
                 return ()
             return handlers or (self.see,)
 

@@ -17,8 +17,9 @@ from adapters.simulated.faults import OFF
 from adapters.simulated.liquidity import Liquidity
 from adapters.simulated.process import SimulatedVenue
 from adapters.simulated.settings import AccountSettings, Settings
-from adapters.venue import Frame, Lost, Subscribed, Window
+from adapters.venue import CouldNotAsk, Frame, Lost, Subscribed, Window
 from streams.schemas import Accepted, Execution, Ignored, OrderReport, Refused
+from tests.support import wait_until_async
 
 KEY, SECRET = "k" * 64, "s" * 64
 PERPETUAL = "BTC/USDT:USDT"
@@ -156,3 +157,26 @@ async def test_a_wrong_key_is_visible_on_the_stream(process: SimulatedVenue) -> 
 async def test_holdings_are_not_said(venue: BinanceUsdmVenue) -> None:
     """A margin account's balance is no sum of its fills, so it is not compared with one."""
     assert (await venue.balances()).rows == ()
+
+
+async def test_what_rests_is_cancelled_when_nobody_speaks_in_time(venue: BinanceUsdmVenue, make_order: Any) -> None:
+    """Said again, the timer begins anew; said with nought, it stops."""
+    for after_ms, says in ((60_000, 0), (100, None)):
+        order = make_order(symbol=PERPETUAL, quantity=Decimal(1), price=Decimal(1_000))
+        assert isinstance((await venue.submit(order, soon())).outcome, Accepted)
+        await venue.count_down(PERPETUAL, after_ms)
+        if says is not None:
+            await venue.count_down(PERPETUAL, says)
+            await venue.cancel(order, soon())
+            continue
+
+        async def gone() -> bool:
+            return not (await venue.open_orders(PERPETUAL)).rows
+
+        await wait_until_async(gone)
+
+
+async def test_a_timer_for_what_is_not_traded_cannot_be_set(venue: BinanceUsdmVenue) -> None:
+    """And says so."""
+    with pytest.raises(CouldNotAsk, match="-1121"):
+        await venue.count_down("NO/USDT:USDT", 1_000)
