@@ -79,6 +79,11 @@ class Guard:
                 await end([self._clearing] if self._clearing else [])
             await self._clock.sleep_ms(RETRY_MS)
 
+    def figures(self) -> dict[str, int | str]:
+        """What was counted since the start, and which rules' figures are too large now."""
+        firing = ", ".join(sorted(self.watched.firing))
+        return {"rules_fired": self.fired, **({"firing": firing} if firing else {})}
+
     def _strategy(self) -> Strategy:
         strategy = Strategy(NAME, accounts=[self._keys.account])
 

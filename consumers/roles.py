@@ -113,6 +113,7 @@ class Workshop:
         self.keys, self.clock = AccountKeys(task.account), SystemClock()
         self.server_clock = ServerClock(self.clock)
         self.background: list[Callable[[], Awaitable[None]]] = []
+        self.beside: list[Callable[[], Mapping[str, int | str]]] = []  # figures of what runs beside the role
         self._closers: list[Callable[[], Awaitable[object]]] = []
 
     def redis(self, purpose: str, *, single: bool = True) -> Redis:
@@ -293,6 +294,7 @@ async def _resolver(shop: Workshop) -> Role:
     guard = Guard(
         redis=redis, keys=shop.keys, rules=shop.account.rules, clock=shop.clock, resolver=shop.task.name
     )  # fmt: skip
+    shop.beside.append(guard.figures)
     shop.background.append(lambda: guard.run(shop.settings.redis_url, shop.settings.redis_timeout_ms))
     resolver = Resolver(
         redis=redis,

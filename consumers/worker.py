@@ -99,6 +99,8 @@ async def _beat(shop: Workshop, role: Role, address: str) -> None:
     started_ms = time.time_ns() // 1_000_000
     while True:
         beat = {"pid": os.getpid(), "started_ms": started_ms, "at_ms": shop.server_clock.now_ms(), **role.figures()}
+        for figures in shop.beside:
+            beat |= figures()
         if address:
             beat["metrics"] = address
         try:

@@ -22,6 +22,7 @@ def wrong(one: Mapping[str, Any]) -> list[str]:
         (f"{unknown} orders are unknown" if unknown else ""),
         (f"{parked} executions wait for their order" if parked else ""),
         (f"{quarantined} entries are in quarantine" if quarantined else ""),
+        *(f"too large: {role['figures']['firing']}" for role in one["roles"] if role["figures"].get("firing")),
         ("" if one["ledger"]["holder"] else "no ledger runs"),
         (f"no word from {', '.join(stale)}" if stale else ""),
         (f"{found['left']} findings of the last reconciliation are left" if found and found["left"] else ""),

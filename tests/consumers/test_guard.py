@@ -91,8 +91,10 @@ async def test_what_is_sampled_fires_too_and_an_alert_changes_nothing(
     async with guarding(pipeline, Rules(ledger_lag=Rule(above=0)), sample_s=0.1) as guard:
         await pipeline.until(lambda: guard.fired)
         await pipeline.until(lambda: "rule ledger_lag" in caplog.text)
+        assert guard.figures() == {"rules_fired": 1, "firing": "ledger_lag"}
         await pipeline.ledger()
         await pipeline.until(lambda: not guard.watched.firing)
+        assert guard.figures() == {"rules_fired": 1}
     assert await _switched(pipeline) == []
 
 

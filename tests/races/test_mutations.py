@@ -178,6 +178,19 @@ async def a_reduce_judged_before_a_late_fill(bench: Bench) -> list[str]:
     return ["sold what is not there"] if isinstance(verdict, Claimed) else []
 
 
+async def a_claim_while_nobody_hears_the_stream(bench: Bench) -> list[str]:
+    """The gate: lost, then told by a connection that was lost meanwhile, then fetched and not applied."""
+    terms = place(bench.account)
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    await bench.scripts.stream("whole", "listener.0", "c1", lease_ms=60_000)
+    await bench.scripts.stream("lost", "listener.0", "c1", reason="cut")
+    await bench.scripts.stream("whole", "listener.0", "c1", lease_ms=60_000)
+    await bench.say(execution(7, 1, "fo-x"), form=STREAM_FORMAT)
+    await bench.scripts.stream("whole", "listener.0", "c2", lease_ms=60_000)
+    return ["claimed"] if isinstance(await bench.claim(entry, terms), Claimed) else []
+
+
 ON_BENCH: dict[str, tuple[OnBench, Mutation]] = {
     "R3 token": (two_open_tokens, mutants.any_token_will_do),
     "R4 settle": (
@@ -191,6 +204,22 @@ ON_BENCH: dict[str, tuple[OnBench, Mutation]] = {
     "R5 history": (a_claim_from_a_lost_history, script("claim", HISTORY, "")),
     "R7 halt": (a_claim_after_halt, script("claim", "if halted then return {'halted'} end", "")),
     "R8 sweep": (an_entry_nobody_has, mutants.sweep_nothing),
+    "gate": (
+        a_claim_while_nobody_hears_the_stream,
+        script(
+            "claim",
+            "if gap and not halted and not item.reduces and (item.judged or item.refusal == '') then",
+            "if false then",
+        ),
+    ),
+    "gate lost": (
+        a_claim_while_nobody_hears_the_stream,
+        script("stream", "if lost and connection == known[3] then return {'lost', ''} end", ""),
+    ),
+    "gate applied": (
+        a_claim_while_nobody_hears_the_stream,
+        script("stream", "if not applied_until(evidence, group, entry) then return {'behind', entry} end", ""),
+    ),
     "R9 exposure": (
         a_reduce_judged_before_a_late_fill,
         script("commit", "if exposure then redis.call('HSET', control, 'exposure', exposure) end", ""),
@@ -205,7 +234,7 @@ ON_BENCH: dict[str, tuple[OnBench, Mutation]] = {
 async def test_without_the_rule_the_records_go_wrong(
     redis: Any, account: str, monkeypatch: pytest.MonkeyPatch, rule: str, broken: bool
 ) -> None:
-    """R3, R4, R5, R7, R8, R9: the defect shows when the rule is switched off, and only then."""
+    """R3, R4, R5, R7, R8, R9 and the gate: the defect shows when the rule is switched off, and only then."""
     scenario, mutation = ON_BENCH[rule]
     if broken:
         mutation(monkeypatch)
