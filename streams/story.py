@@ -51,6 +51,9 @@ def sentence(change: events.AnyChange) -> str:  # noqa: C901, PLR0911, PLR0912 -
             return f"execution {one.execution_id} came before its order was known, and was parked"
         case events.Lapsed(execution_id=one):
             return f"execution {one} waited too long for its order and went to quarantine"
+        case events.Reconciled(because=because, findings=findings):
+            found = "; ".join(_finding(one) for one in findings) or "nothing"
+            return f"a reconciliation ({because}) found {found}"
         case events.Forgotten(month=month):
             return f"the record was removed after its retention; its identity stays spent ({month})"
         case (
@@ -64,7 +67,6 @@ def sentence(change: events.AnyChange) -> str:  # noqa: C901, PLR0911, PLR0912 -
             | events.StreamLost()
             | events.StreamWhole()
             | events.Adjusted()
-            | events.Reconciled()
         ):
             return "the account as a whole"
         case _:
@@ -91,6 +93,11 @@ def fact_sentence(fact: OrderFact | Command) -> str:
             return f"{kind} by token {token}: {_outcome(outcome)}"
         case _:
             assert_never(fact)
+
+
+def _finding(one: events.Found) -> str:
+    done = f", and did: {one.done}" if one.done else f"; proposed: {one.action}"
+    return f"{one.kind} {one.id} ({one.here} here, {one.there} at the venue){done}"
 
 
 def _size(fill: Execution) -> str:

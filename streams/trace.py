@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from streams import codec, events
@@ -26,6 +27,7 @@ class Piece(Struct, frozen=True, kw_only=True):
         received_at_ns: wall clock of the process that received it; 0 for an intent.
         format: how the bytes are to be decoded; empty when there are none.
         raw: the bytes.
+        finding: of the reconciliation that wrote it; empty for every other source.
     """
 
     entry: str
@@ -33,6 +35,7 @@ class Piece(Struct, frozen=True, kw_only=True):
     received_at_ns: int = 0
     format: str = ""
     raw: bytes = b""
+    finding: str = ""
 
 
 class Step(Struct, frozen=True):
@@ -75,6 +78,7 @@ async def trace(
                 continue
             entry = events.decode(data)
             for change in reversed(entry.changes):
+                change = _own(change, client_order_id)  # noqa: PLW2901 - of a report only what concerns it
                 if not _about(change, client_order_id, venue_order_ids):
                     continue
                 steps.append(Step(name.decode(), entry.at_ms, change, await _pieces(redis, keys, change)))
@@ -88,10 +92,19 @@ def _about(change: events.AnyChange, client_order_id: str, venue_order_ids: froz
     match change:
         case events.Parked(execution=one):
             return one.client_order_id == client_order_id or one.venue_order_id in venue_order_ids
+        case events.Reconciled(findings=findings):
+            return bool(findings)
         case events.Lapsed(venue_order=name):
             return name.rpartition(":")[2] in venue_order_ids
         case _:
             return getattr(change, "client_order_id", None) == client_order_id
+
+
+def _own(change: events.AnyChange, client_order_id: str) -> events.AnyChange:
+    """Leave of a reconciliation's report what it found of this order and did about it."""
+    if not isinstance(change, events.Reconciled):
+        return change
+    return replace(change, findings=tuple(one for one in change.findings if one.subject == client_order_id))
 
 
 async def _pieces(redis: Redis, keys: AccountKeys, change: events.AnyChange) -> list[Piece]:
@@ -115,7 +128,10 @@ def _piece(name: str, rows: Any) -> Piece:
     if not rows:
         return _trimmed(name)
     said, raw = codec.decode_evidence(rows[0][1][b"data"]), rows[0][1].get(b"raw", b"")
-    return Piece(entry=name, source=said.source, received_at_ns=said.received_at_ns, format=said.format, raw=raw)
+    return Piece(
+        entry=name, source=said.source, received_at_ns=said.received_at_ns, format=said.format, raw=raw,
+        finding=said.finding,
+    )  # fmt: skip
 
 
 def _trimmed(name: str) -> Piece:

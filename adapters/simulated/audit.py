@@ -23,10 +23,14 @@ from adapters.simulated.venue import Venue
 
 
 class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which streams to end (None: all) and how: cut the connection, or end the subscription and keep it open."""
+    """Which streams to end (None: all) and how: cut the connection, or end the subscription and keep it open.
+
+    For `down_ms` afterwards no stream of theirs begins.
+    """
 
     account: str | None = None
     how: Literal["abort", "terminate"] = "abort"
+    down_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 0
 
 
 class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +138,7 @@ class Audit:
     async def _cut(self, request: web.Request) -> web.StreamResponse:
         cut = msgspec.json.decode(await request.read() or b"{}", type=Cut)
         hub = self._venue.hub
+        hub.close_for(cut.account, cut.down_ms)
         return _json({"cut": hub.cut(cut.account) if cut.how == "abort" else hub.terminate(cut.account)})
 
     async def _clock(self, request: web.Request) -> web.StreamResponse:

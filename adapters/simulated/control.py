@@ -55,9 +55,15 @@ class Control:
         """Replace all rates; the tally goes on."""
         await self._ask("POST", "faults", msgspec.to_builtins(faults))
 
-    async def cut_streams(self, account: str | None = None, how: Literal["abort", "terminate"] = "abort") -> int:
-        """End user data streams now; returns how many connections (abort) or subscriptions (terminate) ended."""
-        return int((await self._ask("POST", "cut", {"account": account, "how": how}))["cut"])
+    async def cut_streams(
+        self, account: str | None = None, how: Literal["abort", "terminate"] = "abort", *, down_ms: int = 0
+    ) -> int:
+        """End user data streams now, and let none begin for a while.
+
+        Returns:
+            How many connections (abort) or subscriptions (terminate) ended.
+        """
+        return int((await self._ask("POST", "cut", {"account": account, "how": how, "down_ms": down_ms}))["cut"])
 
     async def set_clock(self, offset_ms: int) -> None:
         """Set the venue's clock apart from the machine's, in milliseconds."""

@@ -67,6 +67,7 @@ class Hub:
         self._form = form
         self.ended: list[Callable[[str], None]] = []
         self._held: dict[str, Payload] = {}
+        self._closed_until_ms: dict[str | None, int] = {}
 
     def publish(self, reports: Iterable[Report]) -> None:
         """Send execution reports to their accounts, then the balances they changed."""
@@ -92,6 +93,14 @@ class Hub:
         for session in listening:
             session.abort()
         return len(listening)
+
+    def close_for(self, account: str | None, down_ms: int) -> None:
+        """Take no subscription to an account (None: to any) for a while."""
+        self._closed_until_ms[account] = self._now_ms() + down_ms
+
+    def is_closed(self, account: str) -> bool:
+        """Whether a subscription is to be refused now."""
+        return max(self._closed_until_ms.get(account, 0), self._closed_until_ms.get(None, 0)) > self._now_ms()
 
     def terminate(self, account: str | None) -> int:
         """End subscriptions with the product's own event and leave the connections open. Returns how many ended."""

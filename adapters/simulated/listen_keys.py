@@ -66,6 +66,8 @@ class ListenKeys:
         account = self._accounts.get(request.match_info["key"])
         if account is None:
             return web.Response(status=401)
+        if self._venue.hub.is_closed(account):
+            return web.Response(status=503)
         socket = web.WebSocketResponse(heartbeat=self._venue.settings.stream_ping_ms / 1000, compress=False)
         await socket.prepare(request)
         assert request.transport is not None

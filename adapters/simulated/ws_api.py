@@ -100,6 +100,8 @@ class WsApi:
             case "userDataStream.subscribe.signature":
                 caller = self._authenticate(request)
                 venue.meter.spend(2, venue.now_ms())
+                if venue.hub.is_closed(caller.account):
+                    raise Refusal(-1008, "Server is currently overloaded.", 503)
                 if caller.account in session.subscriptions.values():
                     raise Refusal(-2035, "User Data Stream subscription already active.")
                 number = session.next_subscription_id

@@ -78,6 +78,7 @@ def _row(step: "Step") -> dict[str, Any]:
             {
                 "entry": one.entry,
                 "source": one.source,
+                "finding": one.finding,
                 "received_at": from_ms(one.received_at_ns // 1_000_000) if one.received_at_ns else None,
                 "format": one.format,
                 "raw": one.raw.decode(errors="replace"),
@@ -89,8 +90,12 @@ def _row(step: "Step") -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> Sequence[str]:
     what = [*row["facts"], row["says"]]
-    because = [f"{one['source']} {one['entry']}  {_short(one['raw'])}" for one in row["evidence"]]
+    because = [f"{_source(one)} {one['entry']}  {_short(one['raw'])}" for one in row["evidence"]]
     return (row["at"].isoformat(timespec="milliseconds"), "; ".join(what), "  ".join(because))
+
+
+def _source(piece: dict[str, Any]) -> str:
+    return f"{piece['source']} (finding {piece['finding']})" if piece["finding"] else str(piece["source"])
 
 
 def _short(raw: str) -> str:

@@ -20,6 +20,8 @@ KILLS: dict[Role, int] = {"gateway": 4, "ledger": 3, "listener": 3, "resolver": 
 PAUSES: dict[Role, int] = {"gateway": 3, "ledger": 2}
 # A role is struck again only after its supervisor had the time to bring it back.
 GAP_MS = (700, 1_500)
+# Longer than any other wait of the demo: what happened meanwhile is fetched, and nothing new was sent.
+STREAM_GAP_MS, BETWEEN_GAPS_MS = 30_000, 5_000
 
 
 class Blow(Struct, frozen=True):
@@ -30,10 +32,11 @@ class Blow(Struct, frozen=True):
 
 
 class Tally(Struct, frozen=True):
-    """How often each role was killed and paused."""
+    """How often each role was killed and paused, and how often the private stream was gone for long."""
 
     kills: dict[str, int]
     pauses: dict[str, int]
+    gaps: int = 0
 
 
 def schedule(seed: int) -> Sequence[Blow]:
@@ -48,10 +51,22 @@ class Chaos:
     """Strikes blow by blow until all are dealt."""
 
     def __init__(
-        self, seed: int, server: EmbeddedServer, children: Sequence[Child], pause_ms: int, clock: Clock
-    ) -> None:
-        """Bind it; `pause_ms` is longer than every window, deadline and lease."""
+        self, seed: int, server: EmbeddedServer, children: Sequence[Child], pause_ms: int, clock: Clock, *,
+        gap: Callable[[int], Awaitable[object]], gaps: int,
+    ) -> None:  # fmt: skip
+        """Bind it.
+
+        Args:
+            seed: of the order and the moments.
+            server: what is killed, too.
+            children: the roles.
+            pause_ms: longer than every window, deadline and lease.
+            clock: to wait by.
+            gap: takes the private stream away for so many milliseconds; it returns at once.
+            gaps: how often that is done, one after the other.
+        """
         self.done = False
+        self._gap, self._gaps, self._gone = gap, gaps, 0
         self._kills: Counter[str] = Counter()
         self._pauses: Counter[str] = Counter()
         self._seed, self._server, self._children, self._pause_ms, self._clock = seed, server, children, pause_ms, clock
@@ -59,15 +74,25 @@ class Chaos:
     @property
     def tally(self) -> Tally:
         """What was done so far."""
-        return Tally(dict(sorted(self._kills.items())), dict(sorted(self._pauses.items())))
+        return Tally(dict(sorted(self._kills.items())), dict(sorted(self._pauses.items())), self._gone)
 
     async def run(self) -> None:
-        """Deal every blow."""
+        """Deal every blow, the stream's gaps beside all others."""
+        await asyncio.gather(self._deal(), self._open_gaps())
+        self.done = True
+
+    async def _open_gaps(self) -> None:
+        for _ in range(self._gaps):
+            await self._clock.sleep_ms(BETWEEN_GAPS_MS)
+            await self._gap(STREAM_GAP_MS)
+            self._gone += 1
+            await self._clock.sleep_ms(STREAM_GAP_MS)
+
+    async def _deal(self) -> None:
         dice = random.Random(f"moments:{self._seed}")  # noqa: S311 - a seeded demo
         for blow in schedule(self._seed):
             await self._clock.sleep_ms(dice.uniform(*GAP_MS))
             await self._strike(blow, dice)
-        self.done = True
 
     async def _strike(self, blow: Blow, dice: random.Random) -> None:
         if blow.role == "server":

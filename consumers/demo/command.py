@@ -12,8 +12,11 @@ def demo(  # noqa: PLR0917 - every option is named on the command line
     seed: Annotated[int, typer.Option(help="Of strategies, market and faults.")] = 1,
     faults: Annotated[
         Literal["off", "default", "harsh"],
-        typer.Option(help="What the venue does to us; harsh also kills and pauses."),
+        typer.Option(help="What the venue does to us; harsh also kills and pauses, and takes the stream away."),
     ] = "default",
+    stream_gaps: Annotated[
+        int, typer.Option(min=0, max=100, help="With harsh: how often the private stream is gone for 30 s.")
+    ] = 1,
     venue: Annotated[Literal["binance", "binance-usdm"], typer.Option(help="Which venue is simulated.")] = "binance",
     order_entry: Annotated[Literal["rest", "ws"], typer.Option(help="By which way orders are sent.")] = "rest",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
@@ -29,12 +32,15 @@ def demo(  # noqa: PLR0917 - every option is named on the command line
       fillonce demo
       fillonce demo --intents 500 --seed 7
       fillonce demo --faults harsh --json
+      fillonce demo --faults harsh --stream-gaps 4
       fillonce demo --venue binance-usdm --order-entry ws
     """  # noqa: D301 - \b tells the help to keep the lines
     from consumers.demo.orchestrate import Options, run
     from consumers.demo.progress import Screen, report, to_json
 
-    asked = Options(intents=intents, seed=seed, faults=faults, venue=venue, order_entry=order_entry)
+    asked = Options(
+        intents=intents, seed=seed, faults=faults, venue=venue, order_entry=order_entry, stream_gaps=stream_gaps
+    )
     with Screen(quiet=as_json and not sys.stderr.isatty()) as screen:
         result = asyncio.run(run(asked, screen.show))
     if as_json:

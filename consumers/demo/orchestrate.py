@@ -62,6 +62,7 @@ class Options(Struct, frozen=True, kw_only=True):
     faults: Literal["off", "default", "harsh"]
     venue: Literal["binance", "binance-usdm"] = "binance"
     order_entry: OrderEntry = "rest"
+    stream_gaps: int = 1
 
     @property
     def account(self) -> str:
@@ -187,13 +188,16 @@ class _Demo:
         )  # fmt: skip
         return Settings(
             accounts={self.account: account}, claim_idle_ms=5_000, calm_ms=2_000, lookup_retry_max_ms=500,
-            lease_ms=1_500, log_level="error",
+            lease_ms=1_500, log_level="error", reconcile_light_ms=2_000, reconcile_full_ms=8_000,
         )  # fmt: skip
 
     def _chaos(self, server: EmbeddedServer, supervisor: Supervisor) -> Chaos | None:
         if self.options.faults != "harsh":
             return None
-        return Chaos(self.options.seed, server, supervisor.children, PAUSE_MS, self.clock)
+        return Chaos(
+            self.options.seed, server, supervisor.children, PAUSE_MS, self.clock,
+            gap=lambda gone_ms: self.control.cut_streams(self.account, down_ms=gone_ms), gaps=self.options.stream_gaps,
+        )  # fmt: skip
 
     @asynccontextmanager
     async def _strategies(self, url: str) -> AsyncIterator[None]:

@@ -80,7 +80,8 @@ def report(result: Result) -> None:
     happened = ", ".join(f"{kind} {count}" for kind, count in result.faults.items())
     console.print(f"faults: {happened or 'none were asked for'}", highlight=False)
     if result.blows:
-        console.print(f"kills: {result.blows.kills}  pauses: {result.blows.pauses}", highlight=False)
+        struck = f"kills: {result.blows.kills}  pauses: {result.blows.pauses}  stream gaps: {result.blows.gaps}"
+        console.print(struck, highlight=False)
     for detail in result.audit.details:
         console.print(f"  {detail}", style="red", highlight=False)
     if not result.verified.good:
@@ -90,6 +91,11 @@ def report(result: Result) -> None:
     if result.faults_missing:
         console.print(f"asked for and did not happen: {', '.join(result.faults_missing)}", style="red")
     console.print("good: every order once, every fill once" if result.good else "NOT GOOD", style="bold")
+
+
+def _blows(result: Result) -> dict[str, object]:
+    blows = result.blows
+    return {"kills": blows.kills, "pauses": blows.pauses, "stream_gaps": blows.gaps} if blows else {}
 
 
 def _flat(result: Result) -> dict[str, object]:
@@ -102,7 +108,11 @@ def _flat(result: Result) -> dict[str, object]:
         **audited,
         "faults": result.faults,
         "faults_missing": result.faults_missing,
-        **({"kills": result.blows.kills, "pauses": result.blows.pauses} if result.blows else {}),
+        **(
+            {"kills": result.blows.kills, "pauses": result.blows.pauses, "stream_gaps": result.blows.gaps}
+            if result.blows
+            else {}
+        ),
         "seconds": result.seconds,
         "restarts": result.restarts,
         "journal_entries": result.verified.entries,
