@@ -7,6 +7,7 @@ import typer
 
 from consumers.commands.bench import bench
 from consumers.commands.check import check
+from consumers.commands.correct import adjust, correct
 from consumers.commands.docs import docs
 from consumers.commands.halt import cancel_all, halt, resume
 from consumers.commands.ingest import ingest
@@ -60,8 +61,8 @@ def _globals(
 
 
 for _command in (
-    demo, run, new, publish, orders, positions, status, check, halt, cancel_all, resume, reconcile, ingest, verify,
-    trace, replay, bench, venues, docs,
+    demo, run, new, publish, orders, positions, status, check, halt, cancel_all, resume, reconcile, adjust, correct,
+    ingest, verify, trace, replay, bench, venues, docs,
 ):  # fmt: skip
     app.command(_command.__name__.replace("_", "-"))(guarded(_command))
 

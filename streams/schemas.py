@@ -231,7 +231,7 @@ class Absent(Struct, frozen=True, tag="absent", gc=False):
 
 Outcome = Accepted | Refused | Duplicate | Throttled | NotSent | Unknown | Absent
 
-Source = Literal["answer", "stream", "lookup", "backfill", "ingest", "reconcile"]
+Source = Literal["answer", "stream", "lookup", "backfill", "ingest", "reconcile", "person"]
 
 
 CommandKind = Literal["place", "cancel", "amend"]
