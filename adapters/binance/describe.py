@@ -15,7 +15,8 @@ from streams.identity import read_wire_id
 from streams.schemas import OrderType, Side, TimeInForce
 
 _SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell"}
-_TYPES: dict[str, OrderType] = {"LIMIT": "limit", "LIMIT_MAKER": "limit", "MARKET": "market"}
+# The last is the venue's own word for the order by which it closes an account's position.
+_TYPES: dict[str, OrderType] = {"LIMIT": "limit", "LIMIT_MAKER": "limit", "MARKET": "market", "LIQUIDATION": "limit"}
 # GTX is USDⓈ-M's word for post-only.
 _TIMES: dict[str, TimeInForce] = {"GTC": "gtc", "IOC": "ioc", "FOK": "fok", "GTX": "gtc"}
 

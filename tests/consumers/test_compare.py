@@ -20,6 +20,7 @@ from streams.record import NEW_STATE
 from streams.schemas import (
     Absent,
     Command,
+    Correction,
     Execution,
     NotSent,
     Order,
@@ -359,3 +360,65 @@ def test_the_same_difference_has_the_same_id_in_every_look_and_grows_older(said:
     assert all(one.age_ms == later_ms for one in again)
     assume(first)
     assert compare(sides[0], there(*sides[1]), TERMS, {}) == first
+
+
+def test_an_execution_that_the_venue_does_not_stand_by_is_busted_when_two_looks_agree() -> None:
+    """Its figure fell below ours; a person decides what it means, unless told otherwise."""
+    known = fold(fold(order(), execution(order()), AGAIN), report(order(), "partially_filled", "0.4"), AGAIN)
+    after = there(report(known, "partially_filled", "0", reported_at_ms=NOW))
+    [first] = compare(here(known), after, TERMS, {})
+    assert (first.kind, first.action, first.confirmed) == ("busted", "correct", False)
+    [second] = compare(here(known), replace(after, asked_at_ms=NOW + GAP), TERMS, {first.id: first.first_seen_ms})
+    assert second.confirmed
+
+
+def test_what_was_taken_back_here_agrees_with_either_figure_of_the_venue() -> None:
+    """Some venues lower their figure after a correction, others never do."""
+    known = fold(fold(order(), execution(order()), AGAIN), report(order(), "partially_filled", "0.4"), AGAIN)
+    bust = Correction(id="b", execution=execution(order()), corrected_at_ms=NOW)
+    corrected = fold(known, bust, AGAIN)
+    for filled in ("0", "0.4"):
+        assert compare(here(corrected), there(report(known, "partially_filled", filled)), TERMS, {}) == []
+
+
+OWN = replace(TERMS, own_ids=("autoclose-",))
+
+
+@pytest.mark.parametrize(("booked", "found"), [(False, [("stale_fill", "book")]), (True, [])])
+def test_what_the_venue_traded_for_us_is_booked_once_and_never_adopted(
+    booked: bool, found: list[tuple[str, str]]
+) -> None:
+    """Whatever the policy for foreign orders says."""
+    made = replace(order(), client_order_id="autoclose-1")
+    fill = execution(made)
+    terms = replace(OWN, policies=Policies(foreign="adopt"))
+    ours = here(booked=frozenset({f"liquidation:BTCUSDT:{fill.execution_id}"} if booked else ()))
+    asked = there(report(made, "filled", "0.4"), executions=[(fill, ROW)])
+    assert kinds(compare(ours, asked, terms, {})) == found
+
+
+PERPETUAL = "BTC/USDT:USDT"
+
+
+@pytest.mark.parametrize(
+    ("key", "have", "real", "found"),
+    [
+        (PERPETUAL, "1", "1", []),
+        (PERPETUAL, "1", "1.001", []),  # one lot
+        (PERPETUAL, "1", "1.002", ["position_drift"]),
+        (PERPETUAL, "1000", "1001", []),  # a thousandth
+        (f"{PERPETUAL}:long", "2", "1", ["position_drift"]),
+        (PERPETUAL, None, "3", ["unexplained"]),
+        (PERPETUAL, "3", None, ["position_drift"]),
+    ],
+)
+def test_positions_of_a_margin_account_are_held_against_the_venues_own(
+    key: str, have: str | None, real: str | None, found: list[str]
+) -> None:
+    """A lot or a thousandth apart is none; a position that no fill made is not explained."""
+    ours = here(positions={key: Position(quantity=Decimal(have))} if have else {}, lots={PERPETUAL: Decimal("0.001")})
+    stated = {key: (Decimal(real), Decimal(50_000))} if real else {}
+    drafts = compare(ours, there(positions=stated), TERMS, {})
+    assert [one.kind for one in drafts] == found
+    assert all((one.subject, one.symbol, one.action) == (key, PERPETUAL, "adjust") for one in drafts)
+    assert compare(ours, there(), TERMS, {}) == []

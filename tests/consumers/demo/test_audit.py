@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from consumers.demo.audit import DETAILS_MAX, Audit, Books, Local, audit, read_books
-from streams.events import AnyChange, Created, Updated
+from streams.corrections import Move
+from streams.events import Adjusted, AnyChange, Created, Updated
 from streams.position import move
 from streams.record import NEW_STATE
-from streams.schemas import Execution, Order, OrderState, Place, Position
+from streams.schemas import Adjustment, Correction, Execution, Order, OrderState, Place, Position
 
 SYMBOLS = {"BTC/USDT": "BTCUSDT", "ETH/USDT": "ETHUSDT"}
 LOT = Decimal("0.0001")
@@ -323,3 +324,51 @@ def test_every_count_of_a_defect_is_in_the_sum() -> None:
         fills_doubled=100, position_mismatches=1_000, unknown_left=10_000,
     )  # fmt: skip
     assert result.defects == 11_111
+
+
+FILL = Execution(
+    venue_symbol="BTCUSDT", venue_order_id="7", trade_id="1", side="buy", quantity=LOT, price=Decimal(1),
+    executed_at_ms=1,
+)  # fmt: skip
+
+
+def test_what_was_taken_back_or_only_inferred_is_no_fill_and_is_counted_apart() -> None:
+    """The venue's books do not have it either."""
+    order = Order(
+        client_order_id="fo-1",
+        terms=place(1),
+        status="cancelled",
+        state=OrderState(busted=LOT, reported=LOT),
+        digest="d",
+    )
+    bust = Correction(id="b", execution=FILL, corrected_at_ms=1)
+    guess = Move(replace(FILL, trade_id="inferred-1"))
+    taken = replace(updated(order), facts=(bust,), moves=(guess, replace(guess, back=True), Move(FILL, back=True)))
+    books = Books(initial={}, balances={}, orders=[("BTCUSDT", "7", "fo-1", Decimal(0))], fills={})
+    local = Local(orders=[order], positions={}, changes=[created(order), updated(order, FILL), taken], waiting=0)
+    result = audit(books, local)
+    assert (result.defects, result.fills_applied, result.fills_corrected) == (0, 0, 1)
+    assert audit(books, replace(local, changes=[created(order), updated(order, FILL)])).fills_doubled == 1
+
+
+def test_what_the_venue_traded_for_us_is_a_fill_without_an_intent() -> None:
+    """Counted by its adjustment; without that it is missing, and its order unexplained."""
+    told = Adjustment(id="a", cause="liquidation", at_ms=1, execution=FILL)
+    adjusted = Adjusted(id="a", adjustment=told, evidence="1-1", symbol="BTC/USDT:USDT", position_quantity="0")
+    books = Books(
+        initial={}, balances={}, orders=[("BTCUSDT", "7", "autoclose-1", LOT)], fills={("BTCUSDT", "7", "1"): LOT}
+    )
+    local = Local(orders=[], positions={}, changes=[adjusted], waiting=0)
+    assert (audit(books, local).defects, audit(books, local).adjustments) == (0, 1)
+    bare = audit(books, replace(local, changes=[]))
+    assert (bare.fills_missing, bare.intents_with_more_than_one_order) == (1, 1)
+
+
+def test_a_deposit_is_explained_by_its_adjustment_and_by_nothing_else() -> None:
+    """What was there before the first fill is no change."""
+    opening = Adjustment(id="opening", cause="opening", amounts={"BTC": Decimal(5)}, at_ms=1)
+    deposit = Adjustment(id="d", cause="transfer", amounts={"BTC": Decimal(2)}, at_ms=1)
+    changes = [Adjusted(id=one.id, adjustment=one, evidence="1-1") for one in (opening, deposit)]
+    books = Books(initial={"BTC": Decimal(5)}, balances={"BTC": Decimal(7)}, orders=[], fills={})
+    assert audit(books, Local(orders=[], positions={}, changes=changes, waiting=0)).defects == 0
+    assert audit(books, Local(orders=[], positions={}, changes=changes[:1], waiting=0)).position_mismatches == 1
