@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from streams.errors import ServerError
-from streams.server import EmbeddedServer
+from streams.server import EmbeddedServer, find_binary
 from tests.support import parent_of, process_ended, wait_until_async
 
 pytestmark = pytest.mark.slow
@@ -55,6 +55,24 @@ async def test_everysec_and_extra_directives_reach_the_server(tmp_path: Path) ->
     async with EmbeddedServer(tmp_path, fsync="everysec", extra=extra) as server, Redis.from_url(server.url) as redis:
         assert (await redis.config_get("appendfsync"))["appendfsync"] == "everysec"
         assert (await redis.config_get("busy-reply-threshold"))["busy-reply-threshold"] == "1234"
+
+
+@pytest.mark.parametrize("chosen", ["", "glibc.malloc.tcache_count=3"])
+async def test_its_allocator_keeps_what_was_freed_unless_the_operator_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    """The C library is told at the start; nothing else of our environment is there but what the server needs."""
+    monkeypatch.setenv("SECRET_OF_A_VENUE", "x")
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if chosen:
+        monkeypatch.setenv("GLIBC_TUNABLES", chosen)
+    program = tmp_path / "server"
+    program.write_text(f'#!/bin/sh\nenv > {tmp_path}/environment\nexec {find_binary(None)} "$@"\n')
+    program.chmod(0o700)
+    async with EmbeddedServer(tmp_path / "data", binary=program):
+        told = dict(row.split("=", 1) for row in (tmp_path / "environment").read_text().splitlines())
+    assert told["GLIBC_TUNABLES"] == chosen or (not chosen and "trim_threshold" in told["GLIBC_TUNABLES"])
+    assert "SECRET_OF_A_VENUE" not in told
 
 
 async def test_data_survives_stop_and_start(tmp_path: Path) -> None:
