@@ -43,6 +43,8 @@ def recall(items: Sequence[Item], sight: Sight, keys: AccountKeys, clock: Clock)
     places: dict[tuple[str, str], None] = {}
     for item in items:
         name, facts = item.client_order_id, item.facts
+        if item.ignored:
+            continue  # a frame about balances follows nearly every fill; it needs nothing
         held = None if name is None else orders.get(name) or sight.order(name)
         if name is None or held is None or decisive(item):  # what decides by the time needs the server's clock
             return None
@@ -113,6 +115,8 @@ class _Reading:
         places: set[tuple[str, str]] = set()
         orders, recall = self._orders, self._known.orders.get
         for item in items:
+            if item.ignored:
+                continue
             name, facts = item.client_order_id, item.facts
             held = orders.get(name) if name is not None else None
             if held is None and name is not None and name not in wanted:

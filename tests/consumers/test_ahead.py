@@ -100,13 +100,21 @@ def test_a_batch_folded_ahead_is_the_batch_folded_after() -> None:
                                              filled=Decimal(0), reported_at_ms=1, client_order_id="fo-1"),)),
         Item(entry="9-0", command=Command(client_order_id="fo-2", token="t", outcome=Accepted())),
         Item(entry="9-0", command=Command(client_order_id="fo-1", token="t1", outcome=Unknown("timeout"))),
-        Item(entry="9-0", ignored="says nothing"),
+        Item(entry="9-0", facts=(OrderReport(venue_symbol="BTCUSDT", venue_order_id="8", status="open",
+                                             filled=Decimal(0), reported_at_ms=1, client_order_id=None),)),
     ],
 )  # fmt: skip
 def test_what_has_to_be_read_or_needs_the_servers_clock_is_not_recalled(item: Item) -> None:
-    """A venue order not yet mapped, an order not known, an answer that decides by the time, a payload of nobody."""
+    """A venue order not yet mapped, an order not known, an answer that decides by the time, an order of somebody."""
     assert recall([fill(1, "0.1"), item], knowing(), KEYS, SystemClock()) is None
     assert recall([fill(1, "0.1")], KnownState(1), KEYS, SystemClock()) is None
+
+
+def test_a_frame_about_no_order_stands_in_nobodys_way() -> None:
+    """Balances are told after nearly every fill; the batch is recalled and passes it on."""
+    batch = folded(knowing(), fill(1, "0.1"), Item(entry="9-0", ignored="says nothing of an order"))
+    assert [entry.order for entry in batch.commit.entries] == [0, 1]
+    assert len(batch.commit.passed) == 1
 
 
 async def _ledger(bench: Bench, count: int) -> Ledger:

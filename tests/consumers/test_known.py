@@ -67,6 +67,22 @@ async def test_an_order_that_a_commit_confirmed_is_not_read_again(bench: Bench) 
     await _good(bench, name, "0.2")
 
 
+async def test_a_frame_about_no_order_costs_no_read(bench: Bench) -> None:
+    """The venue tells balances after nearly every fill."""
+    _, claim = await bench.claimed(place(bench.account))
+    name, ledger = claim.order.client_order_id, await _ledger(bench)
+    await _say(bench, name, 1)
+    await _fold(ledger, bench)
+    await _say(bench, name, 2)
+    await bench.say({"event": {"e": "outboundAccountPosition", "E": 1, "u": 1, "B": []}}, form=STREAM_FORMAT)
+    await bench.redis.config_resetstat()
+    await _fold(ledger, bench)
+    stats: Any = await bench.redis.info("commandstats")
+    assert stats["cmdstat_hmget"]["calls"] == 1  # the commit's own look
+    assert stats["cmdstat_time"]["calls"] == stats["cmdstat_evalsha"]["calls"]  # a script's own look at the clock
+    await _good(bench, name, "0.2")
+
+
 async def test_an_order_somebody_else_changed_is_read_and_folded_again(bench: Bench) -> None:
     """Another ledger commits in between: what is remembered is stale, is dropped, and nothing counts twice."""
     _, claim = await bench.claimed(place(bench.account))
