@@ -13,6 +13,7 @@ from streams.host import Host
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys, strategy_group
 from streams.scripts import Scripts
 from streams.store import group_backlog
+from streams.strategy import Strategy
 
 SHUT = "the account's gate is shut"
 
@@ -38,7 +39,7 @@ def role_probe(shop: Workshop, role: Role) -> Probe:
     )  # fmt: skip
 
 
-def strategy_probe(host: Host, redis: Redis, account: str, name: str, strategy: str) -> Probe:
+def strategy_probe(host: Host, redis: Redis, account: str, name: str, strategy: Strategy) -> Probe:
     """Ask a strategy about one of its accounts."""
 
     def health() -> Health:
@@ -46,7 +47,7 @@ def strategy_probe(host: Host, redis: Redis, account: str, name: str, strategy: 
         return Health(loop_age_ms=host.pulse(account).age_ms(), waits_for=waits_for)
 
     async def look() -> Surroundings:
-        return await _surroundings(redis, AccountKeys(account), "events", strategy_group(strategy))
+        return await _surroundings(redis, AccountKeys(account), "events", strategy_group(strategy.name, strategy.copy))
 
     return Probe(account=account, role=name, health=health, look=look, figures=lambda: host.figures(account))
 

@@ -24,7 +24,7 @@ from consumers.supervise import tasks
 from streams.clock import SystemClock
 from streams.connection import connect
 from streams.host import Host
-from streams.keys import AccountKeys
+from streams.keys import AccountKeys, strategy_group
 from streams.marks import publish_mark
 from streams.producer import IntentProducer, Receipt
 from streams.schemas import Amend, Cancel, Order, Place
@@ -81,7 +81,7 @@ class Rig:
 
     def stop(self, strategy: Strategy, *, kill: bool = False) -> None:
         """Stop a strategy; with `kill` in the middle of whatever it does, as a crash would. `run` starts it again."""
-        self._do(self._stop(strategy.name, kill=kill))
+        self._do(self._stop(_place(strategy), kill=kill))
 
     def place(self, **terms: Any) -> Receipt:
         """Publish a place on this account; what is left out is BTC/USDT, now, and a new signal id of `test`."""
@@ -258,15 +258,15 @@ class Rig:
 
     async def _run(self, strategy: Strategy) -> None:
 
-        if strategy.name in self._strategies:
+        if _place(strategy) in self._strategies:
             raise ValueError(f"{strategy.name} runs already; stop it first.")
         host = Host(strategy, self.url, [self.account], SystemClock())
         await host.broker.start()
         task = asyncio.create_task(host.run())
-        self._strategies[strategy.name] = (host, task)
+        self._strategies[_place(strategy)] = (host, task)
         while not host.ready(self.account):
             if task.done():
-                await self._stop(strategy.name, kill=True)
+                await self._stop(_place(strategy), kill=True)
                 task.result()
             await asyncio.sleep(LOOK_S)
 
@@ -296,3 +296,7 @@ class Rig:
             await closer()
         await self._loop.shutdown_asyncgens()
         await self._loop.shutdown_default_executor()
+
+
+def _place(strategy: Strategy) -> str:
+    return strategy_group(strategy.name, strategy.copy)

@@ -135,7 +135,7 @@ async def work(task: StrategyTask, settings: Settings, env: Mapping[str, str]) -
         await host.close()
         log.error("%s runs already (pid %d); stop it first: two would share one place in the journal", task.name, pid)
         return 1
-    probes = [strategy_probe(host, heart, one, task.name, strategy.name) for one in accounts]
+    probes = [strategy_probe(host, heart, one, task.name, strategy) for one in accounts]
     endpoint = Endpoint(probes, host.measures, settings)
     if settings.metrics:
         host.broker.add_middleware(RedisPrometheusMiddleware(registry=endpoint.registry, app_name=strategy.name))

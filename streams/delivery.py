@@ -63,7 +63,7 @@ class Delivery:
 
     def __init__(
         self, *, strategy: str, account: str, handlers: Callable[[Notice], Sequence[Handler]], reader: Redis,
-        commands: Redis, clock: Clock, patience: Patience | None = None, orders: bool = True,
+        commands: Redis, clock: Clock, patience: Patience | None = None, orders: bool = True, copy: str = "",
     ) -> None:  # fmt: skip
         """Bind it; nothing is sent yet.
 
@@ -76,9 +76,10 @@ class Delivery:
             clock: for the pauses.
             patience: with handlers that raise.
             orders: whether anybody is to be told of orders and positions, not of journal entries alone.
+            copy: of the strategy, where several run.
         """
         self.figures: dict[str, int] = {"handled": 0, "retried": 0, "quarantined": 0, "dropped": 0, "snapshots": 0}
-        self._strategy, self._keys, self._group = strategy, AccountKeys(account), strategy_group(strategy)
+        self._strategy, self._keys, self._group = strategy, AccountKeys(account), strategy_group(strategy, copy)
         self._handlers, self._commands, self._clock = handlers, commands, clock
         self._scripts = Scripts(commands, self._keys)
         self._patience, self._orders = patience or Patience(), orders

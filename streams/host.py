@@ -57,7 +57,7 @@ class Host:
             account: Delivery(
                 strategy=strategy.name, account=account, handlers=strategy.handlers,
                 reader=client(f"{account}-events", single=True), commands=client(account, single=False), clock=clock,
-                patience=strategy.patience, orders=strategy.of_orders,
+                patience=strategy.patience, orders=strategy.of_orders, copy=strategy.copy,
             )
             for account in accounts
         }  # fmt: skip
@@ -101,7 +101,11 @@ class Host:
 
     def measures(self) -> Measures:
         """What the strategy's producer measured, of all accounts together."""
-        return Measures(caches={"answer": self._producer.answers.counters})
+        producer = self._producer
+        return Measures(
+            duplicates={"publish": producer.duplicates}, conflicts={"publish": producer.conflicts},
+            caches={"answer": producer.answers.counters},
+        )  # fmt: skip
 
     def figures(self, account: str) -> Mapping[str, Any]:
         """What one account's delivery counted since its start."""

@@ -15,9 +15,9 @@ GATEWAYS = "gateways"  # consumer group of `intents`
 LEDGERS = "ledgers"  # consumer group of `evidence`
 
 
-def strategy_group(strategy: str) -> str:
-    """Consumer group of `events` that a strategy reads in."""
-    return f"strategy:{strategy}"
+def strategy_group(strategy: str, copy: str = "") -> str:
+    """Consumer group of `events` that a strategy reads in, or one of several copies of it."""
+    return f"strategy:{strategy}:{copy}" if copy else f"strategy:{strategy}"
 
 
 class AccountKeys(Struct, frozen=True):

@@ -86,7 +86,13 @@ Answer = Receipt | BadIntent
 
 
 class IntentProducer:
-    """Publishes intents of any account; safe to call again with the same intents, in any process, for ever."""
+    """Publishes intents of any account; safe to call again with the same intents, in any process, for ever.
+
+    Attributes:
+        answers: local memory of what replies have confirmed.
+        duplicates: places that were orders before, since the start.
+        conflicts: places whose identity another order has.
+    """
 
     def __init__(self, redis: Redis, *, timeout_ms: int = 2_000, remembers_max: int = 10_000) -> None:
         """Bind it.
@@ -97,6 +103,7 @@ class IntentProducer:
             remembers_max: answers kept in local memory.
         """
         self.answers: Cache[_Identity, _Answer] = Cache(remembers_max)
+        self.duplicates = self.conflicts = 0
         self._confirmed_ms: dict[str, float] = {}  # account -> when a reply last confirmed the server's history
         self._redis, self._timeout_ms = redis, timeout_ms
         self._is_brief = answers_within(redis, timeout_ms)  # one try needs no time limit beside the connection's own
@@ -160,6 +167,7 @@ class IntentProducer:
             raise BadIntent("One publish call is for one account; group the intents by account.")
         local = [self.remembered(one) if isinstance(one, Place) else None for one in intents]
         asked = [one for one, known in zip(intents, local, strict=True) if known is None]
+        self.duplicates += len(intents) - len(asked)
         replies = iter(await self._ask(account, asked) if asked else ())
         return [known or next(replies) for known in local]
 
@@ -253,7 +261,10 @@ class IntentProducer:
         return receipts
 
     def _remember(self, intent: Intent, receipt: Answer) -> None:
-        if isinstance(intent, Place) and isinstance(receipt, Receipt):
+        if isinstance(receipt, IntentConflict):
+            self.conflicts += 1
+        elif isinstance(intent, Place) and isinstance(receipt, Receipt):
+            self.duplicates += receipt.duplicate
             again = msgspec.structs.replace(receipt, duplicate=True)
             identity = (intent.account, intent.strategy, intent.signal_id, intent.leg)
             self.answers.put(identity, _Answer(intent, again))

@@ -84,24 +84,27 @@ class Strategy(RedisRouter):
         name: the `strategy` of its intents; it is told of the orders that have this name, and names its place in
             the journal, so a renamed strategy begins anew.
         accounts: where it trades; empty means every account of the settings.
+        copy: tells copies apart that run side by side: each hears everything, and what they publish alike is one order.
         patience: with handlers that raise.
         intents: FastStream's publisher of the handlers' answers; `intents.mock` tells a test what was answered.
     """
 
     def __init__(
-        self, name: str, *, accounts: Iterable[str] = (), patience: Patience | None = None, **options: Any
-    ) -> None:
+        self, name: str, *, accounts: Iterable[str] = (), copy: str = "", patience: Patience | None = None,
+        **options: Any,
+    ) -> None:  # fmt: skip
         """Make a router without handlers.
 
         Args:
             name: see above.
             accounts: see above.
+            copy: see above.
             patience: see above.
             options: of FastStream's `RedisRouter`: `middlewares`, `dependencies` and so on.
         """
         options["middlewares"] = (*options.get("middlewares", ()), _Silence)
         super().__init__(**options)
-        self.name, self.accounts, self.patience = name, tuple(accounts), patience or Patience()
+        self.name, self.accounts, self.copy, self.patience = name, tuple(accounts), copy, patience or Patience()
         self.intents = self.publisher(INTENTS, schema=None, include_in_schema=False)
         self.periods_ms: set[int] = set()  # of the ticks it asked for
         self._fed: dict[str, list[_FedSubscriber]] = {}

@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from streams.events import Updated
+from streams.notices import OrderChanged
 from streams.schemas import TERMINAL, Amend, Cancel, Intent, Place
 
 Name = Literal["taker", "maker", "chaser"]
@@ -98,18 +98,17 @@ def last_words(script: Script) -> Sequence[Intent]:
     return [_cancel(script, number) for number in range(max(0, script.signals - MAKER_PATIENCE), script.signals)]
 
 
-def react(script: Script, event: Updated, entries: Mapping[str, int]) -> Place | None:
+def react(script: Script, order: OrderChanged) -> Place | None:
     """Leave what an entry got, once it has ended.
 
     Args:
         script: of the chaser; the others do not react.
-        event: a change of one of its orders.
-        entries: client order id -> number of the signal, of its own entries.
+        order: how one of its orders stands.
     """
-    number = entries.get(event.client_order_id)
-    if script.name != "chaser" or number is None or event.status not in TERMINAL or event.filled == "0":
+    kind, _, number = order.signal_id.partition("-")
+    if script.name != "chaser" or kind != "signal" or order.status not in TERMINAL or not order.filled:
         return None
-    [entry] = signal(script, number)
+    [entry] = signal(script, int(number))
     assert isinstance(entry, Place)
     return Place(
         account=script.account,
@@ -119,7 +118,7 @@ def react(script: Script, event: Updated, entries: Mapping[str, int]) -> Place |
         symbol=entry.symbol,
         side="sell" if entry.side == "buy" else "buy",
         type="market",
-        quantity=Decimal(event.filled),
+        quantity=order.filled,
     )
 
 

@@ -4,8 +4,8 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import orjson
@@ -13,22 +13,36 @@ import uvloop
 from redis.exceptions import RedisError
 
 from consumers.demo.plan import Script, last_words, react, signal
-from streams import events
+from streams import Intents, Strategy
 from streams.clock import SystemClock
 from streams.connection import connect
 from streams.errors import FillonceError, IntentConflict
-from streams.identity import client_order_id
+from streams.host import Host
 from streams.keys import AccountKeys
+from streams.notices import OrderChanged
 from streams.parent import end_with_parent
-from streams.producer import IntentProducer, Receipt
-from streams.reader import Reader
-from streams.schemas import Intent, Place
-from streams.store import accounts
+from streams.producer import IntentProducer
+from streams.schemas import Intent
 
 SCRIPT = "FILLONCE_DEMO_SCRIPT"
 URL = "FILLONCE_REDIS_URL"
 RETRY_MS = 100
 BEAT_MS = 250
+
+
+def router(script: Script, copy: str) -> Strategy:
+    """The strategy as FastStream runs it: what the journal tells of its orders, and what it answers."""
+    app = Strategy(script.name, accounts=[script.account], copy=copy)
+
+    @app.on(OrderChanged)
+    async def leave(order: OrderChanged, intents: Intents) -> None:
+        answer = react(script, order)
+        if answer is not None:
+            # A late fill makes another answer under the same identity: the first one stands.
+            with suppress(IntentConflict):
+                await intents.place(answer)
+
+    return app
 
 
 class Copy:
@@ -37,21 +51,15 @@ class Copy:
     def __init__(self, script: Script, copy: str, url: str) -> None:
         """Bind it."""
         self.script, self.name = script, f"strategy.{script.name}.{copy}"
-        self.published = self.duplicates = self.conflicts = self.done = 0
+        self.published = self.done = 0
         self._keys, self._clock, self._url = AccountKeys(script.account), SystemClock(), url
-        self._redis = connect(url, name=self.name)
-        self._producer = IntentProducer(self._redis, timeout_ms=5_000)
-        self._entries: dict[str, int] = {}
+        self._producer = IntentProducer(connect(url, name=self.name), timeout_ms=5_000)
+        self._host = Host(router(script, copy), url, [script.account], self._clock)
 
     async def run(self) -> None:
         """Signal, react and report until ended from outside."""
-        rule = (await accounts(self._redis))[self.script.account].id_rule
-        for number in range(self.script.signals):
-            intent = signal(self.script, number)[0]
-            assert isinstance(intent, Place)
-            # Known before anything is published: the other copy may be ahead, and its fills count for both.
-            self._entries[client_order_id(intent, rule)] = number
-        await asyncio.gather(self._signal(), self._react(), self._report())
+        await self._host.broker.start()
+        await asyncio.gather(self._signal(), self._host.run(), self._report())
 
     async def _signal(self) -> None:
         for number in range(self.script.signals):
@@ -64,48 +72,24 @@ class Copy:
     async def _publish(self, intents: Sequence[Intent]) -> None:
         while intents:
             try:
-                receipts = await self._producer.publish(intents)
+                self.published += len(await self._producer.publish(intents))
             except FillonceError:
                 await self._clock.sleep_ms(RETRY_MS)  # publishing again cannot become a second order
-                continue
-            self.published += len(receipts)
-            self.duplicates += sum(isinstance(one, Receipt) and one.duplicate for one in receipts)
-            self.conflicts += sum(isinstance(one, IntentConflict) for one in receipts)
-            return
-
-    async def _react(self) -> None:
-        if self.script.name != "chaser":
-            return
-        redis = connect(self._url, name=f"{self.name}-events")
-        reader = Reader(redis, self._keys.events, self.name, "only", count=200, claim_idle_ms=60_000, clock=self._clock)
-        async for batch in reader.batches():
-            for entry in batch:
-                for change in events.decode(entry.fields[b"data"]).changes:
-                    if isinstance(change, events.Updated):
-                        reaction = react(self.script, change, self._entries)
-                        if reaction is not None:
-                            await self._publish([reaction])
-            await self._insist(partial(redis.xack, self._keys.events, self.name, *(entry.id for entry in batch)))
+            else:
+                return
 
     async def _report(self) -> None:
         redis = connect(self._url, name=f"{self.name}-heartbeat")
         while True:
+            told, figures = self._host.measures(), self._host.figures(self.script.account)
             beat = {
-                "pid": os.getpid(), "published": self.published, "duplicates": self.duplicates,
-                "conflicts": self.conflicts, "done": self.done,
+                "pid": os.getpid(), "published": self.published, "done": self.done, **figures,
+                "duplicates": self._producer.duplicates + told.duplicates["publish"],
+                "conflicts": self._producer.conflicts + told.conflicts["publish"],
             }  # fmt: skip
-            await self._insist(partial(redis.hset, self._keys.roles, self.name, orjson.dumps(beat).decode()))
+            with suppress(RedisError, OSError):  # it is said again
+                await redis.hset(self._keys.roles, self.name, orjson.dumps(beat).decode())
             await self._clock.sleep_ms(BEAT_MS)
-
-    async def _insist(self, step: Callable[[], Awaitable[object]]) -> None:
-        """Do a step that may be done twice, as soon as Redis is there."""
-        while True:
-            try:
-                await step()
-            except (RedisError, OSError):
-                await self._clock.sleep_ms(RETRY_MS)
-            else:
-                return
 
 
 def main() -> None:

@@ -72,6 +72,39 @@ def test_a_handler_that_always_raises_is_seen_in_quarantine(fillonce) -> None:
 
 
 @pytest.mark.timeout(120)
+def test_copies_of_a_strategy_hear_everything_and_what_both_answer_is_one_order(fillonce) -> None:
+    """Side by side, each with a place of its own in the journal; one that dies leaves the other at work."""
+
+    def copy(name: str) -> tuple[Strategy, list[str]]:
+        app, heard = Strategy("pair", copy=name), list[str]()
+
+        @app.on(Fill)
+        async def leave(fill: Fill) -> Place | None:
+            heard.append(fill.event_id)
+            if fill.side == "sell":
+                return None
+            return Place(
+                account=fill.account, strategy=app.name, signal_id=f"exit-{fill.event_id}",
+                signal_time=from_ms(fill.executed_at_ms), symbol=fill.symbol, side="sell", type="limit",
+                quantity=fill.quantity, price=fill.price * 2,
+            )  # fmt: skip
+
+        return app, heard
+
+    (first, heard), (second, also) = copy("a"), copy("b")
+    fillonce.run(first)
+    fillonce.run(second)
+    fillonce.house("SELL", 2, price=60_000)
+    fillonce.place(strategy="pair", side="buy", type="limit", quantity=1, price=60_000)
+    fillonce.until(lambda: len(heard) == len(also) == 1)
+    fillonce.stop(first, kill=True)
+    fillonce.place(strategy="pair", side="buy", type="limit", quantity=1, price=60_000)
+    fillonce.until(lambda: len(also) == 2)
+    fillonce.until(lambda: len(fillonce.orders("pair")) == 4)
+    assert (heard, len(fillonce.venue_orders())) == (also[:1], 4)
+
+
+@pytest.mark.timeout(120)
 def test_reference_prices_come_after_those_of_the_snapshot_and_only_the_newest(fillonce) -> None:
     """None twice, none that was there before; a handler that is busy is told the newest of each symbol afterwards."""
     app, told = Strategy("watcher"), list[tuple[str, str]]()

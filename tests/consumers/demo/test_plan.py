@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from consumers.demo.plan import MAKER_PATIENCE, NAMES, Name, Script, last_words, react, share, signal
 from streams import codec
-from streams.events import Updated
 from streams.identity import client_order_id
 from streams.instrument import Legal, fit
+from streams.notices import OrderChanged
 from streams.schemas import TERMINAL, Cancel, Intent, OrderStatus, Place
 from tests.flow import INFO, INSTRUMENTS
 
@@ -37,11 +37,11 @@ def spoken(script: Script) -> list[Intent]:
     ] + list(last_words(script))  # fmt: skip
 
 
-def ended(client_order: str, status: OrderStatus = "expired", filled: str = "0.5") -> Updated:
-    """What the journal tells of an order."""
-    return Updated(
-        id="d", client_order_id=client_order, strategy="chaser", symbol="BTC/USDT", facts=(), evidence=(),
-        status=status, filled=filled, now_ms=1,
+def ended(signal_id: str, status: OrderStatus = "filled", filled: str = "1") -> OrderChanged:
+    """How an order of the chaser stands."""
+    return OrderChanged(
+        event_id="e", account="sim.main", at_ms=1, client_order_id="fo-1", strategy="chaser", signal_id=signal_id,
+        symbol="BTC/USDT", status=status, filled=Decimal(filled),
     )  # fmt: skip
 
 
@@ -114,27 +114,27 @@ def test_the_chaser_leaves_what_its_entry_got(number: int, status: OrderStatus, 
     [entry] = signal(CHASER, number)
     assert isinstance(entry, Place)
     filled = str(lots * Decimal("0.001"))
-    exit_ = react(CHASER, ended("fo-1", status, filled), {"fo-1": number})
+    exit_ = react(CHASER, ended(f"signal-{number}", status, filled))
     assert exit_ is not None
     assert {exit_.side, entry.side} == {"buy", "sell"}
     assert (exit_.symbol, exit_.type, exit_.quantity) == (entry.symbol, "market", Decimal(filled))
     assert (exit_.signal_id, exit_.signal_time) == (f"exit-{number}", entry.signal_time)
-    assert exit_ == react(CHASER, ended("fo-1", "filled", filled), {"fo-1": number})
+    assert exit_ == react(CHASER, ended(f"signal-{number}", "filled", filled))
 
 
 @pytest.mark.parametrize(
-    ("name", "event", "entries"),
+    ("name", "order"),
     [
-        ("taker", ended("fo-1"), {"fo-1": 1}),
-        ("maker", ended("fo-1"), {"fo-1": 1}),
-        ("chaser", ended("fo-2"), {"fo-1": 1}),
-        ("chaser", ended("fo-1", "partially_filled"), {"fo-1": 1}),
-        ("chaser", ended("fo-1", filled="0"), {"fo-1": 1}),
+        ("taker", ended("signal-1")),
+        ("maker", ended("signal-1")),
+        ("chaser", ended("exit-1")),
+        ("chaser", ended("signal-1", "partially_filled")),
+        ("chaser", ended("signal-1", filled="0")),
     ],
 )
-def test_nothing_else_makes_an_exit(name: Name, event: Updated, entries: dict[str, int]) -> None:
-    """Other strategies, other orders, orders that go on, entries that got nothing."""
-    assert react(replace(CHASER, name=name), event, entries) is None
+def test_nothing_else_makes_an_exit(name: Name, order: OrderChanged) -> None:
+    """Other strategies, exits themselves, orders that go on, entries that got nothing."""
+    assert react(replace(CHASER, name=name), order) is None
 
 
 @given(st.integers(1, 100_000))
