@@ -70,7 +70,9 @@ class Judge:
             self._pressed.discard(item.entry)
             shrinks = not sentence and reduces(terms, quantity, book)
             waits = waiting and not shrinks
-            rate = next_rate(terms.strategy, book).text if self.limits.orders_per_second_max else ""
+            own = self.limits.of(terms.strategy)
+            rated = self.limits.orders_per_second_max or own.orders_per_second_max
+            rate = next_rate(terms.strategy, book).text if rated else ""
             done.append(
                 replace(
                     item, judged=True, reduces=shrinks, waits=waits, rate=rate,
@@ -111,7 +113,7 @@ class Judge:
         positions = await self._store.positions()
         live: Any = await self._redis.zrange(self._keys.live, 0, -1)
         orders = await self._store.orders([name.decode() for name in live])
-        if self.limits.price_collar is not None or self.limits.notional_max:
+        if self.limits.needs_marks:
             await self._marks.refresh()
         book = Book(
             exposure=control.get("exposure", ""),

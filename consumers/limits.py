@@ -99,6 +99,16 @@ def refusal(  # noqa: PLR0917 - one order and what it is held against
 
     `left` is what it may still execute, where that is less than its quantity.
     """
+    said = _refusal(terms, quantity, price, book, limits, left)
+    if said or terms.strategy not in limits.strategies:
+        return said
+    own = _refusal(terms, quantity, price, book, limits.of(terms.strategy), left)
+    return f"strategy {terms.strategy}: {own}" if own else ""
+
+
+def _refusal(  # noqa: PLR0917 - as above
+    terms: Place, quantity: Decimal, price: Decimal | None, book: Book, limits: Limits, left: Decimal | None
+) -> str:
     return (
         _order_size(terms, quantity, price, book, limits)
         or _position(terms, quantity if left is None else left, book, limits)

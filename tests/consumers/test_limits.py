@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from consumers.judge import Judge
 from consumers.limits import Book, Mark, Rate, Room, claimed, next_rate, reduces, refusal
-from streams.limits import Limits
+from streams.limits import Limits, StrategyLimits
 from streams.marks import publish_mark
 from streams.money import ZERO
 from streams.plans import Claimed, Stale
@@ -81,6 +81,27 @@ def test_a_refusal_names_the_limit_and_its_value(limits: Limits, book: Book, nam
 def test_an_order_at_its_limit_goes_out(limits: Limits, book: Book) -> None:
     """A limit is the largest value that is allowed."""
     assert said(limits, book) == ""
+
+
+@pytest.mark.parametrize(
+    ("own", "book", "sentence"),
+    [
+        (StrategyLimits(quantity_max={"*": Decimal("0.5")}), EMPTY, "strategy test: quantity_max of BTC/USDT is 0.5"),
+        (StrategyLimits(notional_max={SYMBOL: ONE}), EMPTY, "strategy test: notional_max of BTC/USDT is 1"),
+        (StrategyLimits(open_orders_max=1), holding(0, room("sell", 1)), "test: open_orders_strategy_max is 1"),
+        (StrategyLimits(orders_per_second_max=2), replace(EMPTY, rates={"test": Rate(NOW // 1000, 2)}),
+         "strategy test: orders_per_second_max is 2"),
+    ],
+)  # fmt: skip
+def test_a_strategys_own_limits_hold_beside_the_accounts(own: StrategyLimits, book: Book, sentence: str) -> None:
+    """For its orders alone; they make nothing wider, and the account's sentence comes first."""
+    limits = Limits(strategies={"test": own})
+    assert sentence in said(limits, book)
+    assert said(Limits(strategies={"other": own}), book) == ""
+    wide = Limits(quantity_max={"*": Decimal("0.1")}, strategies={"test": StrategyLimits(quantity_max={"*": TEN})})
+    assert said(wide).startswith("quantity_max of BTC/USDT is 0.1")
+    assert limits.any
+    assert limits.needs_marks is bool(own.notional_max)
 
 
 def test_a_position_beyond_its_limit_may_be_made_smaller() -> None:
