@@ -193,9 +193,15 @@ StreamEvent = Subscribed | Frame | Lost
 
 
 class Venue(Protocol):
-    """One account at one venue."""
+    """One account at one venue.
+
+    Attributes:
+        facts: what the venue declares of itself.
+        clock_offset_ms: what the venue's clock showed more than the Redis server's when it was measured last.
+    """
 
     facts: VenueFacts
+    clock_offset_ms: int
 
     async def submit(self, order: Order, window: Window) -> Answer:
         """Place `order` (terms with the amounts in `sent`), within `window`."""
@@ -264,6 +270,11 @@ class Venue(Protocol):
     async def close(self) -> None:
         """Give back sockets."""
         ...
+
+
+def clock_is_off(venue: Venue) -> bool:
+    """Say whether venue and Redis server differ by more than a third of a request's longest window: one is wrong."""
+    return abs(venue.clock_offset_ms) * 3 > venue.facts.window_ms_max
 
 
 class Decoder(Protocol):

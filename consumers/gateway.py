@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 from redis.exceptions import RedisError
 
-from adapters.venue import Answer, Venue, Window
+from adapters.venue import Answer, Venue, Window, clock_is_off
 from consumers.amends import Amends
 from consumers.durability import Durability
 from consumers.judge import Judge
@@ -61,7 +61,8 @@ class Gateway:
         duplicates: entries that had been dealt with before.
         quarantined: entries that were not intents.
         halted: entries that were left to wait because the account is halted.
-        waiting: entries that were left to wait for the private stream or the account's start.
+        waiting: entries that were left to wait for the private stream, the account's start, or the venue's clock.
+        clock_off: the venue's clock and the server's differ too much for anything but cancels.
         in_flight: commands between claim and settle.
         conflicts: intents whose identity is taken by another order.
         known: intents that needed nothing when they were claimed last, by their bytes.
@@ -89,6 +90,7 @@ class Gateway:
         self._retries: set[asyncio.Task[None]] = set()
         self._passed_over: set[str] = set()  # delivered again while their answers were out
         self.known: Cache[bytes, Prepared] = Cache(settings.remembers_max)
+        self.clock_off = False
         self._held = False  # something waits for more than its turn
         self._signs: Sequence[bytes | None] | None = None
         self._tokens: dict[str, str] = {}  # by entry id, from the first try of a claim to its answer
@@ -124,6 +126,7 @@ class Gateway:
             "claimed": self.claimed, "duplicates": self.duplicates, "conflicts": self.conflicts,
             "quarantined": self.quarantined, "cache_hits": self.known.counters.hits, "halted": self.halted,
             "waiting": self.waiting, "in_flight": self.in_flight, "refused": self._judge.refused,
+            "clock_off": int(self.clock_off),
         }  # fmt: skip
 
     def measures(self) -> Measures:
@@ -151,6 +154,13 @@ class Gateway:
                 await self._quarantine(made)
             else:
                 prepared.append(await self._amends.ready(made, self.instruments))
+        self.clock_off = clock_is_off(self._venue)
+        if self.clock_off:
+            # Whose clock is wrong is not known, so neither is until when a request is good; a cancel does no harm late.
+            wanted = [one for one in prepared if one.item.command == "cancel"]
+            self.waiting += len(prepared) - len(wanted)
+            self._held = self._held or len(wanted) < len(prepared)
+            prepared = wanted
         # Cancels first: what is no longer wanted is not sent; one whose place comes after it leaves a tombstone.
         prepared.sort(key=lambda one: one.item.command != "cancel")
         while prepared:
@@ -264,7 +274,7 @@ class Gateway:
                 signs = await self._scripts.signs()
             except (RedisError, OSError):
                 continue
-            if signs != self._signs:
+            if signs != self._signs or self.clock_off > clock_is_off(self._venue):
                 self._signs, self._held = signs, False
                 self._reader.forget()
 
