@@ -40,6 +40,14 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
     order_url: str = ""
 
 
+class Addresses(Struct, frozen=True, kw_only=True):
+    """Where one environment of a venue is: REST's scheme and host, and the whole addresses of both websockets."""
+
+    rest_url: str
+    ws_url: str
+    order_url: str
+
+
 class Plug(Struct, frozen=True, kw_only=True):
     """A venue as the rest of the program takes it.
 
@@ -50,6 +58,7 @@ class Plug(Struct, frozen=True, kw_only=True):
         holdings: bytes of what `balances` gives into free and locked together by asset, pure; raises BadPayload.
         positions: bytes of what `positions` gives into positions, pure; raises BadPayload.
         sniff: a recorded file into payloads, pure.
+        environments: where it is, by `testnet`, `demo` or `live`; none where a venue reads no environment.
         open: connects; the second argument estimates the Redis server's clock (UTC ms).
     """
 
@@ -60,6 +69,7 @@ class Plug(Struct, frozen=True, kw_only=True):
     positions: Callable[[str, bytes], Sequence[Standing]] = lambda _format, _raw: ()
     sniff: Callable[[bytes], Sequence[Recorded]]
     open: Callable[[VenueSettings, Callable[[], int]], Awaitable[Venue]]
+    environments: Mapping[str, Addresses] = {}
 
 
 async def open_venue(settings: VenueSettings, now_ms: Callable[[], int]) -> Venue:
@@ -78,6 +88,35 @@ async def open_venue(settings: VenueSettings, now_ms: Callable[[], int]) -> Venu
         known = ", ".join(sorted(found.facts.order_entry))
         raise UsageError(f"{found.facts.name} takes no orders by {settings.order_entry}; set order_entry to {known}.")
     return await found.open(settings, now_ms)
+
+
+def addresses(venue: str, environment: str, *, allow_live: bool, given: Addresses) -> Addresses:
+    """Find where an account is reached; what is given stands before the environment's own.
+
+    Raises:
+        UsageError: there is no such environment, it is live and not allowed to be, or nothing says where it is.
+    """
+    known = plug(venue).environments
+    if not known:
+        return given
+    if not environment:
+        if given.rest_url and given.ws_url:
+            return given
+        raise UsageError(
+            f"Where is {venue}? Set environment to testnet, demo or live, or give rest_url and stream_url."
+        )
+    if environment == "live" and not allow_live:
+        raise UsageError(
+            f"{venue} is live, and live trading is not allowed; set allow_live = true to trade with money."
+        )
+    if environment not in known:
+        raise UsageError(f"{venue} has no environment {environment}; use {', '.join(known)}.")
+    own = known[environment]
+    return Addresses(
+        rest_url=given.rest_url or own.rest_url, ws_url=given.ws_url or own.ws_url,
+        # Who gives an address of its own for the stream has orders there, too, unless it says otherwise.
+        order_url=given.order_url or ("" if given.ws_url else own.order_url),
+    )  # fmt: skip
 
 
 def facts(venue: str) -> VenueFacts:

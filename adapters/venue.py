@@ -259,6 +259,10 @@ class Venue(Protocol):
         """Private stream for ever: reconnects by itself, says `Subscribed` and `Lost` in between."""
         ...
 
+    async def may_withdraw(self) -> bool | None:
+        """Whether the key could take money out of the account; None where the venue does not tell."""
+        ...
+
     async def measure_clock(self) -> None:
         """Measure how far the venue's clock is from the Redis server's; send windows are moved by it.
 

@@ -112,10 +112,12 @@ def keys(account: str, settings: AccountSettings, env: Mapping[str, str]) -> Ver
 def venue(account: str, settings: AccountSettings) -> list[Verdict]:
     """Look whether an account's venue is known, what its send windows allow, and how strong its identities are."""
     from adapters import registry
+    from consumers.addresses import addresses
 
     name, subject = venue_name(account, settings), f"venue {account}"
     try:
         facts = registry.facts(name)
+        addresses(account, settings)
     except UsageError as error:
         return [Verdict(subject, "fail", str(error))]
     if settings.send_window_ms > facts.window_ms_max:

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from adapters import registry
 from adapters.venue import Venue, VenueFacts
 from consumers import telemetry
+from consumers.addresses import addresses
 from consumers.amends import Amends
 from consumers.dead_man import DeadMan
 from consumers.durability import Durability
@@ -127,18 +128,24 @@ class Workshop:
 
     async def venue(self) -> Venue:
         """Open the account at its venue."""
+        reached = addresses(self.task.account, self.account)
         where = registry.VenueSettings(
             venue=self.venue_name,
             credentials=credentials(self.task.account, self.account, self.env),
-            rest_url=self.account.rest_url,
-            ws_url=self.account.stream_url,
+            rest_url=reached.rest_url,
+            ws_url=reached.ws_url,
             request_timeout_ms=self.account.request_timeout_ms,
             # Only a gateway sends orders; the other roles need no socket of that kind.
             order_entry=self.account.order_entry if self.task.role == "gateway" else "rest",
-            order_url=self.account.order_url,
+            order_url=reached.order_url,
         )
         venue = await registry.open_venue(where, self.server_clock.now_ms)
         self._closers.append(venue.close)
+        if await venue.may_withdraw():
+            raise UsageError(
+                f"The key of {self.task.account} may withdraw; take that permission from it, whoever gets hold of this "
+                "machine could empty the account."
+            )
         venue.facts = self.facts(venue.facts)
         self.background.append(self.every(CLOCK_EVERY_MS, venue.measure_clock))
         return venue

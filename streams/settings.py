@@ -32,10 +32,12 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes:
         symbols: unified symbols that may be traded; others are unknown here.
         venue: name of the venue, or `module:attribute` of your own; default is the account's first part.
-        rest_url: base address of REST where it is not the venue's own.
-        stream_url: address of the private stream where it is not the venue's own.
+        environment: `testnet`, `demo` or `live`; empty only where every address is given.
+        allow_live: `live` is refused without it, so that one slip of the pen moves no money.
+        rest_url: base address of REST where it is not the environment's own.
+        stream_url: address of the private stream, likewise.
         order_entry: by which way orders are sent: `rest`, or `ws` with REST standing in while the socket is down.
-        order_url: address of WebSocket order entry where it is not the venue's own.
+        order_url: address of WebSocket order entry, likewise.
         credentials_file: JSON with `api_key` and `api_secret`, readable by its owner only; default is the environment.
         send_window_ms: how long a claimed order may take to reach the venue.
         request_timeout_ms: longest wait for a venue's answer.
@@ -59,6 +61,8 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     symbols: Annotated[tuple[Symbol, ...], Meta(min_length=1, max_length=5_000)]
     venue: str = ""
+    environment: Literal["", "testnet", "demo", "live"] = ""
+    allow_live: bool = False
     rest_url: str = ""
     stream_url: str = ""
     order_entry: Literal["rest", "ws"] = "rest"

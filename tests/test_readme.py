@@ -51,8 +51,9 @@ def shell(venue: SimulatedVenue, tmp_path_factory: pytest.TempPathFactory) -> It
     """A folder with the README's settings file, a pipeline running on it."""
     folder = tmp_path_factory.mktemp("readme")
     [settings] = _blocks("toml")
-    settings = re.sub(r'rest_url = "[^"]*"', f'rest_url = "{venue.rest_url}"', settings)
-    settings = re.sub(r'stream_url = "[^"]*"', f'stream_url = "{venue.ws_url}"', settings)
+    here = f'rest_url = "{venue.rest_url}"\nstream_url = "{venue.ws_url}"'
+    settings, found = re.subn(r'environment = "testnet"', here, settings)
+    assert found == 1
     (folder / "fillonce.toml").write_text(settings)
     held = venue.settings.accounts[0]
     [export] = [line for line in _commands() if line.startswith("export ")]

@@ -20,6 +20,10 @@ class _TradeId(Struct, frozen=True):
     id: int
 
 
+class _Restrictions(Struct, frozen=True, rename="camel"):
+    enable_withdrawals: bool
+
+
 class _Time(Struct, frozen=True, rename="camel"):
     server_time: int
 
@@ -64,6 +68,11 @@ def trades(answer: Response | Failure) -> list[tuple[int, bytes]]:
 def server_time_ms(answer: Response | Failure) -> int:
     """Give the venue's clock (UTC ms); raises CouldNotAsk."""
     return _read(body(answer), _Time).server_time
+
+
+def may_withdraw(raw: bytes) -> bool:
+    """Read `GET /sapi/v1/account/apiRestrictions`; raises CouldNotAsk."""
+    return _read(raw, _Restrictions).enable_withdrawals
 
 
 def _elements(answer: Response | Failure) -> list[bytes]:

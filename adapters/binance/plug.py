@@ -7,7 +7,7 @@ from adapters.binance.describe import describe
 from adapters.binance.facts import FACTS
 from adapters.binance.holdings import holdings
 from adapters.binance.recorded import sniff
-from adapters.registry import Plug, VenueSettings
+from adapters.registry import Addresses, Plug, VenueSettings
 from adapters.venue import Venue
 
 
@@ -22,4 +22,22 @@ async def open_binance(settings: VenueSettings, now_ms: Callable[[], int]) -> Ve
     )  # fmt: skip
 
 
-PLUG = Plug(facts=FACTS, decode=decode, describe=describe, holdings=holdings, sniff=sniff, open=open_binance)
+# ccxt's `urls` (api, test, demo) of binance, 2026-11.
+ENVIRONMENTS = {
+    "live": Addresses(
+        rest_url="https://api.binance.com", ws_url="wss://ws-api.binance.com:443/ws-api/v3",
+        order_url="wss://ws-api.binance.com:443/ws-api/v3",
+    ),
+    "testnet": Addresses(
+        rest_url="https://testnet.binance.vision", ws_url="wss://ws-api.testnet.binance.vision/ws-api/v3",
+        order_url="wss://ws-api.testnet.binance.vision/ws-api/v3",
+    ),
+    "demo": Addresses(
+        rest_url="https://demo-api.binance.com", ws_url="wss://demo-ws-api.binance.com/ws-api/v3",
+        order_url="wss://demo-ws-api.binance.com/ws-api/v3",
+    ),
+}  # fmt: skip
+PLUG = Plug(
+    facts=FACTS, decode=decode, describe=describe, holdings=holdings, sniff=sniff, open=open_binance,
+    environments=ENVIRONMENTS,
+)  # fmt: skip

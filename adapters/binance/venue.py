@@ -220,6 +220,14 @@ class BinanceVenue:
         except BadPayload as error:
             raise CouldNotAsk(clean(str(error))) from None
 
+    async def may_withdraw(self) -> bool | None:
+        """Whether the key could withdraw; None where the venue does not tell, as no testnet does."""
+        try:
+            body = answers.body(await self._signed("sapi_get_account_apirestrictions", {}))
+            return answers.may_withdraw(body)
+        except CouldNotAsk:
+            return None
+
     def stream(self) -> AsyncGenerator[StreamEvent, None]:
         """Private stream for ever."""
         return listen(self._dialogue, self.pace)

@@ -8,7 +8,7 @@ from adapters.binance.holdings import holdings
 from adapters.binance.recorded import sniff
 from adapters.binance_usdm.facts import FACTS
 from adapters.binance_usdm.positions import positions
-from adapters.registry import Plug, VenueSettings
+from adapters.registry import Addresses, Plug, VenueSettings
 from adapters.venue import Venue
 
 
@@ -23,6 +23,23 @@ async def open_usdm(settings: VenueSettings, now_ms: Callable[[], int]) -> Venue
     )  # fmt: skip
 
 
+# ccxt's `urls` (api, test, demo) of binance, 2026-11.
+_TEST = {"ws_url": "wss://fstream.binancefuture.com/ws", "order_url": "wss://testnet.binancefuture.com/ws-fapi/v1"}
+ENVIRONMENTS = {
+    "live": Addresses(
+        rest_url="https://fapi.binance.com", ws_url="wss://fstream.binance.com/ws",
+        order_url="wss://ws-fapi.binance.com/ws-fapi/v1",
+    ),
+    "testnet": Addresses(rest_url="https://testnet.binancefuture.com", **_TEST),
+    "demo": Addresses(rest_url="https://demo-fapi.binance.com", **_TEST),
+}  # fmt: skip
 PLUG = Plug(
-    facts=FACTS, decode=decode, describe=describe, holdings=holdings, positions=positions, sniff=sniff, open=open_usdm
+    facts=FACTS,
+    decode=decode,
+    describe=describe,
+    holdings=holdings,
+    positions=positions,
+    sniff=sniff,
+    open=open_usdm,
+    environments=ENVIRONMENTS,
 )

@@ -33,6 +33,7 @@ class Account:
         self.initial = dict(balances)
         self.balances = {asset: Balance(free=amount) for asset, amount in balances.items()}
         self.updated_ms = 0
+        self.may_withdraw = False
         self.positions: dict[tuple[str, str], Decimal] = {}  # signed, by symbol and position side
         self.hedged = False
 

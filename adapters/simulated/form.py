@@ -67,7 +67,10 @@ def _reports(report: Report, event_ms: int) -> Iterable[Payload]:
 SPOT = Form(
     rest_path="/api/v3",
     ws_path="/ws-api/v3",
-    lookups={name: name for name in ("order", "openOrders", "allOrders", "myTrades", "account")},
+    lookups={
+        **{name: name for name in ("order", "openOrders", "allOrders", "myTrades", "account")},
+        "/sapi/v1/account/apiRestrictions": "apiRestrictions",
+    },
     placement=requests.placement,
     placed=payloads.placed,
     cancelled=payloads.cancelled,

@@ -86,6 +86,13 @@ def _positions(exchange: Exchange, asker: Asker, params: Params) -> Answer:
     return [row for row in rows if wanted in {None, row["symbol"]}]
 
 
+def _restrictions(exchange: Exchange, asker: Asker, _params: Params) -> Answer:
+    return {
+        "ipRestrict": False, "enableReading": True, "enableSpotAndMarginTrading": True,
+        "enableWithdrawals": exchange.accounts[asker.account].may_withdraw,
+    }  # fmt: skip
+
+
 def _symbol(exchange: Exchange, params: Params) -> str:
     symbol = params.get("symbol")
     if not symbol:
@@ -99,6 +106,7 @@ _LOOKUPS: Mapping[str, _Lookup] = {
     "allOrders": _all_orders,
     "myTrades": _my_trades,
     "account": _account,
+    "apiRestrictions": _restrictions,
     "positionRisk": _positions,
 }
 _WEIGHTS = {
@@ -108,4 +116,5 @@ _WEIGHTS = {
     "myTrades": _OWN_TRADES_WEIGHT,
     "account": 20,
     "positionRisk": 5,
+    "apiRestrictions": 1,
 }

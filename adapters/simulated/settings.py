@@ -21,6 +21,7 @@ class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api_key: str
     secret: str
     balances: dict[str, Decimal]
+    may_withdraw: bool = False
 
     def __repr__(self) -> str:
         return f"AccountSettings(name={self.name!r})"

@@ -58,6 +58,8 @@ class Venue:
         self.liquidity = settings.liquidity
         self.clock_offset_ms = 0
         self._houses = [House(seed, rules) for rules in settings.symbols]
+        for told in settings.accounts:
+            self.exchange.accounts[told.name].may_withdraw = told.may_withdraw
         self._keys = {account.api_key: account for account in settings.accounts}
         self._seed = seed
         self._made_ids = 0

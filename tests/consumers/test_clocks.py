@@ -1,4 +1,4 @@
-"""Which clock decides what: durations and windows do not follow the wall clock, and a venue's clock far off stops trading."""
+"""Which clock decides what: windows do not follow the wall clock, and a venue's clock far off stops trading."""
 
 from decimal import Decimal
 

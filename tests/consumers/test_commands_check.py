@@ -8,7 +8,7 @@ import pytest
 from streams.server import EmbeddedServer
 from tests.commands import Shell, words
 
-ACCOUNTS = orjson.dumps({"binance.main": {"symbols": ["BTC/USDT"]}}).decode()
+ACCOUNTS = orjson.dumps({"binance.main": {"symbols": ["BTC/USDT"], "environment": "testnet"}}).decode()
 SECRET = "s3cr3t" * 6
 KEYS = {"FILLONCE_KEY_BINANCE_MAIN": "k" * 32, "FILLONCE_SECRET_BINANCE_MAIN": SECRET}
 

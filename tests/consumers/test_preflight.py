@@ -92,8 +92,10 @@ def test_weak_identities_are_said(length):
 
 def test_a_venue_is_known_or_refused_and_its_longest_window_holds():
     """An unknown venue fails; so does a send window that the venue does not take."""
-    account = AccountSettings(symbols=("BTC/USDT",))
+    account = AccountSettings(symbols=("BTC/USDT",), environment="testnet")
     assert [one.level for one in preflight.venue("binance.main", account)] == ["ok", "ok"]
+    nowhere = AccountSettings(symbols=("BTC/USDT",))
+    assert [one.level for one in preflight.venue("binance.main", nowhere)] == ["fail"]
     assert [one.level for one in preflight.venue("nowhere.main", account)] == ["fail"]
     assert FACTS.window_ms_max == 60_000
 
