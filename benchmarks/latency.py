@@ -140,9 +140,10 @@ class _Bench:
         bench = cls(redis=redis, clients=clients, tap=tap, exchange=exchange, ends=ends, orders=orders)
         stream = await enter(serve(bench.subscribed, "127.0.0.1", 0, compression=None))
         port = next(iter(stream.sockets)).getsockname()[1]
-        by_rest = settings(server.url, rest_url=tap.url, stream_url=f"ws://127.0.0.1:{port}")
+        stream_url = f"ws://127.0.0.1:{port}"
+        by_rest = settings(server.url, rest_url=tap.url, stream_url=stream_url)
         order_url = f"ws://127.0.0.1:{tap.port}{urlsplit(venue.order_url).path}"
-        by_socket = settings(server.url, BY_SOCKET, rest_url=tap.url, order_url=order_url)
+        by_socket = settings(server.url, BY_SOCKET, rest_url=tap.url, stream_url=stream_url, order_url=order_url)
         tasks = (
             (Task(role="gateway", account=ACCOUNT), by_rest), (Task(role="listener", account=ACCOUNT), by_rest),
             (Task(role="gateway", account=BY_SOCKET), by_socket),
