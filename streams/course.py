@@ -72,6 +72,8 @@ def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance
                 name = fact.execution_id
                 if full or name in executions or name in seen or fact.venue_order_id != venue_order_id:
                     return None
+                if fact.generation:  # an amend was at work
+                    return None
                 executions[name] = fact
                 filled = add(filled, fact.quantity)
                 cost = add(cost, multiply(fact.quantity, fact.price))
@@ -84,6 +86,8 @@ def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance
                     fees = {**fees, asset: add(fees[asset], fee) if asset in fees else fee}
             elif type(fact) is OrderReport:
                 if fact.reason or fact.status not in _PLAIN_WORDS or fact.venue_order_id != venue_order_id:
+                    return None
+                if fact.generation:
                     return None
                 changed = False
                 if fact.filled > reported:
