@@ -63,7 +63,8 @@ class Delivery:
 
     def __init__(
         self, *, strategy: str, account: str, handlers: Callable[[Notice], Sequence[Handler]], reader: Redis,
-        commands: Redis, clock: Clock, patience: Patience | None = None, orders: bool = True, copy: str = "",
+        commands: Redis, clock: Clock, patience: Patience | None = None, orders: bool = True,
+        journal: bool = False, copy: str = "",
     ) -> None:  # fmt: skip
         """Bind it; nothing is sent yet.
 
@@ -75,14 +76,15 @@ class Delivery:
             commands: another client.
             clock: for the pauses.
             patience: with handlers that raise.
-            orders: whether anybody is to be told of orders and positions, not of journal entries alone.
+            orders: whether anybody is to be told of orders and positions.
+            journal: whether anybody is to be told of whole entries.
             copy: of the strategy, where several run.
         """
         self.figures: dict[str, int] = {"handled": 0, "retried": 0, "quarantined": 0, "dropped": 0, "snapshots": 0}
         self._strategy, self._keys, self._group = strategy, AccountKeys(account), strategy_group(strategy, copy)
         self._handlers, self._commands, self._clock = handlers, commands, clock
         self._scripts = Scripts(commands, self._keys)
-        self._patience, self._orders = patience or Patience(), orders
+        self._patience, self._orders, self._journal = patience or Patience(), orders, journal
         self._terms: Cache[str, Place] = Cache(TERMS_MAX)
         self._standing: Standing
         self._running = True
@@ -161,7 +163,7 @@ class Delivery:
             self._terms.drop_all()
             await self._start()
         failed: list[str] = []
-        told: list[Notice] = [_whole(self._keys.account, entry, journal)]
+        told: list[Notice] = [_whole(self._keys.account, entry, journal)] if self._journal else []
         if self._orders:
             told += await self._insist(partial(self._notices, entry, journal))
         for notice in told:

@@ -14,7 +14,7 @@ from streams.delivery import Delivery
 from streams.keys import AccountKeys
 from streams.marks import Marks
 from streams.measures import Measures
-from streams.notices import Mark, Tick
+from streams.notices import Journal, Mark, Tick
 from streams.producer import IntentProducer
 from streams.pulse import Pulse
 from streams.strategy import Strategy
@@ -57,7 +57,8 @@ class Host:
             account: Delivery(
                 strategy=strategy.name, account=account, handlers=strategy.handlers,
                 reader=client(f"{account}-events", single=True), commands=client(account, single=False), clock=clock,
-                patience=strategy.patience, orders=strategy.of_orders, copy=strategy.copy,
+                patience=strategy.patience, orders=strategy.of_orders,
+                journal=strategy.hears(Journal), copy=strategy.copy,
             )
             for account in accounts
         }  # fmt: skip

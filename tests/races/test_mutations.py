@@ -202,15 +202,14 @@ ON_BENCH: dict[str, tuple[OnBench, Mutation]] = {
         script("commit", "if proof then proven[#proven + 1] = entry[1] end", "proven[#proven + 1] = entry[1]"),
     ),
     "R5 history": (a_claim_from_a_lost_history, script("claim", HISTORY, "")),
-    "R7 halt": (a_claim_after_halt, script("claim", "if halted then return {'halted'} end", "")),
+    "R7 halt": (
+        a_claim_after_halt,
+        script("claim", "return (found[1] or found[2] or found[3] or found[4]) and true or false", "return false"),
+    ),
     "R8 sweep": (an_entry_nobody_has, mutants.sweep_nothing),
     "gate": (
         a_claim_while_nobody_hears_the_stream,
-        script(
-            "claim",
-            "if gap and not halted and not item.reduces and (item.judged or item.refusal == '') then",
-            "if false then",
-        ),
+        script("claim", "local gap = (ready[2] and", "local gap = (false and"),
     ),
     "gate lost": (
         a_claim_while_nobody_hears_the_stream,
