@@ -161,11 +161,10 @@ class Repair:
 
     async def _book(self, finding: Finding, look: Look) -> None:
         """Book what the venue traded for us by itself."""
-        rows = {report.venue_order_id: row for report, row in look.there.reports}
         for fill, row in look.there.executions:
-            if fill.execution_id in finding.evidence and fill.venue_order_id in rows:
-                of = rows[fill.venue_order_id]
-                side = self._describe(of.format, of.raw).position_side
+            orders = [of for report, of in look.by_order.get(fill.venue_order_id, ()) if of.symbol == row.symbol]
+            if fill.execution_id in finding.evidence and orders:
+                side = self._describe(orders[0].format, orders[0].raw).position_side
                 told = Adjustment(
                     id=liquidated(fill), cause="liquidation", at_ms=fill.executed_at_ms, execution=fill,
                     position_side=side, reason=finding.subject,
