@@ -33,12 +33,15 @@ class Shell:
     def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
         self.folder, self.env = folder, environment(env or {})
 
-    def __call__(self, *arguments: str, stdin: str | bytes = b"", env: Mapping[str, str] | None = None) -> Said:
+    def __call__(
+        self, *arguments: str, stdin: str | bytes = b"", env: Mapping[str, str] | None = None,
+        timeout_s: int = TIMEOUT_S,
+    ) -> Said:  # fmt: skip
         """Run one command to its end."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
             [PROGRAM, *arguments], input=given, capture_output=True, cwd=self.folder, env={**self.env, **(env or {})},
-            timeout=TIMEOUT_S, check=False,
+            timeout=timeout_s, check=False,
         )  # fmt: skip
         said = Said(done.returncode, done.stdout.decode(), done.stderr.decode())
         assert "Traceback" not in said.err, said.err

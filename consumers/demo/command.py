@@ -19,6 +19,9 @@ def demo(  # noqa: PLR0917 - every option is named on the command line
     ] = 1,
     venue: Annotated[Literal["binance", "binance-usdm"], typer.Option(help="Which venue is simulated.")] = "binance",
     order_entry: Annotated[Literal["rest", "ws"], typer.Option(help="By which way orders are sent.")] = "rest",
+    examples: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--examples", help="The strategies of examples/ trade along, killed once.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
 ) -> int:
     """Run the whole pipeline against a simulated Binance and audit it against the venue's own books.
@@ -32,6 +35,7 @@ def demo(  # noqa: PLR0917 - every option is named on the command line
       fillonce demo
       fillonce demo --intents 500 --seed 7
       fillonce demo --faults harsh --json
+      fillonce demo --examples
       fillonce demo --faults harsh --stream-gaps 4
       fillonce demo --venue binance-usdm --order-entry ws
     """  # noqa: D301 - \b tells the help to keep the lines
@@ -39,8 +43,13 @@ def demo(  # noqa: PLR0917 - every option is named on the command line
     from consumers.demo.progress import Screen, report, to_json
 
     asked = Options(
-        intents=intents, seed=seed, faults=faults, venue=venue, order_entry=order_entry, stream_gaps=stream_gaps
-    )
+        intents=intents, seed=seed, faults=faults, venue=venue, order_entry=order_entry, stream_gaps=stream_gaps,
+        examples=examples,
+    )  # fmt: skip
+    if examples:
+        from consumers.demo.examples import find
+
+        find("grid")  # refused before anything starts, where they are not installed
     with Screen(quiet=as_json and not sys.stderr.isatty()) as screen:
         result = asyncio.run(run(asked, screen.show))
     if as_json:

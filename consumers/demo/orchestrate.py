@@ -63,6 +63,7 @@ class Options(Struct, frozen=True, kw_only=True):
     venue: Literal["binance", "binance-usdm"] = "binance"
     order_entry: OrderEntry = "rest"
     stream_gaps: int = 1
+    examples: bool = False
 
     @property
     def account(self) -> str:
@@ -218,6 +219,12 @@ class _Demo:
                 )
                 for copy in COPIES
             ]
+        if self.options.examples:
+            processes.append(
+                await asyncio.create_subprocess_exec(
+                    sys.executable, "-P", "-m", "consumers.demo.examples", env=env, start_new_session=True
+                )
+            )
         try:
             yield
         finally:
