@@ -33,8 +33,8 @@ crash: install ## Kill roles and server, and promote a replica, at every crash p
 breaks: install ## Break an account in every two ways at once, and ask for equal books (a few minutes)
 	@$(BIN)/python -m pytest -n 2 -m pairs tests/truth $(ARGS)
 
-venues: install ## Run the conformance suite: every venue by every way of sending orders
-	@$(BIN)/python -m pytest -v --no-header tests/adapters/test_conformance.py $(ARGS)
+venues: install ## Run the conformance suite, and print what each venue does by each way of sending orders
+	@$(BIN)/python -m pytest -q --no-header -p tests.adapters.matrix tests/adapters/test_conformance.py $(ARGS)
 
 fuzz: install ## Feed 200,000 mutants of each venue's payloads to every reader (a few minutes)
 	@$(BIN)/python -m tests.fuzz $(ARGS)

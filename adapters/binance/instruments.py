@@ -1,4 +1,7 @@
-"""Binance's `exchangeInfo` into instruments: steps and limits as the decimals the venue wrote. Pure."""
+"""Binance's `exchangeInfo` into instruments: steps and limits as the decimals the venue wrote. Pure.
+
+Spot and USDⓈ-M print the same but for where the smallest notional stands, and which symbols have a unified spelling.
+"""
 
 import re
 from collections.abc import Sequence
@@ -16,24 +19,36 @@ ASSET = re.compile(r"[A-Z0-9]{1,32}")
 _ABSENT = Raw(b"null")
 
 
-class _Filter(Struct, frozen=True, rename="camel"):
+class Filter(Struct, frozen=True, rename="camel"):
+    """One filter of a symbol."""
+
     filter_type: str
     tick_size: Raw = _ABSENT
     step_size: Raw = _ABSENT
     min_qty: Raw = _ABSENT
     max_qty: Raw = _ABSENT
-    min_notional: Raw = _ABSENT
+    min_notional: Raw = _ABSENT  # of spot
+    notional: Raw = _ABSENT  # of USDⓈ-M
 
 
-class _Symbol(Struct, frozen=True, rename="camel"):
+class Listed(Struct, frozen=True, rename="camel"):
+    """One symbol as the venue lists it."""
+
     symbol: str
     base_asset: str
     quote_asset: str
-    filters: tuple[_Filter, ...] = ()
+    margin_asset: str = ""  # of USDⓈ-M, as the next one
+    contract_type: str = ""
+    filters: tuple[Filter, ...] = ()
+
+    @property
+    def spelled(self) -> bool:
+        """Whether its assets can be spelled as ours are."""
+        return ASSET.fullmatch(self.base_asset) is not None and ASSET.fullmatch(self.quote_asset) is not None
 
 
 class _ExchangeInfo(Struct, frozen=True):
-    symbols: tuple[_Symbol, ...]
+    symbols: tuple[Listed, ...]
 
 
 def instruments(raw: bytes) -> Sequence[Instrument]:
@@ -48,38 +63,45 @@ def instruments(raw: bytes) -> Sequence[Instrument]:
     Raises:
         BadPayload: it is not an exchangeInfo.
     """
+    return [instrument(entry, _notional(entry)) for entry in listed(raw) if entry.spelled]
+
+
+def listed(raw: bytes) -> Sequence[Listed]:
+    """Read what an exchangeInfo of either product lists; raises BadPayload."""
     try:
-        listed = _DECODER.decode(raw).symbols
+        return _DECODER.decode(raw).symbols
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadPayload(f"exchangeInfo cannot be read: {str(error)[:200]}") from None
-    return [
-        _instrument(entry, {rule.filter_type: rule for rule in entry.filters})
-        for entry in listed
-        if ASSET.fullmatch(entry.base_asset) and ASSET.fullmatch(entry.quote_asset)
-    ]
 
 
-def _instrument(entry: _Symbol, rules: dict[str, _Filter]) -> Instrument:
-    price, lot = rules.get("PRICE_FILTER", _NONE), rules.get("LOT_SIZE", _NONE)
-    market, notional = rules.get("MARKET_LOT_SIZE", _NONE), rules.get("NOTIONAL", rules.get("MIN_NOTIONAL", _NONE))
-    step, market_step = _read(lot.step_size, "stepSize"), _read(market.step_size, "stepSize")
+def instrument(entry: Listed, notional_min: Decimal, settled_in: str = "") -> Instrument:
+    """Make an instrument of a listed symbol; `settled_in` is what a derivative is settled in."""
+    rules = {rule.filter_type: rule for rule in entry.filters}
+    price, lot, market = (rules.get(name, _NONE) for name in ("PRICE_FILTER", "LOT_SIZE", "MARKET_LOT_SIZE"))
+    step, market_step = read(lot.step_size, "stepSize"), read(market.step_size, "stepSize")
     return Instrument(
-        symbol=f"{entry.base_asset}/{entry.quote_asset}",
+        symbol=f"{entry.base_asset}/{entry.quote_asset}" + (f":{settled_in}" if settled_in else ""),
         venue_symbol=entry.symbol,
         base=entry.base_asset,
         quote=entry.quote_asset,
-        tick=_read(price.tick_size, "tickSize"),
+        tick=read(price.tick_size, "tickSize"),
         lot=step,
-        quantity_min=_read(lot.min_qty, "minQty"),
-        quantity_max=_read(lot.max_qty, "maxQty"),
+        quantity_min=read(lot.min_qty, "minQty"),
+        quantity_max=read(lot.max_qty, "maxQty"),
         market_lot=ZERO if market_step == step else market_step,
-        notional_min=_read(notional.min_notional, "minNotional"),
+        notional_min=notional_min,
     )
 
 
-def _read(raw: Raw, name: str) -> Decimal:
+def _notional(entry: Listed) -> Decimal:
+    rules = {rule.filter_type: rule for rule in entry.filters}
+    return read(rules.get("NOTIONAL", rules.get("MIN_NOTIONAL", _NONE)).min_notional, "minNotional")
+
+
+def read(raw: Raw, name: str) -> Decimal:
+    """Read a limit; zero where there is none. Raises BadPayload."""
     return amount_or_none(raw, name) or ZERO
 
 
-_NONE = _Filter("")
+_NONE = Filter("")
 _DECODER = msgspec.json.Decoder(_ExchangeInfo)
