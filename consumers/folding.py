@@ -418,6 +418,7 @@ class _Batch:
                 evidence=tuple(one.evidence),
                 status=order.status,
                 filled=text(order.state.filled),
+                quantity=text(order.quantity) if order.state.revision else "",
                 now_ms=self.snapshot.now_ms,
                 resubmission_allowed=self.rules.resubmission_allowed,
                 position=position.removeprefix(self._positions_prefix),

@@ -115,6 +115,7 @@ class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="update
         status: the order's status after it.
         filled: sum of its executions after it, canonical text.
         position: key of the position it moved, if it did.
+        quantity: of the whole order, canonical text, once an amend took effect.
         position_quantity: that position's quantity after the whole call, canonical text.
         now_ms: the time the fold used for what depends on it.
         resubmission_allowed: whether it took a lost place for one that may be sent again.
@@ -130,6 +131,7 @@ class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="update
     filled: str
     now_ms: int
     resubmission_allowed: bool = True
+    quantity: str = ""
     position: str = ""
     position_quantity: str = ""
     anomalies: tuple[str, ...] = ()

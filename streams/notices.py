@@ -363,7 +363,8 @@ def _updated(account: str, at_ms: int, change: events.Updated, terms: Place | No
         event_id=change.id, account=account, at_ms=at_ms, client_order_id=change.client_order_id,
         strategy=change.strategy, signal_id=signal_id, leg=leg, symbol=change.symbol, status=change.status,
         filled=filled, reported=max((one.filled for one in reports), default=ZERO),
-        quantity=terms.quantity if terms else None, reason=reason, anomalies=change.anomalies,
+        quantity=Decimal(change.quantity) if change.quantity else terms.quantity if terms else None, reason=reason,
+        anomalies=change.anomalies,
     )  # fmt: skip
     if change.position:
         yield PositionChanged(

@@ -81,7 +81,7 @@ def row(account: str, order: Order) -> dict[str, Any]:
         "side": terms.side if terms else None,
         "type": terms.type if terms else None,
         "quantity": order.quantity if terms else None,
-        "price": terms.price if terms else None,
+        "price": order.price if terms else None,
         "time_in_force": terms.time_in_force if terms else None,
         "signal_time": terms.signal_time if terms else None,
         "valid_until_ms": order.valid_until_ms,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from streams import OrderChanged, Strategy
 from streams.schemas import Order
 
 LOW, LOWER, ONE = Decimal(20_000), Decimal(19_000), Decimal(1)
@@ -192,3 +193,19 @@ def test_a_strategy_may_answer_with_an_amend_of_an_ended_order_and_nothing_happe
     fillonce.amend(placed, 1, 2, 60_000)
     fillonce.until(lambda: any(b'"declined"' in one[b"data"] for one in fillonce.entries("events")))
     assert len(fillonce.venue_orders()) == 1
+
+
+def test_a_strategy_hears_the_quantity_that_an_amend_made(fillonce: Any) -> None:
+    """In the next change of its order."""
+    app, heard = Strategy("test"), list[Any]()
+
+    @app.on(OrderChanged)
+    async def hear(change: OrderChanged) -> None:
+        heard.append(change.quantity)
+
+    fillonce.run(app)
+    placed = fillonce.place(side="buy", type="limit", quantity=1, price=LOW)
+    until(fillonce, lambda order: order.status == "open")
+    fillonce.amend(placed, 1, 2, LOWER)
+    fillonce.until(lambda: heard and heard[-1] == 2)
+    fillonce.settled()
