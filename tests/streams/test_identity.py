@@ -15,8 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import BadIntent
-from streams.identity import DIGEST_BITS, STRENGTH_BITS_MIN, client_order_id, fingerprint, is_ours, strength_bits
-from streams.schemas import Cancel, IdRule, Place, Rounding, Side
+from streams.identity import (
+    DIGEST_BITS,
+    STRENGTH_BITS_MIN,
+    amend_fingerprint,
+    can_amend,
+    client_order_id,
+    fingerprint,
+    is_ours,
+    read_wire_id,
+    strength_bits,
+    wire_id,
+)
+from streams.schemas import REVISION_MAX, Amend, Cancel, IdRule, Place, Rounding, Side
 
 BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 BASE62 = BASE36 + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -312,3 +323,46 @@ def test_an_intent_read_back_from_json_is_the_same_order() -> None:
         back = msgspec.json.decode(json.dumps(json.loads(msgspec.json.encode(intent)), indent=1), type=Place)
         assert fingerprint(back) == fingerprint(intent)
         assert client_order_id(back, BINANCE) == client_order_id(intent, BINANCE)
+
+
+AMENDABLE = [rule for rule in RULES if can_amend(rule)]
+
+
+@given(PARTS, st.sampled_from(AMENDABLE), st.integers(0, REVISION_MAX))
+def test_a_name_at_the_venue_is_read_back_as_identity_and_generation(
+    parts: tuple[str, str, str, str], rule: IdRule, generation: int
+) -> None:
+    """Within the venue's rule; another generation is another name, and an identity is a name of generation 0."""
+    account, strategy, signal_id, leg = parts
+    identity = client_order_id(place(account=account, strategy=strategy, signal_id=signal_id, leg=leg), rule)
+    name = wire_id(identity, generation, rule)
+    assert read_wire_id(name, rule) == (identity, generation)
+    assert len(name) <= rule.length_max
+    assert (name == identity) == (generation == 0)
+    assert is_ours(name, rule) == (generation == 0)
+    assert wire_id(identity, generation + 1, rule) != name
+
+
+@given(st.text(max_size=40), st.sampled_from(RULES))
+def test_a_name_of_another_system_is_left_as_it_is(name: str, rule: IdRule) -> None:
+    """It has no generation."""
+    identity, generation = read_wire_id(name, rule)
+    assert (identity, generation) == (name, 0) or wire_id(identity, generation, rule) == name
+
+
+def test_a_rule_without_room_says_so() -> None:
+    """A venue of eighteen signs keeps its orders as they are."""
+    assert not can_amend(KRAKEN)
+    assert can_amend(BINANCE)
+
+
+def test_an_amend_is_its_content() -> None:
+    """What it asks for, not how it names the order."""
+    given_: dict[str, Any] = {
+        "account": "binance.main", "revision": 1, "signal_time": datetime(2026, 1, 1, tzinfo=UTC),
+        "quantity": Decimal("1.0"), "price": Decimal(5),
+    }  # fmt: skip
+    by_id = amend_fingerprint(Amend(**given_, client_order_id="fo-1"))
+    assert by_id == amend_fingerprint(Amend(**{**given_, "quantity": Decimal(1)}, strategy="s", signal_id="1"))
+    for change in ({"revision": 2}, {"price": Decimal(6)}, {"quantity": Decimal(2)}, {"rounding": "down"}):
+        assert amend_fingerprint(Amend(**{**given_, **change}, client_order_id="fo-1")) != by_id
