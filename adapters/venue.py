@@ -120,7 +120,7 @@ class Answer(Struct, frozen=True):
 class Described(Struct, frozen=True, kw_only=True):
     """An order's own terms as the venue lists them; what an import makes a record of.
 
-    `cost` is what its executions came to in quote units, where the venue says.
+    `cost` is what its executions came to in quote units, where the venue says; `generation` as of a report.
     """
 
     client_order_id: str
@@ -136,6 +136,7 @@ class Described(Struct, frozen=True, kw_only=True):
     reduce_only: bool = False
     position_side: PositionSide = "net"
     cost: Decimal | None = None
+    generation: int = 0
 
 
 class Standing(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import assert_never
 
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from adapters.venue import CouldNotAsk, Decoder, Described, Rows, Venue, Window
@@ -33,6 +34,7 @@ from streams.schemas import (
     Evidence,
     Execution,
     Inferred,
+    Leg,
     Order,
     OrderReport,
 )
@@ -259,6 +261,6 @@ class Repair:
         listed = self._describe(row.format, row.raw)
         ours = is_ours(listed.client_order_id, self._venue.facts.id_rule)
         terms = listed_terms(listed, row.symbol, self._keys.account, IMPORTED if ours else FOREIGN)
-        return Order(
-            client_order_id=listed.client_order_id, terms=terms, status="open", state=NEW_STATE, digest=finding.id
-        )
+        legs = (Leg(generation=listed.generation, venue_order_id=listed.venue_order_id),) if listed.generation else ()
+        state = replace(NEW_STATE, legs=legs)  # by its name at the venue, so that a cancel names it
+        return Order(client_order_id=listed.client_order_id, terms=terms, status="open", state=state, digest=finding.id)

@@ -71,8 +71,10 @@ def _described(row: _Row) -> Described:
     if row.type not in _TYPES or row.time_in_force not in _TIMES:
         raise BadPayload(f"type {row.type[:32]} {row.time_in_force[:8]} is none that we send")
     kind = _TYPES[row.type]
+    name, generation = read_wire_id(row.client_order_id, FACTS.id_rule)
     return Described(
-        client_order_id=read_wire_id(row.client_order_id, FACTS.id_rule)[0],
+        client_order_id=name,
+        generation=generation,
         venue_symbol=row.symbol,
         venue_order_id=str(row.order_id),
         side=_SIDES[row.side],

@@ -413,8 +413,10 @@ async def test_an_amend_of_a_resting_order_gives_it_other_terms(scene: Scene) ->
     assert answer.outcome == Accepted()
     assert (after.status, after.quantity, after.price, after.amend) == ("open", Decimal(2), Decimal(99), None)
     assert after.state.anomalies == ()
-    [row] = scene.facts_of(await scene.venue.open_orders(scene.symbol))
+    rows = await scene.venue.open_orders(scene.symbol)
+    [row] = scene.facts_of(rows)
     assert isinstance(row, OrderReport)
+    assert registry.plug(scene.case.venue).describe(rows.format, rows.rows[0]).generation == after.generation
     assert (row.client_order_id, row.venue_order_id) == (order.client_order_id, after.state.venue_order_ids[-1])
     assert scene.report(await scene.cancel(after)).status == "cancelled"
 
