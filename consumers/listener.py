@@ -80,7 +80,8 @@ class Listener:
         self._storing = False
         self._backfill: asyncio.Task[None] | None = None
         self._connection = self._marker = ""
-        self._unsaid: str | None = "the listener has started"  # a loss that Redis does not know of
+        # A loss that Redis does not know of: which connection, and why.
+        self._unsaid: tuple[str, str] | None = ("", "the listener has started")
         self._stored_before = 0
 
     async def run(self) -> None:
@@ -95,7 +96,7 @@ class Listener:
             tasks = [listening, *workers, *([self._backfill] if self._backfill else [])]
             await end([*tasks, waiting])
         await self._drain()
-        self._unsaid = "the listener was stopped"
+        self._unsaid = (self._connection, "the listener was stopped")
         await self._say_lost()
         for task in tasks:
             if not task.cancelled() and (error := task.exception()) is not None:
@@ -140,7 +141,7 @@ class Listener:
                 self.current = self.whole = False
                 log.warning("connection %s lost: %s", connection, reason)
                 self._stop_backfill()
-                self._connection, self._unsaid = connection, reason
+                self._connection, self._unsaid = connection, (connection, reason)
                 await self._say_lost()
             case Frame():
                 await self._frames.put(event)
@@ -153,14 +154,18 @@ class Listener:
 
     async def _say_lost(self) -> None:
         """Say at once that the stream is lost; where Redis does not hear it, nobody vouches for the stream either."""
-        if self._unsaid is None:
+        unsaid = self._unsaid
+        if unsaid is None:
             return
         try:
-            await self._scripts.stream("lost", self._settings.name, self._connection, reason=self._unsaid)
+            # Of the one that was lost: by now another may be open, and what is told to be lost is never whole again.
+            connection, reason = unsaid
+            await self._scripts.stream("lost", self._settings.name, connection, reason=reason)
         except (StoreError, RedisError, OSError) as error:
             log.warning("a loss is not yet told: %s", type(error).__name__)
         else:
-            self._unsaid = None
+            if self._unsaid is unsaid:  # else another one was lost meanwhile
+                self._unsaid = None
 
     def _stop_backfill(self) -> None:
         if self._backfill is not None:

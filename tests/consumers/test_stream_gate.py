@@ -11,6 +11,7 @@ from consumers.commands.figures import read_figures
 from consumers.gateway import Gateway
 from consumers.listener import Listener
 from streams import events
+from streams.connection import connect
 from tests.pipeline import Pipeline, Proxy
 from tests.socket_proxy import SocketProxy
 
@@ -149,6 +150,31 @@ async def test_what_waits_past_its_validity_expires(stream: SocketProxy, pipelin
     await pipeline.status(held, "expired")
     await pipeline.quiet()
     assert await pipeline.venue_orders() == []
+
+
+async def test_a_loss_that_redis_hears_late_is_that_of_the_lost_connection(
+    stream: SocketProxy, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another one is open by then, and becomes whole."""
+    caplog.set_level("INFO", "fillonce.listener")
+    patient = connect(pipeline.url, name="listener-short", timeout_ms=100, single=False)
+    await pipeline.ledger()
+    listener = await pipeline.listener(venue=await pipeline.venue(ws_url=stream.url), redis=patient)
+    await pipeline.until(lambda: listener.whole)
+    first = listener._connection
+    await pipeline.redis.client_pause(30_000, all=False)
+    try:
+        stream.cut()
+        await pipeline.until(lambda: "a loss is not yet told" in caplog.text)
+        await pipeline.until(
+            lambda: listener._connection != first
+            and f"subscribed by connection {listener._connection}" in caplog.text
+        )  # fmt: skip
+    finally:
+        await pipeline.redis.client_unpause()
+    await pipeline.until(lambda: listener.whole)
+    await pipeline.drain(listener)
+    await patient.aclose()
 
 
 async def test_a_listener_that_stops_in_order_says_so(stream: SocketProxy, pipeline: Pipeline) -> None:
