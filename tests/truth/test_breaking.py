@@ -76,6 +76,9 @@ async def _put_right(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
     await pipeline.resolver(window_ms=100)
     await pipeline.gateway()
     await _patrol(pipeline, start=True)
+    for way in ways:
+        if way.then is not None:
+            await way.then(pipeline)
     looking = await _patrol(pipeline)
     doubled = sum(way.doubled for way in ways)
 

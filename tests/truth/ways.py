@@ -15,7 +15,7 @@ from tests.pipeline import Pipeline
 
 Prepare = Callable[[Pipeline], Awaitable[str]]
 Break = Callable[[Pipeline, str], Awaitable[object]]
-HIDDEN_MS = 1_000
+HIDDEN_MS = 600_000  # until the test lets it be seen
 
 
 class Way(Struct, frozen=True):
@@ -28,6 +28,7 @@ class Way(Struct, frozen=True):
         break_it: breaks it; nobody listens, and nothing is sent.
         doubled: how many intents have more than one order afterwards, which nothing can undo.
         fact: what the journal tells of it, where that is a conclusion.
+        then: what happens at the venue once the pipeline runs again.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Way(Struct, frozen=True):
     break_it: Break
     doubled: int = 0
     fact: type[Correction | Inferred] | None = None
+    then: Callable[[Pipeline], Awaitable[None]] | None = None
 
 
 def _resting(price: int) -> Prepare:
@@ -108,6 +110,17 @@ async def _hide(pipeline: Pipeline, name: str) -> None:
     await pipeline.control.hide(pipeline.book, pipeline.venue_symbol, trade["trade_id"], HIDDEN_MS)
 
 
+async def _show(pipeline: Pipeline) -> None:
+    """The venue lists what it traded, after it was inferred."""
+
+    async def inferred() -> bool:
+        return any(order.state.provisional for order in await pipeline.store.all_orders())
+
+    await pipeline.until(inferred, 30)
+    for trade in await _trades(pipeline):
+        await pipeline.control.hide(pipeline.book, pipeline.venue_symbol, trade["trade_id"], 0)
+
+
 async def _trade_unheard(pipeline: Pipeline, _: str) -> None:
     await pipeline.house("SELL", "0.4", 100)
 
@@ -148,6 +161,6 @@ WAYS: Sequence[Way] = (
     Way("position drift", "position_drift", _nothing, _move_base),
     Way("balance drift", "balance_drift", _nothing, _move_cash),
     Way("history", None, _nothing, _change_history),
-    Way("hidden", "stale_fill", _bid, _hide, fact=Inferred),
+    Way("hidden", "stale_fill", _bid, _hide, fact=Inferred, then=_show),
     Way("stale fill", "stale_fill", _resting(100), _trade_unheard),
 )
