@@ -25,6 +25,7 @@ class RepeatingVenue:
     """
 
     facts = REPEATING
+    clock_offset_ms = 0
 
     def __init__(self, symbol: str = "BTCUSDT") -> None:
         self.sent: list[str] = []
