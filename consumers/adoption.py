@@ -35,6 +35,6 @@ def import_item(client_order_id: str, terms: Place) -> ImportItem:
         client_order_id=client_order_id,
         terms=codec.encode_text(terms),
         state=NEW_STATE_TEXT,
-        digest=codec.birth_digest(client_order_id, NEW_STATE_TEXT),
+        digest=codec.birth_digest(client_order_id, "imported", NEW_STATE_TEXT),
         valid_until_ms=epoch_ms(terms.signal_time + VALID_FOR_DEFAULT),
     )

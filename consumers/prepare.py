@@ -73,7 +73,7 @@ def _cancel(entry: str, intent: Cancel, info: AccountInfo, data: bytes) -> Prepa
         identity = client_order_id(intent, info.id_rule)
     except BadIntent as error:
         return Unusable(entry=entry, reason=str(error), raw=data)
-    digest = codec.birth_digest("", NEW_STATE_TEXT)
+    digest = codec.birth_digest(identity, "", NEW_STATE_TEXT)
     item = ClaimItem(
         command="cancel", entry=entry, token="", client_order_id=identity, state=NEW_STATE_TEXT, digest=digest
     )
@@ -104,7 +104,7 @@ def _place(entry: str, intent: Place, info: AccountInfo, sent: dict[str, str], r
         valid_until_ms=intent.valid_until_ms,
         terms=published.data,
         state=NEW_STATE_TEXT,
-        digest=codec.birth_digest(published.fingerprint, NEW_STATE_TEXT),
+        digest=codec.birth_digest(published.client_order_id, published.fingerprint, NEW_STATE_TEXT),
         sent=codec.encode_text(sent),
         refusal=codec.encode_text(refusal) if refusal else "",
         strategy=intent.strategy,

@@ -35,17 +35,17 @@ local _, commas = string.gsub(ARGV[4], ',', '')
 local months = ARGV[4] == '' and 0 or commas + 1
 local answers, places = {}, 0
 
-local function birth_digest(fingerprint)
-  return string.sub(redis.sha1hex(fingerprint .. ' created ' .. new_state), 1, 32)
+local function birth_digest(id, fingerprint)
+  return string.sub(redis.sha1hex(id .. ' ' .. fingerprint .. ' created ' .. new_state), 1, 32)
 end
 
 -- What to answer for an identity that has a record; nil when it has none.
-local function stands(key, data, fingerprint)
+local function stands(key, data, id, fingerprint)
   local record = read_record(key)
   local made_by, terms, status, stored, entry = record[1], record[2], record[3], record[6], record[7]
   if not status then return nil end
   if stored ~= fingerprint and stored ~= '' then return {'conflict', stored} end
-  if made_by == call then return {'created', entry, birth_digest(fingerprint)} end
+  if made_by == call then return {'created', entry, birth_digest(id, fingerprint)} end
   record[1] = 'duplicate'
   if terms == data then record[2] = '' end
   return record
@@ -53,7 +53,7 @@ end
 
 -- A call that only repeats ends here, before anything it does not need is defined.
 for index, item in ipairs(plan) do
-  answers[index] = item[3] ~= '' and stands(KEYS[4 + months + index], item[1], item[3]) or nil
+  answers[index] = item[3] ~= '' and stands(KEYS[4 + months + index], item[1], item[2], item[3]) or nil
   if not answers[index] then break end
   places = places + 1
 end
@@ -74,7 +74,7 @@ end
 
 local function create(key, data, id, fingerprint, valid_until_ms)
   local entry = redis.call('XADD', intents, '*', 'data', data)
-  local digest = birth_digest(fingerprint)
+  local digest = birth_digest(id, fingerprint)
   local item = {client_order_id = id, terms = data, state = new_state, digest = digest, fingerprint = fingerprint,
     valid_until_ms = valid_until_ms}
   changes[#changes + 1] = create_record(key, item, entry, 'call', call)
@@ -86,7 +86,7 @@ local function publish(data, id, fingerprint, valid_until_ms)
   if fingerprint == '' then return queue(data) end
   places = places + 1
   local key = KEYS[4 + months + places]
-  local answer = stands(key, data, fingerprint)
+  local answer = stands(key, data, id, fingerprint)
   if answer then return answer end
   if is_spent(id, KEYS, 5, months) then return {'spent'} end
   return create(key, data, id, fingerprint, valid_until_ms)

@@ -86,9 +86,9 @@ def decode_position(data: bytes) -> Position:
     return _position.decode(data)
 
 
-def birth_digest(fingerprint: str, state: str) -> str:
-    """Digest of a record as `publish` or `claim` creates it."""
-    return chain(fingerprint, "created", state)
+def birth_digest(client_order_id: str, fingerprint: str, state: str) -> str:
+    """Digest of a record as `publish` or `claim` creates it; orders of equal content have one of their own each."""
+    return chain(f"{client_order_id} {fingerprint}", "created", state)
 
 
 def chain(previous: str, status: OrderStatus | str, state: str) -> str:

@@ -239,7 +239,7 @@ def _fields(change: events.AnyChange) -> Hash:  # noqa: C901, PLR0911, PLR0912 -
         case events.CancelRequested():
             return {"cancel": "1"}
         case events.Tombstone():
-            birth = codec.birth_digest("", NEW_STATE_TEXT)
+            birth = codec.birth_digest(change.client_order_id, "", NEW_STATE_TEXT)
             return {"status": "cancelled", "state": NEW_STATE_TEXT, "digest": birth, "fingerprint": "", "cancel": "1"}
         case events.Doubted():
             return {"status": "unknown"}

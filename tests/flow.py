@@ -96,7 +96,8 @@ class Bench:
             "command": "place", "entry": entry, "token": secrets.token_urlsafe(12),
             "client_order_id": item.client_order_id, "fingerprint": fingerprint(terms),
             "valid_until_ms": terms.valid_until_ms, "terms": item.data,
-            "state": NEW_STATE_TEXT, "digest": codec.birth_digest(item.fingerprint, NEW_STATE_TEXT),
+            "state": NEW_STATE_TEXT,
+            "digest": codec.birth_digest(item.client_order_id, item.fingerprint, NEW_STATE_TEXT),
             "sent": codec.encode_text({"quantity": str(terms.quantity)}),
         }  # fmt: skip
         return ClaimItem(**{**given, **changes})

@@ -119,9 +119,11 @@ async def _claim_past_its_window(bench: Bench) -> Call:
 async def _cancel_of(bench: Bench, order: Order | None = None) -> Call:
     """Claim a cancel of the order that `place` makes, whatever became of it."""
     intent = Cancel(account=bench.account, strategy="test", signal_id="s1")
-    await bench.redis.xadd(bench.keys.intents, {"data": publish_item(intent, INFO).data})
+    item = publish_item(intent, INFO)
+    await bench.redis.xadd(bench.keys.intents, {"data": item.data})
     entry = (await bench.read_intents("gateway.1"))[-1]
-    terms, digest = order.terms if order else place(bench.account), codec.birth_digest("", NEW_STATE_TEXT)
+    terms = order.terms if order else place(bench.account)
+    digest = codec.birth_digest(item.client_order_id, "", NEW_STATE_TEXT)
     return _claim_of(bench, entry.id, terms, command="cancel", token="cancel", digest=digest)
 
 
@@ -303,7 +305,8 @@ async def _import(bench: Bench) -> Call:
     item, terms = publish_item(place(bench.account), INFO), place(bench.account)
     listed = ImportItem(
         client_order_id=item.client_order_id, terms=item.data, state=NEW_STATE_TEXT,
-        digest=codec.birth_digest(item.fingerprint, NEW_STATE_TEXT),        valid_until_ms=terms.valid_until_ms,
+        digest=codec.birth_digest(item.client_order_id, item.fingerprint, NEW_STATE_TEXT),
+        valid_until_ms=terms.valid_until_ms,
     )  # fmt: skip
     return lambda scripts: scripts.import_orders([listed], history)
 

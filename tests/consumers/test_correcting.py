@@ -58,7 +58,7 @@ class Desk:
     def __init__(self) -> None:
         self.journal = Rebuilt(KEYS)
         self.entries: list[events.JournalEntry] = []
-        digest = codec.birth_digest("f", codec.encode_text({}))
+        digest = codec.birth_digest(NAME, "f", codec.encode_text({}))
         self._tell([
             events.Created(id=digest, client_order_id=NAME, terms=TERMS, fingerprint="f", valid_until_ms=10**15),
             events.Claimed(id="c", client_order_id=NAME, token="t", gateway="g", command="place", send_by_ms=1),

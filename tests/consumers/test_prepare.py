@@ -67,7 +67,10 @@ def test_a_place_is_claimed_as_publish_would_have_stored_it() -> None:
     assert (item.command, item.entry, item.token, item.refusal) == ("place", "1-1", "", "")
     assert (item.client_order_id, item.fingerprint) == (published.client_order_id, published.fingerprint)
     assert (item.terms, item.valid_until_ms) == (published.data, terms.valid_until_ms)
-    assert (item.state, item.digest) == (NEW_STATE_TEXT, codec.birth_digest(published.fingerprint, NEW_STATE_TEXT))
+    assert (item.state, item.digest) == (
+        NEW_STATE_TEXT,
+        codec.birth_digest(item.client_order_id, published.fingerprint, NEW_STATE_TEXT),
+    )
     assert item.client_order_id == client_order_id(terms, INFO.id_rule)
     assert item.fingerprint == fingerprint(terms)
 
@@ -143,7 +146,7 @@ def test_a_cancel_by_client_order_id_claims_that_order() -> None:
     identity = client_order_id(place(), INFO.id_rule)
     item = claim(Cancel(account=ACCOUNT, client_order_id=identity))
     assert (item.command, item.client_order_id, item.terms, item.fingerprint) == ("cancel", identity, "", "")
-    assert (item.state, item.digest) == (NEW_STATE_TEXT, codec.birth_digest("", NEW_STATE_TEXT))
+    assert (item.state, item.digest) == (NEW_STATE_TEXT, codec.birth_digest(item.client_order_id, "", NEW_STATE_TEXT))
 
 
 def test_a_cancel_by_identity_claims_the_order_of_that_intent() -> None:

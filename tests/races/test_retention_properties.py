@@ -81,7 +81,7 @@ class Life:
         for entry in await self._entries():
             item = self.bench.claim_item(entry.id, self.terms)
             if b'"kind":"cancel"' in entry.fields[b"data"].replace(b" ", b""):
-                digest = codec.birth_digest("", NEW_STATE_TEXT)
+                digest = codec.birth_digest(item.client_order_id, "", NEW_STATE_TEXT)
                 item = self.bench.claim_item(entry.id, self.terms, command="cancel", digest=digest)
             [verdict] = await self.bench.scripts.claim([item], "gateway.0", 5_000, LOOK_MS)
             if not isinstance(verdict, Claimed):

@@ -128,7 +128,7 @@ async def reopen(bench: Bench, truths: Iterable[Truth]) -> None:
             client_order_id=truth.name,
             terms=codec.encode_text(replace(truth.terms, strategy=IMPORTED, signal_id=truth.name)),
             state=NEW_STATE_TEXT,
-            digest=codec.birth_digest(truth.name, NEW_STATE_TEXT),
+            digest=codec.birth_digest(truth.name, "imported", NEW_STATE_TEXT),
             valid_until_ms=truth.terms.valid_until_ms,
         )
         for truth in known

@@ -223,8 +223,8 @@ def test_a_digest_covers_the_way_there(state: str, other: str, status: str) -> N
 
 def test_the_birth_digest_is_that_of_a_created_record() -> None:
     """`publish` in Python and `claim` of a bare entry agree on it."""
-    assert codec.birth_digest("print", "{}") == codec.chain("print", "created", "{}")
-    assert len(codec.birth_digest("print", "{}")) == 32
+    assert codec.birth_digest("fo-1", "print", "{}") == codec.chain("fo-1 print", "created", "{}")
+    assert len(codec.birth_digest("fo-1", "print", "{}")) == 32
 
 
 @given(st.lists(st.binary(min_size=1, max_size=8), unique=True, max_size=5), st.randoms(use_true_random=False))

@@ -19,6 +19,7 @@ from redis.exceptions import OutOfMemoryError
 from streams.codec import encode_text
 from streams.connection import connect
 from streams.errors import BadIntent, IntentConflict, StoreError, StoreUnreachable
+from streams.events import Created
 from streams.identity import client_order_id
 from streams.instrument import tabulate
 from streams.producer import IntentProducer, Receipt
@@ -348,3 +349,10 @@ async def _refusals(redis: Redis) -> int:
     """How often scripts refused for the history, since the server's start."""
     stats = await redis.info("errorstats")
     return int(stats.get("errorstat_HISTORY_CHANGED", {"count": 0})["count"])
+
+
+async def test_orders_of_equal_content_are_told_under_event_ids_of_their_own(bench: Bench) -> None:
+    """Whoever drops what it was told before would miss one of them."""
+    first = place(bench.account, "s1")
+    await bench.publish(first, place(bench.account, "s2", signal_time=first.signal_time))
+    assert len({one.id for one in await bench.journal() if isinstance(one, Created)}) == 2
