@@ -100,8 +100,9 @@ async def _put_right(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
 
 
 async def _changes(pipeline: Pipeline) -> list[events.AnyChange]:
-    """What the journal says but for reports of looks."""
-    return [one for one in await pipeline.journal() if not isinstance(one, events.Reconciled)]
+    """What the journal says of orders, positions and holdings; streams and looks come and go."""
+    of_state = events.Imported | events.Updated | events.Adjusted | events.Parked | events.Ended
+    return [one for one in await pipeline.journal() if isinstance(one, of_state)]
 
 
 async def _patrol(pipeline: Pipeline, *, start: bool = False) -> Patrol:
