@@ -96,6 +96,18 @@ local function in_flight(key, item, token, send_by)
   return doubt(key, item, token)
 end
 
+-- What keeps an item from being sent now: {verdict}, or nothing; {'refused'} where a limit forbids it.
+local function kept_back(item)
+  local halted = switched('halt', item)
+  if not halted and item.judged and (stale or (item.waits and not gap)) then return {'stale'} end
+  -- It waits before a limit can reject it: what is counted against the limit may have ended unheard.
+  if gap and not halted and not item.reduces and (item.judged or item.refusal == '') then return {'gap'} end
+  if item.refusal ~= '' then return {'refused'} end
+  if halted then return {'halted'} end
+  if not item.reduces and switched('reduce', item) then return {'reducing'} end
+  return nil
+end
+
 local function place(key, item)
   local known = redis.call('HMGET', key, 'status', 'fingerprint', 'entry', 'token', 'send_by', 'valid_until', 'cancel')
   local status, fingerprint, entry = known[1], known[2], known[3]
@@ -122,16 +134,12 @@ local function place(key, item)
     end_record(key, item.client_order_id, 'expired', '"valid_until passed before it was sent"', live, ended, now, changes)
     return done(item, 'expired')
   end
-  local halted = switched('halt', item)
-  if not halted and item.judged and (stale or (item.waits and not gap)) then return {'stale'} end
-  -- It waits before a limit can reject it: what is counted against the limit may have ended unheard.
-  if gap and not halted and not item.reduces and (item.judged or item.refusal == '') then return {'gap'} end
-  if item.refusal ~= '' then
+  local verdict = kept_back(item)
+  if verdict and verdict[1] == 'refused' then
     end_record(key, item.client_order_id, 'rejected', item.refusal, live, ended, now, changes)
     return done(item, 'rejected')
   end
-  if halted then return {'halted'} end
-  if not item.reduces and switched('reduce', item) then return {'reducing'} end
+  if verdict then return verdict end
   if known[4] == item.token then return {'busy'} end -- repeated after that claim was closed: a token is used once
   local send_by = math.min(now + window_ms, valid_until)
   redis.call('HSET', key, 'status', 'submitting', 'token', item.token, 'send_by', digits(send_by), 'sent', item.sent)
@@ -218,12 +226,9 @@ local function amend(key, item)
   if known[4] then return decline(key, item, '"a cancel was requested"') end
   if item.valid_until_ms <= now then return decline(key, item, '"valid_until passed before it was sent"') end
   if waits or known[7] then return {'busy'} end
-  local halted = switched('halt', item)
-  if not halted and item.judged and (stale or (item.waits and not gap)) then return {'stale'} end
-  if gap and not halted and not item.reduces and (item.judged or item.refusal == '') then return {'gap'} end
-  if item.refusal ~= '' then return decline(key, item, item.refusal) end
-  if halted then return {'halted'} end
-  if not item.reduces and switched('reduce', item) then return {'reducing'} end
+  local verdict = kept_back(item)
+  if verdict and verdict[1] == 'refused' then return decline(key, item, item.refusal) end
+  if verdict then return verdict end
   if known[2] == item.token then return {'busy'} end -- repeated after that claim was closed: a token is used once
   local send_by = math.min(now + window_ms, item.valid_until_ms)
   redis.call('HSET', key, 'token', item.token, 'send_by', digits(send_by), 'amend', item.sent,
