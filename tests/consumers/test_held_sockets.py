@@ -66,7 +66,7 @@ class HeldUp:
     """An account whose first command waits, between the claim and the signature, until its window has closed."""
 
     def __init__(self, venue: Venue, pipeline: Pipeline) -> None:
-        self.facts = venue.facts
+        self.facts, self.clock_offset_ms = venue.facts, venue.clock_offset_ms
         self.windows: list[Window] = []
         self._venue, self._pipeline = venue, pipeline
 
