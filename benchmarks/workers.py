@@ -29,11 +29,11 @@ def settings(
 ) -> Settings:
     """Make the default settings of one account, but for `changes`; the addresses are the venue's.
 
-    With an `order_url` orders go by websocket.
+    With an `order_url` orders go by websocket. Without any address nobody is asked: the ledger needs none.
     """
     where = AccountSettings(
         symbols=("BTC/USDT",), rest_url=rest_url, stream_url=stream_url, order_url=order_url,
-        order_entry="ws" if order_url else "rest",
+        order_entry="ws" if order_url else "rest", environment="" if rest_url else "testnet",
     )  # fmt: skip
     return Settings(redis_url=url, redis_timeout_ms=TIMEOUT_MS, accounts={account: where}, **changes)
 

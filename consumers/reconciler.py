@@ -37,6 +37,7 @@ log = logging.getLogger("fillonce.reconciler")
 # Before the last surviving write: its clock, the venue's, and an order that was on its way.
 OVERLAP_MS = 60_000
 # An account without a journal is new, or its server lost everything: orders of one day would show it.
+UNTRADED_MAX = 64  # entries of a journal that are looked at to find that an account is new
 FRESH_BACK_MS = 86_400_000
 
 
@@ -178,11 +179,13 @@ class Reconciler:
                 await self._scripts.halt("halt" if level == "halt" else "reduce", reason, "reconciler", scope)
 
     async def _reconcile(self, history: str, *, fresh: bool) -> None:
-        last: Any = await self._redis.xrevrange(self._keys.events, count=1)
+        last: Any = await self._redis.xrevrange(self._keys.events, count=UNTRADED_MAX)
         now_ms = await self._store.now_ms()
+        told = [events.decode(fields[b"data"]) for _, fields in last]
+        # Before the first opening only the private stream is told of; a journal of anything else is an account's past.
+        first = fresh and len(told) < UNTRADED_MAX and all(one.script == "stream" for one in told)
         # The journal's own clock: an entry's id can run ahead of it after the server's clock was set back.
-        last_ms = events.decode(last[0][1][b"data"]).at_ms if last else now_ms - FRESH_BACK_MS
-        first = fresh and not last
+        last_ms = now_ms - FRESH_BACK_MS if first or not told else told[0].at_ms
         listed = await self._list(last_ms - OVERLAP_MS)
         if first and not any(items for _, items in listed):
             return  # a new account, and the venue knows of nothing of ours either

@@ -38,6 +38,17 @@ async def test_a_fresh_account_opens_at_once(pipeline: Pipeline) -> None:
     assert clock.waits_ms == []
 
 
+async def test_an_account_of_which_only_its_stream_was_told_is_fresh(pipeline: Pipeline) -> None:
+    """A listener starts as soon as the resolver does, and says at once that it hears nothing yet."""
+    await pipeline.redis.delete(pipeline.keys.control, pipeline.keys.events)
+    reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=3_600_000)
+    reconciler._clock = clock = Impatient()
+    await reconciler._scripts.stream("lost", "listener.0", "", reason="the listener has started")
+    assert await pipeline.redis.xlen(pipeline.keys.events) == 1
+    assert await reconciler.ensure_open()
+    assert clock.waits_ms == []
+
+
 async def test_an_open_gate_stays_open_without_a_question(pipeline: Pipeline) -> None:
     """Nothing is written either."""
     before = await pipeline.redis.xlen(pipeline.keys.events)

@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -45,6 +46,10 @@ async def test_an_execution_of_no_known_order_waits_visibly(pipeline: Pipeline) 
     assert await pipeline.store.positions() == {}
 
 
+async def _has_applied(pipeline: Pipeline, count: int) -> bool:
+    return len(await pipeline.applied()) >= count
+
+
 async def test_filled_is_the_sum_of_applied_fills_in_every_state_a_reader_sees(pipeline: Pipeline) -> None:
     """Invariant 3: records and positions are read all the time while orders trade, and every reading adds up."""
     await pipeline.all_roles()
@@ -62,8 +67,9 @@ async def test_filled_is_the_sum_of_applied_fills_in_every_state_a_reader_sees(p
             positions.append(Decimal(msgspec.json.decode(state).get("quantity", "0")) if state else Decimal(0))
 
     watching = asyncio.create_task(watch())
-    for _ in range(20):
+    for number in range(1, 13):
         await pipeline.house("SELL", "0.5")
+        await pipeline.until(partial(_has_applied, pipeline, number))
     await pipeline.publish(*(Cancel(account=pipeline.account, client_order_id=name) for name in names))
     await pipeline.quiet()
     trading = False
