@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test breaks venues fuzz crash check format lock clean
+.PHONY: help install demo test long venues fuzz crash check format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,8 @@ test: install ## Run the tests
 crash: install ## Kill roles and server, and promote a replica, at every crash point (half an hour)
 	@$(BIN)/python -m tests.crash $(ARGS)
 
-breaks: install ## Break an account in every two ways at once, and ask for equal books (a few minutes)
-	@$(BIN)/python -m pytest -n 2 -m pairs tests/truth $(ARGS)
+long: install ## Run the tests that take minutes: every pair of breaks, the demo with the examples
+	@$(BIN)/python -m pytest -n 2 -m long $(ARGS)
 
 venues: install ## Run the conformance suite, and print what each venue does by each way of sending orders
 	@$(BIN)/python -m pytest -q --no-header -p tests.adapters.matrix tests/adapters/test_conformance.py $(ARGS)

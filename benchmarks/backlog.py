@@ -124,8 +124,8 @@ class _Ledger:
         env |= {
             "FILLONCE_REDIS_URL": url,
             "FILLONCE_LEASE_MS": str(LEASE_MS),
-            "FILLONCE_ACCOUNTS": orjson.dumps({ACCOUNT: {"symbols": ["BTC/USDT"]}}).decode(),
-            # Never used: a ledger speaks to no venue, but no role starts without keys.
+            "FILLONCE_ACCOUNTS": orjson.dumps({ACCOUNT: {"symbols": ["BTC/USDT"], "environment": "testnet"}}).decode(),
+            # Never used: a ledger speaks to no venue, but no role starts without keys and a place to use them.
             "FILLONCE_KEY_BINANCE_BENCH": "unused",
             "FILLONCE_SECRET_BINANCE_BENCH": "unused",
         }

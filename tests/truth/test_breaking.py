@@ -1,6 +1,6 @@
 """An account is broken in each way, and in pairs; the pipeline starts, and in the end both books are equal.
 
-Every pair runs with `pytest -m pairs tests/truth`; without it a few do, drawn by the day's seed.
+Every pair runs with `make long`; without it a few do, drawn by the day's seed.
 """
 
 import itertools
@@ -48,7 +48,7 @@ async def test_two_breaks_at_once_are_put_right(pipeline: Pipeline, ways: tuple[
     await _put_right(pipeline, ways)
 
 
-@pytest.mark.pairs
+@pytest.mark.long
 @pytest.mark.parametrize("ways", _ALL, ids=_named)
 async def test_every_two_breaks_at_once_are_put_right(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
     """All of the pairs."""

@@ -30,7 +30,7 @@ def test_an_example_that_is_not_installed_is_said_in_one_sentence():
         find("nothing_of_ours")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_demo_in_which_they_trade_along_finds_no_defect(tmp_path):
     """Faults at the venue, a kill in the middle; every order once, every fill once."""
