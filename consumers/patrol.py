@@ -115,11 +115,13 @@ class Patrol:
         self._seen: dict[str, int] = {}
         self._told: frozenset[str] = frozenset()
         self._full_from_ms: int | None = None
+        self._last: tuple[Any, Any] | None = None  # the signs as they were seen last
         self._candidate: dict[str, Decimal] | None = None
 
     async def run(self) -> None:
         """Look for ever; whoever started it cancels it."""
         because, full_at_ms = "start", 0.0
+        self._last = await self._signs()
         while True:
             depth: Depth = "full" if self._clock.monotonic_ms() >= full_at_ms or because != "time" else "light"
             if await self._round(depth, because) and depth == "full":
@@ -222,16 +224,20 @@ class Patrol:
         await self._scripts.report(name, codec.encode_text(change) if news else "", summary)
 
     async def _pause(self, pause_ms: float) -> str:
-        """Wait for the next look; a stream that came back or a new history of the server makes it come at once."""
+        """Wait for the next look; a stream that came back or a new history of the server makes it come at once.
+
+        So does one that came back while the last look was under way.
+        """
         until_ms = self._clock.monotonic_ms() + pause_ms
-        before = await self._signs()
-        while self._clock.monotonic_ms() < until_ms:
-            await self._clock.sleep_ms(min(WATCH_MS, pause_ms))
-            now = await self._signs()
+        while True:
+            before, now = self._last, await self._signs()
+            self._last = now or before
             if before is not None and now is not None and now != before:
                 return "history" if now[0] != before[0] else "reconnect"
-            before = now or before
-        return "time"
+            left_ms = until_ms - self._clock.monotonic_ms()
+            if left_ms <= 0:
+                return "time"
+            await self._clock.sleep_ms(min(WATCH_MS, left_ms))
 
     async def _signs(self) -> tuple[Any, Any] | None:
         try:
