@@ -179,7 +179,7 @@ class Reconciler:
                 await self._scripts.halt("halt" if level == "halt" else "reduce", reason, "reconciler", scope)
 
     async def _reconcile(self, history: str, *, fresh: bool) -> None:
-        last: Any = await self._redis.xrevrange(self._keys.events, count=UNTRADED_MAX)
+        last: Any = await self._redis.xrevrange(self._keys.events, count=UNTRADED_MAX if fresh else 1)
         now_ms = await self._store.now_ms()
         told = [events.decode(fields[b"data"]) for _, fields in last]
         # Before the first opening only the private stream is told of; a journal of anything else is an account's past.

@@ -5,50 +5,37 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters import registry
 from adapters.credentials import Credentials
-from adapters.simulated.process import SimulatedVenue, local_settings
+from adapters.simulated.process import SimulatedVenue
 from adapters.venue import Venue, Window
 from streams.record import NEW_STATE
 from streams.schemas import Order
 from tests.commands import PROGRAM, Shell
+from tests.consumers.running import ACCOUNT, running, simulated
 from tests.flow import place
 from tests.support import wait_until
 
-ACCOUNT = "binance.main"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
 def venue() -> Iterator[SimulatedVenue]:
     """A venue with one account."""
-    with SimulatedVenue(local_settings([ACCOUNT], {"BTC": Decimal(10), "USDT": Decimal(1_000_000)})) as running:
-        yield running
+    with simulated() as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
 def shell(venue: SimulatedVenue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A folder with settings, a pipeline running on them."""
-    folder: Path = tmp_path_factory.mktemp("cancel-all")
-    (folder / "fillonce.toml").write_text(
-        f"""
-        [accounts."{ACCOUNT}"]
-        symbols = ["BTC/USDT", "ETH/USDT"]
-        rest_url = "{venue.rest_url}"
-        stream_url = "{venue.ws_url}"
-        lookup_lag_ms = 100
-        send_window_ms = 1000
-        """
-    )
-    held = venue.settings.accounts[0]
-    made = Shell(folder, {"FILLONCE_KEY_BINANCE_MAIN": held.api_key, "FILLONCE_SECRET_BINANCE_MAIN": held.secret})
-    with made.started("run"):
-        wait_until(lambda: made("reconcile").code == 0, 60)
+    with running(
+        venue, tmp_path_factory.mktemp("cancel-all"), ["BTC/USDT", "ETH/USDT"], "send_window_ms = 1000"
+    ) as made:
         yield made
 
 

@@ -2,10 +2,8 @@
 
 import getpass
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 
 from adapters.binance.decode import STREAM_FORMAT
 from streams import events
@@ -14,26 +12,6 @@ from streams.verify import verify
 from tests.commands import Shell
 from tests.consumers.test_commands_views import fold
 from tests.flow import Bench, execution, place
-
-
-@pytest.fixture
-async def bench(redis: Redis, account: str) -> Bench:
-    """An account whose gate is open, without any role."""
-    return await Bench(redis, account).open()
-
-
-@pytest.fixture
-def shell(redis_url: str, account: str, tmp_path: Path) -> Shell:
-    """A folder whose settings name the account."""
-    (tmp_path / "fillonce.toml").write_text(
-        f"""
-        redis_url = "{redis_url}"
-        [accounts."{account}"]
-        symbols = ["BTC/USDT"]
-        venue = "binance"
-        """
-    )
-    return Shell(tmp_path)
 
 
 async def _filled(bench: Bench, account: str) -> str:

@@ -2,43 +2,27 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from adapters.simulated.process import SimulatedVenue, local_settings
+from adapters.simulated.process import SimulatedVenue
 from tests.commands import Shell, words
-from tests.support import wait_until
+from tests.consumers.running import ACCOUNT, running, simulated
 
-ACCOUNT = "binance.main"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
 def venue() -> Iterator[SimulatedVenue]:
     """A venue with one account."""
-    with SimulatedVenue(local_settings([ACCOUNT], {"BTC": Decimal(10), "USDT": Decimal(1_000_000)})) as running:
-        yield running
+    with simulated() as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
 def shell(venue: SimulatedVenue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A folder with settings, a pipeline running on them."""
-    folder: Path = tmp_path_factory.mktemp("reconcile")
-    (folder / "fillonce.toml").write_text(
-        f"""
-        [accounts."{ACCOUNT}"]
-        symbols = ["BTC/USDT"]
-        rest_url = "{venue.rest_url}"
-        stream_url = "{venue.ws_url}"
-        lookup_lag_ms = 100
-        reconcile.absence_gap_ms = 50
-        """
-    )
-    held = venue.settings.accounts[0]
-    made = Shell(folder, {"FILLONCE_KEY_BINANCE_MAIN": held.api_key, "FILLONCE_SECRET_BINANCE_MAIN": held.secret})
-    with made.started("run"):
-        wait_until(lambda: made("reconcile").code == 0, 60)
+    with running(venue, tmp_path_factory.mktemp("reconcile"), ["BTC/USDT"], "reconcile.absence_gap_ms = 50") as made:
         yield made
 
 
