@@ -26,8 +26,10 @@ def met(order: Order, fact: Execution | OrderReport) -> Order:
     if fact.generation > state.revision:
         if amend is not None and amend.revision == fact.generation:
             return took_effect(replace(order, state=state), amend)
-        # Its claim is lost with an older history; its name alone proves that it is ours.
+        # Its claim is lost with an older history; its name alone proves that it is ours. Amends go out one at a time, so
+        # an older one that is still open here was decided before it.
         state = replace(state, revision=fact.generation, quantity=None, price=None)
+        order = replace(order, amend=None if amend is not None and amend.revision < fact.generation else amend)
     if fact.generation == state.revision and state.quantity is None and isinstance(fact, OrderReport):
         state = _told(state, fact)
     return replace(order, state=state)

@@ -174,6 +174,15 @@ def test_a_replacement_whose_claim_is_lost_is_ours_by_its_name_alone() -> None:
     assert after.state.anomalies == ("revived:cancelled",)
 
 
+@given(st.permutations([report("cancelled"), report("cancelled", leg=1), report("cancelled", leg=2)]))
+def test_a_newer_replacement_whose_claim_is_lost_settles_an_older_amend_that_nobody_told_of(
+    said: list[OrderReport],
+) -> None:
+    """In whatever order the three are told, nothing is left that the order's end could wait for."""
+    after = folded(resting(), said)
+    assert (after.status, after.amend, after.state.revision) == ("cancelled", None, 2)
+
+
 def test_a_replacement_that_appears_after_it_was_declared_lost_is_flagged() -> None:
     """We ended the order; the venue's word corrects it."""
     gone = folded(resting(), [report("cancelled"), says(Absent(1))])
