@@ -1,14 +1,15 @@
 """Whether a commit costs more when more orders are known, what an order takes in Redis, and what each worker takes.
 
 One server for each number of known orders, all running; a round is the same fills on each in turn. Orders are known in
-the proportion of a pipeline that has run for long: one in ten is live, the others have ended.
+the proportion of a pipeline that has run for long: one in ten is live, the others have ended. Where callgrind is
+installed, a copy of each server does the same once more, and its instructions are counted.
 """
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +19,9 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from adapters.simulated.process import SimulatedVenue, local_settings
+from benchmarks import instructions
 from benchmarks.figures import Row, spread, times
-from benchmarks.ground import ACCOUNT, Tell, client, open_account, place, served
+from benchmarks.ground import ACCOUNT, Tell, client, open_account, open_gate, place, served
 from benchmarks.orders import PER_ORDER, Named, entry, feed, fills, ledger, submit
 from benchmarks.population import Kind, copy
 from benchmarks.workers import env_of, settings, worker
@@ -27,6 +29,7 @@ from consumers.ledger import Ledger
 from consumers.roles import ROLES, Task
 from streams.keys import AccountKeys
 from streams.producer import IntentProducer
+from streams.server import EmbeddedServer
 from streams.server_config import Fsync
 from streams.store import Store
 
@@ -45,16 +48,24 @@ QUIET_S, LOOK_S = 60, 0.02
 
 
 class Effort(Struct, frozen=True):
-    """How much is measured: rounds, orders filled in each of them, numbers of orders known, fewest first."""
+    """How much is measured.
+
+    Attributes:
+        rounds: of everything.
+        orders: filled in each round.
+        known: numbers of orders known, fewest first.
+        counts: rounds in which instructions are counted.
+    """
 
     rounds: int
     orders: int
     known: tuple[int, ...]
+    counts: int = 0
 
 
-FULL = Effort(rounds=9, orders=512, known=(1_000, 100_000, 1_000_000))
+FULL = Effort(rounds=9, orders=512, known=(1_000, 100_000, 1_000_000), counts=3)
 QUICK = Effort(rounds=5, orders=128, known=(1_000, 10_000, 100_000))
-TINY = Effort(rounds=1, orders=4, known=(100, 200))
+TINY = Effort(rounds=1, orders=4, known=(100, 200), counts=1)
 
 Rounds = dict[int, list[float]]
 
@@ -70,6 +81,10 @@ async def measure(effort: Effort, tell: Tell) -> list[Row]:
             tell(f"round {number} of {effort.rounds}")
             for ground in grounds:
                 await ground.round(effort.orders, warm=number == 0)
+        if effort.counts and instructions.are_countable():
+            for ground in grounds:
+                tell(f"counting instructions with {ground.known:,} orders known")
+                await ground.count(effort.orders, effort.counts)
         tell("memory of the workers")
         rows = [row for ground in grounds for row in ground.rows()]
         first, last = grounds[0], grounds[-1]
@@ -77,6 +92,7 @@ async def measure(effort: Effort, tell: Tell) -> list[Row]:
         rows += [
             times(f"{words}, {more}", last.costs[name], first.costs[name], better="less", limit=GROWTH_MAX)
             for name, words in WORDS.items()
+            if name in first.costs
         ]
         return rows + last.bytes_rows() + await _workers(stack, last, effort.rounds)
 
@@ -85,8 +101,10 @@ WORDS: Final = {
     "server": "server time a commit of a fill",
     "server cpu": "server processor time a fill",
     "python": "process time a fill",
+    "instructions": "server instructions a fill",
 }
-NO_COUNTER: Final = "instructions are not counted here: time of the processor"
+NOTES: Final = {"server": "INFO commandstats", "server cpu": "INFO cpu", "instructions": "counted by callgrind"}
+UNITS: Final = {"instructions": "instructions"}
 
 
 class _Ground:
@@ -94,16 +112,16 @@ class _Ground:
 
     Attributes:
         known: how many.
-        url: of the server.
+        server: the embedded one.
         redis: a pool.
-        costs: µs a fill of each round, of the server's scripts and of the ledger's process.
+        costs: what a fill took in each round, by what is measured: `WORDS`.
     """
 
-    def __init__(self, url: str, redis: Redis, known: int) -> None:
-        self.url, self.redis, self.known = url, redis, known
-        self.costs: dict[str, list[float]] = defaultdict(list)
+    def __init__(self, server: EmbeddedServer, redis: Redis, known: int, submitted: int = FIRST_ORDER) -> None:
+        self.server, self.redis, self.known = server, redis, known
+        self.costs: defaultdict[str, list[float]] = defaultdict(list)
         self._bytes: dict[Kind, list[float]] = {}
-        self._submitted = FIRST_ORDER
+        self._submitted = submitted
 
     @classmethod
     async def open(cls, stack: AsyncExitStack, known: int, blocks: int) -> "_Ground":
@@ -111,7 +129,7 @@ class _Ground:
         server = await stack.enter_async_context(served(FSYNC, QUIET_SERVER))
         redis = await stack.enter_async_context(client(server.url, "bench-growth", single=False))
         await open_account(redis)
-        ground = cls(server.url, redis, known)
+        ground = cls(server, redis, known)
         async with ledger(server.url) as role:
             live, ended = await ground._orders(role, 2)
             await feed(redis, KEYS.evidence, map(entry, fills([ended])))
@@ -132,27 +150,43 @@ class _Ground:
 
     async def round(self, orders: int, *, warm: bool) -> None:
         """Fill new orders; what that cost a ledger that runs and has opened them itself."""
-        async with ledger(self.url) as role:
-            frames = list(fills(await self._orders(role, orders)))
-            await feed(self.redis, KEYS.evidence, map(entry, frames))
+        async with self._fed(orders) as (role, frames):
             await self.redis.config_resetstat()
             busy_us, cpu = await self._busy_us(), time.process_time_ns()
             await role.run(burst=True)
             cpu, busy_us = time.process_time_ns() - cpu, await self._busy_us() - busy_us
         stats: Any = await self.redis.info("commandstats")
         if not warm:
-            self.costs["server"].append(stats["cmdstat_evalsha"]["usec"] / len(frames))
-            self.costs["server cpu"].append(busy_us / len(frames))
-            self.costs["python"].append(cpu / 1000 / len(frames))
+            self.costs["server"].append(stats["cmdstat_evalsha"]["usec"] / frames)
+            self.costs["server cpu"].append(busy_us / frames)
+            self.costs["python"].append(cpu / 1000 / frames)
         await self._tidy()
+
+    async def count(self, orders: int, rounds: int) -> None:
+        """Fill new orders on a copy of the server, instruction by instruction."""
+        async with (
+            instructions.counted(self.server, self.redis, FSYNC) as (server, counter),
+            client(server.url, "bench-count", single=False) as redis,
+        ):
+            await open_gate(redis)
+            copied = _Ground(server, redis, self.known, self._submitted)
+            for number in range(rounds + 1):
+                async with copied._fed(orders) as (role, frames):
+                    await counter.begin()
+                    await role.run(burst=True)
+                    total = await counter.end()
+                if number:  # the first was to warm up
+                    self.costs["instructions"].append(total / frames)
+                await copied._tidy()
 
     def rows(self) -> list[Row]:
         """What a fill cost."""
-        notes = {"server": "INFO commandstats", "server cpu": NO_COUNTER, "python": NO_COUNTER}
         return [
-            Row(name=f"{words}, {self.known:,} orders", unit="µs", spread=spread(self.costs[name]), note=notes[name])
+            Row(name=f"{words}, {self.known:,} orders", unit=UNITS.get(name, "µs"), spread=spread(self.costs[name]),
+                note=NOTES.get(name, ""))
             for name, words in WORDS.items()
-        ]
+            if name in self.costs
+        ]  # fmt: skip
 
     def bytes_rows(self) -> list[Row]:
         """What an order takes: its record and every key that points at it, by the server's own count."""
@@ -162,6 +196,14 @@ class _Ground:
             Row(name="bytes of a terminal order", unit="B", spread=spread(self._bytes["ended"]),
                 limit=TERMINAL_BYTES_MAX, note=note),
         ]  # fmt: skip
+
+    @asynccontextmanager
+    async def _fed(self, orders: int) -> AsyncIterator[tuple[Ledger, int]]:
+        """A ledger that has opened new orders itself, and how many fills of them wait for it."""
+        async with ledger(self.server.url) as role:
+            frames = list(fills(await self._orders(role, orders)))
+            await feed(self.redis, KEYS.evidence, map(entry, frames))
+            yield role, len(frames)
 
     async def _orders(self, role: Ledger, count: int) -> list[Named]:
         orders = await submit(self.redis, range(self._submitted, self._submitted + count))
@@ -192,7 +234,7 @@ async def _workers(stack: AsyncExitStack, ground: _Ground, rounds: int) -> list[
     """Run every role as a process while orders are traded; the memory of each after every round."""
     enter, redis = stack.enter_async_context, ground.redis
     venue = await enter(SimulatedVenue(local_settings([ACCOUNT], BALANCES)))
-    env = env_of(settings(ground.url, rest_url=venue.rest_url, stream_url=venue.ws_url), venue)
+    env = env_of(settings(ground.server.url, rest_url=venue.rest_url, stream_url=venue.ws_url), venue)
     tasks = [Task(role=role, account=ACCOUNT) for role in ROLES]
     pids = dict(zip(ROLES, await asyncio.gather(*(enter(worker(one, env, redis)) for one in tasks)), strict=True))
     memory: dict[str, list[float]] = {role: [] for role in ROLES}

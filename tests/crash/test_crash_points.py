@@ -6,10 +6,11 @@ import pytest
 import pytest_asyncio
 
 from streams.script_loader import NAMES
-from tests.crash.lane import Lane
-from tests.crash.points import Passes, Strike, Target, plan, sample
+from tests.crash.lane import Lane, Outcome
+from tests.crash.points import Passes, Strike, Target, plan, sample, volleys
 
-# The first test waits for the recording, which takes half a minute when other processes want the cores too.
+# The first test waits for the recording, the first of a scenario for all its deaths: each takes half a minute when
+# other processes want the cores too.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 SEED = 7
 KILLS, FAILOVERS, TURNS = 12, 3, 3
@@ -38,34 +39,54 @@ async def test_no_byte_reaches_redis_without_passing_a_crash_point(lane: Lane, p
     assert not await lane.trouble()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def deaths(lane: Lane, passes: Passes) -> "Deaths":
+    """All of them, chosen and put together by scenario."""
+    kills = chosen(passes, KILLS, ("role", "server", "cut"))
+    return Deaths(lane, [*kills, *chosen(passes, FAILOVERS, ("history",))])
+
+
 @pytest.mark.parametrize("number", range(KILLS))
 async def test_a_death_at_a_crash_point_leaves_the_venues_books_and_the_journal_in_agreement(
-    lane: Lane, passes: Passes, number: int
+    deaths: "Deaths", number: int
 ) -> None:
     """A seeded point, side and victim: after the restart every fill counts once and `verify` finds one hash."""
-    await struck(lane, chosen(passes, KILLS, ("role", "server", "cut"))[number])
+    assert not await deaths.trouble(number)
 
 
 @pytest.mark.parametrize("number", range(FAILOVERS))
 async def test_a_replica_that_lost_what_came_before_a_crash_point_goes_on_to_the_same_agreement(
-    lane: Lane, passes: Passes, number: int
+    deaths: "Deaths", number: int
 ) -> None:
     """Cut off before the point and promoted at it: one order per intent, executions once, one hash."""
-    await struck(lane, chosen(passes, FAILOVERS, ("history",))[number])
+    assert not await deaths.trouble(KILLS + number)
+
+
+class Deaths:
+    """The chosen deaths. Those of one scenario are tried together, with the first of them that is asked for."""
+
+    def __init__(self, lane: Lane, turns: Sequence[Sequence[Target]]) -> None:
+        """Each has others that may take its turn: a rare point may not come by again."""
+        self._lane, self._turns = lane, turns
+        self._volleys = volleys([targets[0] for targets in turns])
+        self._outcomes: dict[Target, Outcome] = {}
+
+    async def trouble(self, number: int) -> Sequence[str]:
+        """Strike the first of its targets that is reached; what was found after it."""
+        for target in self._turns[number]:
+            if target not in self._outcomes:
+                await self._strike(target)
+            if self._outcomes[target].fired or self._outcomes[target].trouble:
+                return self._outcomes[target].trouble
+        return ["none of the chosen points was reached"]
+
+    async def _strike(self, target: Target) -> None:
+        volley = next((one for one in self._volleys if target in one), [target])
+        self._outcomes |= {one.target: one for one in await self._lane.strike(*volley)}
 
 
 def chosen(passes: Passes, count: int, strikes: tuple[Strike, ...]) -> list[list[Target]]:
-    """So many seeded choices, each with others that may take its turn: a rare point may not come by again."""
+    """So many seeded choices, each with others that may take its turn."""
     # A new account for every death would take too long here; `make crash` has them.
     targets = [one for one in plan(passes, SEED) if one.profile != "start" and one.strike in strikes]
     return [sample(targets, count * TURNS, SEED)[number::count] for number in range(count)]
-
-
-async def struck(lane: Lane, targets: Sequence[Target]) -> None:
-    """Strike the first of them that is reached; nothing may be found after any of them."""
-    for target in targets:
-        [outcome] = await lane.strike(target)
-        assert not outcome.trouble, f"{target}: {outcome.trouble}"
-        if outcome.fired:
-            return
-    pytest.fail("none of the chosen points was reached")

@@ -26,7 +26,6 @@ from tests.proxy import LOOPBACK, Proxy
 from tests.resends import CASES, Case
 
 XADD = b"\r\nXADD\r\n"
-NOT_FOUND: dict[str, str] = {}
 
 
 @pytest.fixture
@@ -53,15 +52,7 @@ def test_every_script_has_its_answer_cut() -> None:
     assert {case.script for case in CASES.values()} == set(NAMES)
 
 
-def _marked() -> list[Any]:
-    found = []
-    for name, case in CASES.items():
-        marks = [pytest.mark.xfail(strict=True, reason=NOT_FOUND[name])] if name in NOT_FOUND else []
-        found.append(pytest.param(case, id=name, marks=marks))
-    return found
-
-
-@pytest.mark.parametrize("case", _marked())
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_a_call_whose_answer_was_cut_is_sent_once_and_repeating_it_changes_nothing(
     case: Case, redis: Redis, account: str, proxy: Proxy
 ) -> None:
