@@ -99,10 +99,20 @@ class Clearing:
     """
 
     def __init__(
-        self, redis: Redis, account: str, scope: str, clock: Clock,
+        self, redis: Redis, account: str, scope: str, clock: Clock, *, who: str,
         orphans: Callable[[], Awaitable[Orphans]] | None = None,
     ) -> None:  # fmt: skip
-        """Bind it; `orphans` looks for orders without a record and cancels those that may be."""
+        """Bind it.
+
+        Args:
+            redis: a pool.
+            account: whose orders.
+            scope: as switches have it.
+            clock: for pauses.
+            who: asks for it.
+            orphans: looks for orders without a record and cancels those that may be.
+        """
+        self._who = who
         self.asked: dict[str, float] = {}
         self.orphans: list[str] = []
         self.left = Left()
@@ -158,7 +168,8 @@ class Clearing:
         now_ms = self._clock.monotonic_ms()
         names = to_ask(left, self.asked, now_ms)
         if names:
-            await self._producer.publish([Cancel(account=self._account, client_order_id=name) for name in names])
+            wishes = [Cancel(account=self._account, client_order_id=name, who=self._who) for name in names]
+            await self._producer.publish(wishes)
             self.asked |= dict.fromkeys(names, now_ms)
 
     async def _live(self) -> list[Order]:

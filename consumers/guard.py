@@ -121,7 +121,7 @@ class Guard:
             case "halted_and_cancel":
                 await self._switch("halt", firing)
                 await self._scripts.clear(firing.sentence, _who(firing.rule), "", secrets.token_urlsafe(12))
-                self._clear()
+                self._clear(_who(firing.rule))
             case _:
                 assert_never(firing.action)
         await self._alarm.tell(firing)
@@ -135,18 +135,16 @@ class Guard:
         """Go on where the process before this one was cancelling when it ended."""
         stored = await self._control("halt")
         reason = msgspec.json.decode(stored, type=str) if stored else ""
-        if any(
-            rule.action == "halted_and_cancel" and reason.startswith(f"rule {name}:")
-            for name, rule in self._rules.by_name().items()
-        ):
-            self._clear()
+        for name, rule in self._rules.by_name().items():
+            if rule.action == "halted_and_cancel" and reason.startswith(f"rule {name}:"):
+                self._clear(_who(name))
 
-    def _clear(self) -> None:
+    def _clear(self, who: str) -> None:
         if self._clearing is None or self._clearing.done():
-            self._clearing = asyncio.create_task(self._cancel_all())
+            self._clearing = asyncio.create_task(self._cancel_all(who))
 
-    async def _cancel_all(self) -> None:
-        clearing = Clearing(self._redis, self._keys.account, "", self._clock)
+    async def _cancel_all(self, who: str) -> None:
+        clearing = Clearing(self._redis, self._keys.account, "", self._clock, who=who)
         done = await clearing.run(CLEAR_MS, lambda left: log.info("%s: %s", self._keys.account, left.sentence))
         if not done:
             log.error("%s: not all could be cancelled: %s", self._keys.account, clearing.left.sentence)

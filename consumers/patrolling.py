@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from consumers.roles import Workshop
 
 
-def patrol(shop: "Workshop", redis: Redis, venue: Venue) -> Patrol:
-    """Wire it; `redis` is a pool."""
+def patrol(shop: "Workshop", redis: Redis, venue: Venue, who: str = "reconciler") -> Patrol:
+    """Wire it; `redis` is a pool, and `who` asks for its cancels."""
     plug, told = registry.plug(shop.venue_name), shop.account.reconcile
     terms = Terms(
         id_rule=venue.facts.id_rule,
@@ -34,7 +34,7 @@ def patrol(shop: "Workshop", redis: Redis, venue: Venue) -> Patrol:
         ),
         repair=Repair(
             redis=redis, keys=shop.keys, venue=venue, describe=plug.describe, window_ms=shop.account.send_window_ms,
-            decode=plug.decode, gap_ms=terms.gap_ms, clock=shop.clock,
+            decode=plug.decode, gap_ms=terms.gap_ms, clock=shop.clock, who=who,
         ),
         settings=PatrolSettings(
             light_ms=shop.settings.reconcile_light_ms, full_ms=shop.settings.reconcile_full_ms, terms=terms,

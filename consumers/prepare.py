@@ -75,8 +75,9 @@ def _cancel(entry: str, intent: Cancel, info: AccountInfo, data: bytes) -> Prepa
         return Unusable(entry=entry, reason=str(error), raw=data)
     digest = codec.birth_digest(identity, "", NEW_STATE_TEXT)
     item = ClaimItem(
-        command="cancel", entry=entry, token="", client_order_id=identity, state=NEW_STATE_TEXT, digest=digest
-    )
+        command="cancel", entry=entry, token="", client_order_id=identity, state=NEW_STATE_TEXT, digest=digest,
+        who=codec.encode_text(intent.who) if intent.who else "",
+    )  # fmt: skip
     return Prepared(item, data)
 
 

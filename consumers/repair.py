@@ -53,7 +53,7 @@ class Repair:
 
     def __init__(
         self, *, redis: Redis, keys: AccountKeys, venue: Venue, describe: Callable[[str, bytes], Described],
-        decode: Decoder, window_ms: int, gap_ms: int, clock: Clock,
+        decode: Decoder, window_ms: int, gap_ms: int, clock: Clock, who: str = "reconciler",
     ) -> None:  # fmt: skip
         """Bind it.
 
@@ -66,7 +66,9 @@ class Repair:
             window_ms: how long a cancel that it sends itself may take to the venue.
             gap_ms: executions that the venue counts and still does not list after it are inferred.
             clock: whose time is used.
+            who: asks for its cancels.
         """
+        self._who = who
         self._decode, self._gap_ms = decode, gap_ms
         self._redis, self._keys, self._venue, self._describe = redis, keys, venue, describe
         self._window_ms, self._clock = window_ms, clock
@@ -192,7 +194,7 @@ class Repair:
         order = self._listed(finding, row)
         assert order.terms is not None
         history = (await self._scripts.gate()).history
-        await self._scripts.import_orders([import_item(order.client_order_id, order.terms)], history)
+        await self._scripts.import_orders([import_item(order.client_order_id, order.terms)], history, finding.id)
         if report.filled:
             await self._write(finding.id, await self._trades(look, report, row), Rows(row.format, (row.raw,)))
             return
@@ -208,7 +210,8 @@ class Repair:
         elif ours:
             await self._apply(finding, look)
         if ours and await self._lives(order.client_order_id):
-            await self._producer.cancel(Cancel(account=self._keys.account, client_order_id=order.client_order_id))
+            wish = Cancel(account=self._keys.account, client_order_id=order.client_order_id, who=self._who)
+            await self._producer.cancel(wish)
             return
         now_ms = await self._store.now_ms()
         answer = await self._venue.cancel(order, Window(now_ms, now_ms + self._window_ms))

@@ -9,11 +9,12 @@ KEYS[5]   ended sorted set
 KEYS[6+]  spent sets of the months in ARGV[6], then order hashes, one per item of the plan
 
 ARGV[1]  plan, msgpack: list of maps {command, entry, token, client_order_id, fingerprint, valid_until_ms, terms, state,
-         digest, sent, refusal, strategy, symbol, judged, reduces, waits, rate, revision}; command is place, cancel or
+         digest, sent, refusal, strategy, symbol, judged, reduces, waits, rate, revision, who}; command is place, cancel or
          amend; sent is JSON of the amounts to send, of an amend with its revision and fingerprint; refusal is a JSON
          string when a limit forbids sending, else empty; judged says that it was held against the exposure of ARGV[8],
          reduces that by it the order can only make the position smaller, waits that those behind it were judged as if
-         it were not sent; rate is what is kept of the strategy's orders of this second, may be empty
+         it were not sent; rate is what is kept of the strategy's orders of this second, may be empty; who is a JSON
+         string that names who asks for a cancel, may be empty
 ARGV[2]  consumer group
 ARGV[3]  gateway
 ARGV[4]  send window in ms
@@ -74,7 +75,8 @@ end
 local function take(key, item, command, send_by, sent)
   changes[#changes + 1] = '{"kind":"claimed","id":"' .. item.token .. '","client_order_id":"' .. item.client_order_id ..
     '","token":"' .. item.token .. '","gateway":"' .. gateway .. '","command":"' .. command ..
-    '","send_by_ms":' .. digits(send_by) .. ',"sent":' .. sent .. '}'
+    '","send_by_ms":' .. digits(send_by) .. ',"sent":' .. sent ..
+    (command == 'place' and '}' or ',"entry":"' .. item.entry .. '"}')
   return claimed(key, send_by)
 end
 
@@ -149,10 +151,15 @@ local function place(key, item)
   return take(key, item, 'place', send_by, item.sent)
 end
 
+-- How a change ends that a cancel makes: which entry asks for it, and who.
+local function asked_by(item)
+  return '","entry":"' .. item.entry .. (item.who ~= '' and '","who":' .. item.who .. '}' or '"}')
+end
+
 local function request_cancel(key, item)
   if redis.call('HSETNX', key, 'cancel', '1') == 1 then
     changes[#changes + 1] = '{"kind":"cancel_requested","id":"cancel:' .. item.client_order_id ..
-      '","client_order_id":"' .. item.client_order_id .. '"}'
+      '","client_order_id":"' .. item.client_order_id .. asked_by(item)
   end
 end
 
@@ -165,7 +172,7 @@ local function cancel(key, item)
       'cancel', '1')
     redis.call('ZADD', ended, now, item.client_order_id)
     changes[#changes + 1] = '{"kind":"tombstone","id":"tombstone:' .. item.client_order_id ..
-      '","client_order_id":"' .. item.client_order_id .. '"}'
+      '","client_order_id":"' .. item.client_order_id .. asked_by(item)
     return done(item, 'cancelled')
   end
   if status == 'created' then
@@ -191,7 +198,8 @@ local function decline(key, item, reason)
   redis.call('HSET', key, 'revision', digits(item.revision), 'revised', item.fingerprint)
   changes[#changes + 1] = '{"kind":"declined","id":"declined:' .. digits(item.revision) .. ':' ..
     item.client_order_id .. '","client_order_id":"' .. item.client_order_id .. '","revision":' ..
-    digits(item.revision) .. ',"fingerprint":"' .. item.fingerprint .. '","reason":' .. reason .. '}'
+    digits(item.revision) .. ',"fingerprint":"' .. item.fingerprint .. '","reason":' .. reason .. ',"entry":"' ..
+    item.entry .. '"}'
   return done(item, 'decided')
 end
 

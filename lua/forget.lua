@@ -44,5 +44,5 @@ redis.call('DEL', order)
 for number = 6, #KEYS do redis.call('DEL', KEYS[number]) end
 redis.call('ZREM', ended, id)
 journal(events, 'forget', now, {'{"kind":"forgotten","id":"forgotten:' .. id .. '","client_order_id":"' .. id ..
-  '","month":"' .. month .. '"}'})
+  '","month":"' .. month .. '","ended_ms":' .. digits(since) .. '}'})
 return 'forgotten'

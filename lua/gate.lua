@@ -41,7 +41,8 @@ elseif action == 'shut' and passed == history and name == token then
   journal(events, 'gate', now_ms(), {'{"kind":"shut","id":"shut:' .. token .. '","history":"' .. history .. '"}'})
   passed, name = '', ''
 elseif action == 'enable' and passed == history and name == token and waits_for() == 'enable' then
+  local applied = redis.call('HGET', control, 'starting')
   redis.call('HDEL', control, 'starting')
-  journal(events, 'gate', now_ms(), {'{"kind":"enabled","id":"enabled:' .. token .. '"}'})
+  journal(events, 'gate', now_ms(), {'{"kind":"enabled","id":"enabled:' .. token .. '","entry":"' .. applied .. '"}'})
 end
 return {passed == history and 'open' or 'shut', history, passed, name, waits_for()}

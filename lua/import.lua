@@ -6,7 +6,8 @@ KEYS[2]   live sorted set
 KEYS[3+]  order hashes, one per item of the plan
 
 ARGV[1]  plan, msgpack: list of maps {client_order_id, terms, state, digest, valid_until_ms}
-ARGV[2]  the server's history that is being reconciled; the gate is still shut
+ARGV[2]  the server's history that is being reconciled
+ARGV[3]  what caused it, JSON string
 
 Returns a list, one per item
   'imported'  had no record, or only a tombstone; it is `unknown` now, and evidence will say more
@@ -18,7 +19,7 @@ Errors  HISTORY_CHANGED
 --@include server
 --@include journal
 local events, live = KEYS[1], KEYS[2]
-local plan, history = cmsgpack.unpack(ARGV[1]), ARGV[2]
+local plan, history, cause = cmsgpack.unpack(ARGV[1]), ARGV[2], ARGV[3]
 
 if history ~= server_history() then return refuse_history() end
 
@@ -33,14 +34,14 @@ local function import(key, item)
   if known[2] then
     local token = known[3] or ''
     changes[#changes + 1] = '{"kind":"doubted","id":"import:' .. id .. '","client_order_id":"' .. id ..
-      '","token":"' .. token .. '"}'
+      '","token":"' .. token .. '","cause":' .. cause .. '}'
     return known[1] == 'created' and 'lost' or 'doubted'
   end
   -- Its fingerprint is lost with its intent; an empty one takes the intent for the same when it comes again.
   redis.call('HSET', key, 'terms', item.terms, 'state', item.state, 'digest', item.digest, 'fingerprint', '',
     'valid_until', digits(item.valid_until_ms))
   changes[#changes + 1] = '{"kind":"imported","id":"' .. item.digest .. '","client_order_id":"' .. id ..
-    '","terms":' .. item.terms .. ',"valid_until_ms":' .. digits(item.valid_until_ms) .. '}'
+    '","terms":' .. item.terms .. ',"valid_until_ms":' .. digits(item.valid_until_ms) .. ',"cause":' .. cause .. '}'
   return 'imported'
 end
 

@@ -34,7 +34,7 @@ for number = 1, math.min(#names, most) do
     '","reason":"no order of ours became known for it"}', 'raw', redis.call('HGET', parked, name))
   redis.call('HDEL', parked, name)
   changes[number] = '{"kind":"lapsed","id":"lapsed:' .. name .. '","venue_order":' .. order ..
-    ',"execution_id":"' .. name .. '"}'
+    ',"execution_id":"' .. name .. '","since_ms":' .. digits(tonumber(since)) .. '}'
 end
 if #names <= most then redis.call('ZREM', index, parked) end
 journal(events, 'lapse', now, changes)

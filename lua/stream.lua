@@ -63,6 +63,6 @@ if lost or untold or not vouched then
   redis.call('HDEL', control, 'stream_lost')
   redis.call('HSET', control, 'stream_by', listener, 'stream_connection', connection, 'stream_at', digits(now))
   journal(events, 'stream', now, {'{"kind":"stream_whole","id":"stream:whole:' .. digits(now) .. '","connection":"' ..
-    connection .. '"}'})
+    connection .. '","entry":"' .. entry .. '"}'})
 end
 return vouch()

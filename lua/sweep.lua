@@ -69,7 +69,7 @@ local function sweep_created(key, id, entry, valid_until, cancel)
     local queued = redis.call('XADD', intents, '*', 'data', redis.call('HGET', key, 'terms'))
     redis.call('HSET', key, 'entry', queued)
     changes[#changes + 1] = '{"kind":"queued","id":"queued:' .. queued .. '","client_order_id":"' .. id ..
-      '","entry":"' .. queued .. '"}'
+      '","entry":"' .. queued .. '","lost":"' .. (entry or '') .. '"}'
     return keep(id, calm_ms)
   end
   return {'kept'}
@@ -84,7 +84,7 @@ local function sweep_open(key, id, cancel, cancel_by, amend, send_by)
   if cancel and (not cancel_by or tonumber(cancel_by) < now) then
     if not has_owner(redis.call('HGET', key, 'cancel_entry')) then
       local queued = redis.call('XADD', intents, '*', 'data', '{"kind":"cancel","account":"' .. account ..
-        '","client_order_id":"' .. id .. '"}')
+        '","client_order_id":"' .. id .. '","who":"sweep"}')
       redis.call('HSET', key, 'cancel_entry', queued)
     end
     return look(key, id, retry_max_ms)

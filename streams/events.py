@@ -41,11 +41,16 @@ class Created(Change, frozen=True, kw_only=True, omit_defaults=True, tag="create
 
 
 class Imported(Change, frozen=True, kw_only=True, omit_defaults=True, tag="imported"):
-    """The venue lists an order of ours that has no record: the server's history lost it, or it was before ours."""
+    """The venue lists an order of ours that has no record: the server's history lost it, or it was before ours.
+
+    Attributes:
+        cause: `history`, or the finding of the reconciliation that made the record.
+    """
 
     client_order_id: str
     terms: Place
     valid_until_ms: int
+    cause: str = ""
 
 
 class Claimed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="claimed"):
@@ -53,6 +58,7 @@ class Claimed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="claime
 
     Attributes:
         sent: the amounts; of an amend its revision and fingerprint, too.
+        entry: of `intents` that asks for the cancel or the amend; that of a place is the order's own.
     """
 
     client_order_id: str
@@ -61,6 +67,7 @@ class Claimed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="claime
     command: CommandKind
     send_by_ms: int
     sent: dict[str, str] = {}
+    entry: str = ""
 
 
 class Ended(Change, frozen=True, kw_only=True, omit_defaults=True, tag="ended"):
@@ -72,38 +79,67 @@ class Ended(Change, frozen=True, kw_only=True, omit_defaults=True, tag="ended"):
 
 
 class CancelRequested(Change, frozen=True, kw_only=True, omit_defaults=True, tag="cancel_requested"):
-    """A cancel waits for the order's outcome, or is on its way."""
+    """A cancel waits for the order's outcome, or is on its way.
+
+    Attributes:
+        entry: of `intents` that asks for it.
+        who: asked, where the intent names somebody.
+    """
 
     client_order_id: str
+    entry: str = ""
+    who: str = ""
 
 
 class Declined(Change, frozen=True, kw_only=True, omit_defaults=True, tag="declined"):
-    """An amend came to nothing before anything of it was sent; the order is as it was."""
+    """An amend came to nothing before anything of it was sent; the order is as it was.
+
+    Attributes:
+        entry: of `intents` that asked for it.
+    """
 
     client_order_id: str
     revision: int
     fingerprint: str
     reason: str
+    entry: str = ""
 
 
 class Tombstone(Change, frozen=True, kw_only=True, omit_defaults=True, tag="tombstone"):
-    """A cancel came for an identity not known here, so that a late place will not trade."""
+    """A cancel came for an identity not known here, so that a late place will not trade.
+
+    Attributes:
+        entry: of `intents` that asks for it.
+        who: asked, where the intent names somebody.
+    """
 
     client_order_id: str
+    entry: str = ""
+    who: str = ""
 
 
 class Doubted(Change, frozen=True, kw_only=True, omit_defaults=True, tag="doubted"):
-    """A send window closed without an answer: the order is `unknown` now."""
+    """A send window closed without an answer: the order is `unknown` now.
+
+    Attributes:
+        cause: why else nobody can tell what became of the claim: `history`, or the finding of a reconciliation.
+    """
 
     client_order_id: str
     token: str
+    cause: str = ""
 
 
 class Queued(Change, frozen=True, kw_only=True, omit_defaults=True, tag="queued"):
-    """An order still to be sent got a new entry."""
+    """An order still to be sent got a new entry.
+
+    Attributes:
+        lost: the entry it had, which nobody has any more.
+    """
 
     client_order_id: str
     entry: str
+    lost: str = ""
 
 
 class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="updated", gc=False):
@@ -151,10 +187,12 @@ class Lapsed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="lapsed"
     Attributes:
         venue_order: venue symbol and venue order id, with a colon between.
         execution_id: of the execution.
+        since_ms: for how long one of that order has waited, server's clock.
     """
 
     venue_order: str
     execution_id: str
+    since_ms: int = 0
 
 
 class Passed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="passed"):
@@ -228,10 +266,15 @@ class Quarantined(Change, frozen=True, kw_only=True, omit_defaults=True, tag="qu
 
 
 class Forgotten(Change, frozen=True, kw_only=True, omit_defaults=True, tag="forgotten"):
-    """A record was removed after its retention; its identity stays spent."""
+    """A record was removed after its retention; its identity stays spent.
+
+    Attributes:
+        ended_ms: its last commit, server's clock.
+    """
 
     client_order_id: str
     month: str
+    ended_ms: int = 0
 
 
 class Switched(Change, frozen=True, kw_only=True, omit_defaults=True, tag="switched"):
@@ -264,7 +307,13 @@ class Shut(Change, frozen=True, kw_only=True, omit_defaults=True, tag="shut"):
 
 
 class Enabled(Change, frozen=True, kw_only=True, omit_defaults=True, tag="enabled"):
-    """The account has started in order: what was reconciled is applied, limits hold, the private stream is whole."""
+    """The account has started in order: what was reconciled is applied, limits hold, the private stream is whole.
+
+    Attributes:
+        entry: of `evidence` until which everything had to be applied.
+    """
+
+    entry: str = ""
 
 
 class StreamLost(Change, frozen=True, kw_only=True, omit_defaults=True, tag="stream_lost"):
@@ -275,9 +324,14 @@ class StreamLost(Change, frozen=True, kw_only=True, omit_defaults=True, tag="str
 
 
 class StreamWhole(Change, frozen=True, kw_only=True, omit_defaults=True, tag="stream_whole"):
-    """The private stream is heard by this connection, and what was missed is applied."""
+    """The private stream is heard by this connection, and what was missed is applied.
+
+    Attributes:
+        entry: of `evidence` until which everything had to be applied.
+    """
 
     connection: str
+    entry: str = ""
 
 
 AnyChange = (

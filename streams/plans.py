@@ -74,6 +74,7 @@ class ClaimItem(Struct, frozen=True, kw_only=True):
     waits: bool = False
     rate: str = ""
     revision: int = 0
+    who: str = ""
 
 
 class Claimed(Struct, frozen=True):

@@ -25,6 +25,8 @@ Rounding = Literal["down", "nearest"]
 
 # A word of an identity: printable, and short enough for a log line.
 Word = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[!-~]([ -~]*[!-~])?(?!\n)$")]
+# Who asks for something: a person's name, `strategy:NAME`, `rule:NAME`, or one of our own roles.
+Who = Annotated[str, Meta(min_length=1, max_length=160, pattern=r"^[!-~]([ -~]*[!-~])?(?!\n)$")]
 # `venue.name`; the pattern keeps it inside one hash tag of a key.
 AccountName = Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*\.[A-Za-z0-9_-]+(?!\n)$")]
 Symbol = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Z0-9]+/[A-Z0-9]+(:[A-Z0-9-]+)?(?!\n)$")]
@@ -112,13 +114,18 @@ def _make_plain(place: Place) -> None:
 class Cancel(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag="cancel", tag_field="kind"
 ):
-    """A wish to end an order, named by its client order id or by the identity of the intent that made it."""
+    """A wish to end an order, named by its client order id or by the identity of the intent that made it.
+
+    Attributes:
+        who: asks for it, as the journal is to tell; it changes nothing else.
+    """
 
     account: AccountName
     client_order_id: Annotated[str, Meta(max_length=64)] | None = None
     strategy: Word | None = None
     signal_id: Word | None = None
     leg: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*(?!\n)$")] = ""
+    who: Who | None = None
 
     def __post_init__(self) -> None:
         """Exactly one way of naming the order."""

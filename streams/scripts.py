@@ -181,11 +181,11 @@ class Scripts:
         ]
         return int(now), looks
 
-    async def import_orders(self, items: Sequence[ImportItem], history: str) -> list[str]:
-        """Import orders while the gate is shut; per item `imported`, `lost`, `doubted` or `known`."""
+    async def import_orders(self, items: Sequence[ImportItem], history: str, cause: str = "history") -> list[str]:
+        """Import orders of this history of the server; per item `imported`, `lost`, `doubted` or `known`."""
         k = self._keys
         keys = [k.events, k.live, *(k.order(item.client_order_id) for item in items)]
-        answers: list[bytes] = await call(self._redis, "import", keys, [_pack(items), history])
+        answers: list[bytes] = await call(self._redis, "import", keys, [_pack(items), history, _json(cause)])
         return [answer.decode() for answer in answers]
 
     async def lease(self, action: Literal["take", "release"], holder: str, lease_ms: int) -> Lease:

@@ -35,14 +35,16 @@ def sentence(change: events.AnyChange) -> str:  # noqa: C901, PLR0911, PLR0912 -
             return f"{gateway} claimed the {command} (token {token})"
         case events.Ended(status=status, reason=reason):
             return f"{status}: {reason}"
-        case events.CancelRequested():
-            return "a cancel was asked for"
+        case events.CancelRequested(who=who):
+            return f"a cancel was asked for{f' by {who}' if who else ''}"
         case events.Declined(revision=revision, reason=reason):
             return f"amend {revision} came to nothing: {reason}"
-        case events.Tombstone():
-            return "a cancel came before any order: a late place will not trade"
-        case events.Doubted(token=token):
+        case events.Tombstone(who=who):
+            return f"a cancel{f' by {who}' if who else ''} came before any order: a late place will not trade"
+        case events.Doubted(token=token, cause=""):
             return f"unknown: no answer to token {token} within its window"
+        case events.Doubted():
+            return "unknown: the venue lists it, and what was sent of it is lost here"
         case events.Queued(entry=entry):
             return f"queued again (entry {entry} of intents)"
         case events.Updated(status=status, filled=filled):

@@ -38,7 +38,7 @@ from streams.notices import (
     Tick,
 )
 from streams.producer import Answer, IntentProducer, Receipt
-from streams.schemas import Intent
+from streams.schemas import Cancel, Intent
 
 if TYPE_CHECKING:
     from faststream._internal.endpoint.call_wrapper import HandlerCallWrapper
@@ -154,7 +154,7 @@ class Strategy(RedisRouter):
             url: of the server.
             producer: publishes what handlers answer; without it answers are messages, which is what tests want.
         """
-        middlewares = [] if producer is None else [_Publishing(producer)]
+        middlewares = [] if producer is None else [_Publishing(producer, f"strategy:{self.name}")]
         broker = RedisBroker(
             url,
             logger=None,  # type: ignore[arg-type]  # FastStream's way to turn two lines per message off
@@ -218,26 +218,31 @@ class _Silence(BaseMiddleware):
 class _Publishing:
     """Publishes answers as intents instead of as messages; FastStream makes one scope of it for every message."""
 
-    def __init__(self, producer: IntentProducer) -> None:
-        self._producer = producer
+    def __init__(self, producer: IntentProducer, who: str) -> None:
+        self._producer, self._who = producer, who
 
     def __call__(self, msg: Any, /, *, context: Any) -> "_Scope":
-        return _Scope(msg, context=context, producer=self._producer)
+        return _Scope(msg, context=context, producer=self._producer, who=self._who)
 
 
 class _Scope(BaseMiddleware):
-    def __init__(self, msg: Any, /, *, context: Any, producer: IntentProducer) -> None:
+    def __init__(self, msg: Any, /, *, context: Any, producer: IntentProducer, who: str) -> None:
         super().__init__(msg, context=context)
-        self._producer = producer
+        self._producer, self._who = producer, who
 
     async def publish_scope(self, call_next: Callable[[Any], Awaitable[Any]], cmd: Any) -> Any:
         if cmd.destination != INTENTS:
             return await call_next(cmd)
-        return await publish(self._producer, cmd.body)
+        return await publish(self._producer, cmd.body, self._who)
 
 
-async def publish(producer: IntentProducer, answered: Any) -> list[Receipt]:
+async def publish(producer: IntentProducer, answered: Any, who: str) -> list[Receipt]:
     """Publish what a handler answered, one batch per account, in the order it was given.
+
+    Args:
+        producer: by which.
+        answered: by the handler.
+        who: asks for the cancels that name nobody.
 
     Raises:
         BadIntent: something else was answered, or an identity is taken by another order.
@@ -250,7 +255,7 @@ async def publish(producer: IntentProducer, answered: Any) -> list[Receipt]:
         raise BadIntent(f"A handler answers with Place, Cancel or Amend, several of them, or None; not {answered!r}.")
     by_account: dict[str, list[Intent]] = {}
     for one in intents:
-        by_account.setdefault(one.account, []).append(one)
+        by_account.setdefault(one.account, []).append(_asked(one, who))
     answers: list[Answer] = []
     for one in by_account.values():
         answers += await producer.publish(one)
@@ -258,3 +263,7 @@ async def publish(producer: IntentProducer, answered: Any) -> list[Receipt]:
     if refused:
         raise refused[0]
     return [one for one in answers if isinstance(one, Receipt)]
+
+
+def _asked(intent: Intent, who: str) -> Intent:
+    return msgspec.structs.replace(intent, who=who) if isinstance(intent, Cancel) and not intent.who else intent

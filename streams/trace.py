@@ -109,7 +109,14 @@ def _own(change: events.AnyChange, client_order_id: str) -> events.AnyChange:
 
 async def _pieces(redis: Redis, keys: AccountKeys, change: events.AnyChange) -> list[Piece]:
     match change:
-        case events.Created(entry=name) | events.Queued(entry=name) if name:
+        case (
+            events.Created(entry=name)
+            | events.Queued(entry=name)
+            | events.Claimed(entry=name)
+            | events.CancelRequested(entry=name)
+            | events.Tombstone(entry=name)
+            | events.Declined(entry=name)
+        ) if name:
             rows: Any = await redis.xrange(keys.intents, name, name)
             return [Piece(entry=name, source="intent", raw=rows[0][1][b"data"])] if rows else [_trimmed(name)]
         case events.Updated(evidence=names):

@@ -124,7 +124,7 @@ async def _cancel_of(bench: Bench, order: Order | None = None) -> Call:
     entry = (await bench.read_intents("gateway.1"))[-1]
     terms = order.terms if order else place(bench.account)
     digest = codec.birth_digest(item.client_order_id, "", NEW_STATE_TEXT)
-    return _claim_of(bench, entry.id, terms, command="cancel", token="cancel", digest=digest)
+    return _claim_of(bench, entry.id, terms, command="cancel", token="cancel", digest=digest, who='"me"')
 
 
 async def _cancel_created(bench: Bench) -> Call:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from consumers.commands import output
-from consumers.commands.connecting import address
+from consumers.commands.connecting import address, person
 from streams.errors import UsageError
 from streams.settings import Settings
 
@@ -40,7 +40,7 @@ async def clear(
         settings.redis_url, name=f"fillonce-cli-{os.getpid()}", timeout_ms=settings.redis_timeout_ms, single=False
     )
     finder = Finder(settings, account, scope, told, foreign=foreign)
-    clearing = Clearing(redis, account, scope, SystemClock(), finder.find)
+    clearing = Clearing(redis, account, scope, SystemClock(), who=person(), orphans=finder.find)
 
     def show(left: "Left") -> None:
         told.update(_counts(clearing))
@@ -124,4 +124,4 @@ class Finder:
         self._shop = Workshop(Task(role="resolver", account=self._account), settings, os.environ)
         redis = self._shop.redis("cancel-all", single=False)
         await self._shop.server_clock.measure(redis)
-        self._patrol = patrol(self._shop, redis, await self._shop.venue())
+        self._patrol = patrol(self._shop, redis, await self._shop.venue(), person())

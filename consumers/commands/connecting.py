@@ -1,6 +1,7 @@
 """Where a command finds its settings and its server."""
 
 import fcntl
+import getpass
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,11 @@ def settings_of(ctx: typer.Context) -> Settings:
         UsageError: they cannot be used.
     """
     return read(ctx.obj or "", os.environ)
+
+
+def person() -> str:
+    """Name whoever calls, as the journal is to tell; signs that no intent may have are replaced."""
+    return "".join(sign if "!" <= sign <= "~" else "?" for sign in getpass.getuser())
 
 
 def only_account(settings: Settings, given: str) -> str:

@@ -1,7 +1,6 @@
 """`fillonce halt`, `resume` and `cancel-all`: turn the switches that a claim looks at, and cancel what is out."""
 
 import asyncio
-import getpass
 import os
 import secrets
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
@@ -10,7 +9,7 @@ import typer
 
 from consumers.commands import output
 from consumers.commands.clear import DEADLINE_S, clear
-from consumers.commands.connecting import address, chosen_accounts, connected, only_account, settings_of
+from consumers.commands.connecting import address, chosen_accounts, connected, only_account, person, settings_of
 from streams.errors import StoreUnreachable, UsageError
 from streams.settings import AccountSettings, Settings
 
@@ -199,7 +198,7 @@ async def _clear(settings: Settings, one: dict[str, Any], scope: str, reason: st
     redis = connect(address(settings), name=f"fillonce-cli-{os.getpid()}", timeout_ms=settings.redis_timeout_ms)
     try:
         scripts = Scripts(redis, AccountKeys(one["account"]))
-        await scripts.clear(reason, getpass.getuser(), scope, secrets.token_urlsafe(12))
+        await scripts.clear(reason, person(), scope, secrets.token_urlsafe(12))
     finally:
         await redis.aclose()
     one["cleared"] = {}
@@ -230,7 +229,7 @@ async def _switch(settings: Settings, account: str, turn: _Turn) -> dict[str, An
     )
     try:
         durability = None if told is None else await Durability.open(redis, told.durability, told.replicas_min)
-        at_ms = await Scripts(redis, keys).halt(turn.action, turn.reason, getpass.getuser(), turn.scope)
+        at_ms = await Scripts(redis, keys).halt(turn.action, turn.reason, person(), turn.scope)
         if durability is not None and not await durability.confirm():
             raise StoreUnreachable(f"{account}: the switch is turned, but {durability.reason}; call it again.")
         control: Any = await redis.hgetall(keys.control)

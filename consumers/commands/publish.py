@@ -9,7 +9,7 @@ import orjson
 import typer
 
 from consumers.commands import documents, output
-from consumers.commands.connecting import connected, only_account, settings_of
+from consumers.commands.connecting import connected, only_account, person, settings_of
 from streams.codec import decode_intent
 from streams.errors import BadIntent, IntentConflict, StoreError, UsageError
 from streams.schemas import Intent
@@ -124,6 +124,7 @@ def _cancel(given: dict[str, Any], client_order_id: str, settings: Settings) -> 
     given["account"] = only_account(settings, given.get("account", ""))
     if client_order_id:
         given["client_order_id"] = client_order_id
+    given["who"] = person()
     return decode_intent(orjson.dumps({"kind": "cancel", **given}))
 
 

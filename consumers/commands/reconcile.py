@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from consumers.commands import output
-from consumers.commands.connecting import address, connected, settings_of
+from consumers.commands.connecting import address, connected, person, settings_of
 from streams.errors import UsageError
 from streams.policy import Mode
 from streams.settings import Settings
@@ -76,7 +76,7 @@ async def _one(settings: Settings, account: str, mode: Mode | None) -> dict[str,
     try:
         redis = shop.redis("reconcile", single=False)
         await shop.server_clock.measure(redis)
-        compared = patrol(shop, redis, await shop.venue())
+        compared = patrol(shop, redis, await shop.venue(), person())
         act = None if mode is None else _chooser(mode)
         first = await compared.once("full", "command", act)
         last = await _again(compared, first, act, Store(redis, shop.keys))

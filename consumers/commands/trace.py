@@ -64,6 +64,7 @@ async def _find(settings: Settings, account: str, wanted: str) -> "tuple[str, st
 
 def _row(step: "Step") -> dict[str, Any]:
     from streams import events
+    from streams.cause import cause
     from streams.schemas import from_ms
     from streams.story import fact_sentence, sentence
 
@@ -73,6 +74,7 @@ def _row(step: "Step") -> dict[str, Any]:
         "event": step.entry,
         "id": step.change.id,
         "says": sentence(step.change),
+        "cause": cause(step.change),
         "facts": [fact_sentence(fact) for fact in facts],
         "evidence": [
             {
@@ -90,7 +92,7 @@ def _row(step: "Step") -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> Sequence[str]:
     what = [*row["facts"], row["says"]]
-    because = [f"{_source(one)} {one['entry']}  {_short(one['raw'])}" for one in row["evidence"]]
+    because = [row["cause"], *(f"{_source(one)} {one['entry']}  {_short(one['raw'])}" for one in row["evidence"])]
     return (row["at"].isoformat(timespec="milliseconds"), "; ".join(what), "  ".join(because))
 
 

@@ -285,7 +285,7 @@ class _Demo:
         producer = IntentProducer(self.redis, timeout_ms=10_000)
         resting = [order.client_order_id for order in await self.store.all_orders() if order.live]
         if resting:
-            await producer.publish([Cancel(account=self.account, client_order_id=one) for one in resting])
+            await producer.publish([Cancel(account=self.account, client_order_id=one, who="demo") for one in resting])
 
     async def _show(self, phase: str) -> None:
         beats, statuses = await self._beats(), await self.store.live_statuses()

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from adapters.simulated.faults import Faults
 from consumers.clearing import ASK_AGAIN_MS, Clearing, Left, Orphans, concerned, to_ask
+from streams import events
 from streams.record import NEW_STATE
 from streams.schemas import Order, OrderStatus
 from tests.flow import place
@@ -58,7 +59,7 @@ async def test_a_halted_account_is_cleared_of_what_rests_and_of_what_is_unknown(
     [unknown] = await pipeline.place(pipeline.terms(price=Decimal(70)))
     await pipeline.status(unknown, "submitting", "unknown")
     await pipeline.scripts.halt("halt", "test", "test", "strategy:test")
-    clearing, told = Clearing(pipeline.redis, pipeline.account, "strategy:test", pipeline.clock), list[str]()
+    clearing, told = Clearing(pipeline.redis, pipeline.account, "strategy:test", pipeline.clock, who="me"), list[str]()
     await pipeline.control.set_faults(Faults())
     assert await clearing.run(20_000, lambda left: told.append(left.sentence))
     assert told[-1] == "nothing left"
@@ -66,6 +67,9 @@ async def test_a_halted_account_is_cleared_of_what_rests_and_of_what_is_unknown(
     books = {one["client_order_id"]: one["status"] for one in await pipeline.venue_orders()}
     assert books.pop(other) == "NEW"
     assert set(books.values()) == {"CANCELED"}
+    told_of = [one for one in await pipeline.journal() if isinstance(one, events.CancelRequested)]
+    assert {one.client_order_id: one.who for one in told_of} == dict.fromkeys(clearing.asked, "me")
+    assert all(one.entry for one in told_of)
 
 
 async def test_without_a_gateway_the_deadline_ends_it_and_says_what_is_left(pipeline: Pipeline) -> None:
@@ -75,7 +79,7 @@ async def test_without_a_gateway_the_deadline_ends_it_and_says_what_is_left(pipe
     [name] = await pipeline.place(pipeline.terms())
     await pipeline.status(name, "open")
     await pipeline.kill(gateway)
-    clearing = Clearing(pipeline.redis, pipeline.account, "", pipeline.clock)
+    clearing = Clearing(pipeline.redis, pipeline.account, "", pipeline.clock, who="me")
     assert not await clearing.run(300)
     assert (clearing.left.orders, clearing.left.by_status) == ([name], {"open": 1})
     await pipeline.gateway(1)
@@ -89,7 +93,7 @@ async def test_orders_without_a_record_are_looked_for_until_none_was_cancelled(p
     async def look() -> Orphans:
         return found.pop(0)
 
-    clearing = Clearing(pipeline.redis, pipeline.account, "", pipeline.clock, look)
+    clearing = Clearing(pipeline.redis, pipeline.account, "", pipeline.clock, who="me", orphans=look)
     assert await clearing.run(10_000)
     assert (clearing.orphans, list(clearing.left.orphans), found) == (["1"], ["2"], [])
 
@@ -102,7 +106,7 @@ async def test_a_server_that_is_not_reconciled_takes_no_cancel_and_that_is_said(
     await pipeline.status(name, "open")
     history = await pipeline.redis.hget(pipeline.keys.control, "history")
     await pipeline.redis.hset(pipeline.keys.control, "history", "another")
-    clearing = Clearing(pipeline.redis, pipeline.account, "", pipeline.clock)
+    clearing = Clearing(pipeline.redis, pipeline.account, "", pipeline.clock, who="me")
     assert not await clearing.run(100)
     assert "reconciled" in clearing.left.trouble
     await pipeline.redis.hset(pipeline.keys.control, "history", history or b"")

@@ -65,6 +65,8 @@ async def test_refusals_in_a_row_halt_the_account_and_cancel_what_rests(pipeline
     ]  # fmt: skip
     [told] = [one for one in await pipeline.journal() if isinstance(one, events.Clearing)]
     assert told.who == "rule:refusals_in_a_row"
+    [asked] = [one for one in await pipeline.journal() if isinstance(one, events.CancelRequested)]
+    assert (asked.client_order_id, asked.who) == (resting, "rule:refusals_in_a_row")
 
 
 async def test_unknown_orders_leave_only_what_reduces(pipeline: Pipeline) -> None:

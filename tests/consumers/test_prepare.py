@@ -157,6 +157,12 @@ def test_a_cancel_by_identity_claims_the_order_of_that_intent() -> None:
     assert item.client_order_id != client_order_id(place(), INFO.id_rule)
 
 
+@pytest.mark.parametrize(("who", "told"), [('rule:a"b', r'"rule:a\"b"'), (None, "")])
+def test_a_cancel_tells_the_claim_who_asks_for_it(who: str | None, told: str) -> None:
+    """As a JSON string, for the journal; nothing where nobody is named."""
+    assert claim(Cancel(account=ACCOUNT, strategy="s", signal_id="1", who=who)).who == told
+
+
 def test_a_cancel_of_a_foreign_order_is_unusable() -> None:
     """Orders of other systems are not touched."""
     assert "not an order of fillonce" in reason(Cancel(account=ACCOUNT, client_order_id="web_1"))

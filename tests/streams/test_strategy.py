@@ -254,8 +254,28 @@ async def test_intents_of_several_accounts_are_published_each_to_its_own(redis: 
 
     first, second = await Bench(redis, account).open(), await Bench(redis, f"{account}b").open()
     intents = [place(first.account, "a"), place(second.account, "b"), place(first.account, "c")]
-    receipts = await publish(IntentProducer(redis), intents)
+    receipts = await publish(IntentProducer(redis), intents, "strategy:me")
     assert len(receipts) == 3
     assert (await redis.xlen(first.keys.intents), await redis.xlen(second.keys.intents)) == (2, 1)
     with pytest.raises(BadIntent):
-        await publish(IntentProducer(redis), [1])
+        await publish(IntentProducer(redis), [1], "strategy:me")
+
+
+async def test_a_strategys_cancel_says_whose_it_is(running: Running) -> None:
+    """In the entry that asks for it; one that names somebody keeps that name."""
+    app = Strategy("hedger")
+
+    @app.on(OrderChanged)
+    async def leave(order: OrderChanged) -> list[Cancel]:
+        named = Cancel(account=order.account, client_order_id=order.client_order_id, who="alice")
+        return [msgspec.structs.replace(named, who=None), named]
+
+    await running.start(app)
+    await running.bench.publish(place(running.bench.account, strategy="hedger"))
+    await wait_until_async(lambda: _length(running, 3))
+    entries = await running.bench.read_intents()
+    assert [msgspec.json.decode(one.fields[b"data"])["who"] for one in entries[1:]] == ["strategy:hedger", "alice"]
+
+
+async def _length(running: Running, count: int) -> bool:
+    return bool(await running.bench.redis.xlen(running.bench.keys.intents) == count)
