@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters.venue import CouldNotAsk
+from consumers.adoption import IMPORTED
 from streams.clock import Clock
 from streams.errors import FillonceError
 from streams.keys import AccountKeys
@@ -23,7 +25,7 @@ from streams.store import Store
 
 log = logging.getLogger("fillonce.clearing")
 
-POLL_MS = 100
+POLL_MS, POLL_MAX_MS = 100, 5_000  # of the records; the venue is asked ever less often, a ban grows with asking
 # A cancel that nobody has claimed for so long was lost with its entry; a second one is harmless.
 ASK_AGAIN_MS = 5_000
 PAGE = 500
@@ -36,10 +38,14 @@ class Orphans(Struct, frozen=True):
     Attributes:
         cancelled: those that were cancelled now.
         left: those that are still there, by the policy or because it could not be done.
+        unclear: ours, and left because nobody can tell whether they belong to the scope.
+        again: whether one of them counts only when a second look sees it, too.
     """
 
     cancelled: Sequence[str] = ()
     left: Sequence[str] = ()
+    unclear: Sequence[str] = ()
+    again: bool = False
 
 
 class Left(Struct, frozen=True, kw_only=True):
@@ -49,12 +55,14 @@ class Left(Struct, frozen=True, kw_only=True):
         by_status: orders that were sent, counted.
         orders: their client order ids.
         orphans: at the venue, without a record; as of the last look.
+        unclear: orders of ours that are left because nobody can tell whose strategy's they are; as of the last look.
         trouble: why the last round could not be made; empty when it could.
     """
 
     by_status: Mapping[str, int] = {}
     orders: Sequence[str] = ()
     orphans: Sequence[str] = ()
+    unclear: Sequence[str] = ()
     trouble: str = ""
 
     @property
@@ -78,6 +86,13 @@ def concerned(orders: Sequence[Order], scope: str) -> list[Order]:
     if kind not in ("strategy", "symbol"):
         return found
     return [one for one in found if name == (one.terms.strategy if kind == "strategy" else one.terms.symbol)]  # type: ignore[union-attr]  # asked for above
+
+
+def adopted_from(orders: Sequence[Order], scope: str) -> list[str]:
+    """Name the orders that were found at the venue without their intents, and so may be any strategy's."""
+    if not scope.startswith("strategy:") or scope == f"strategy:{IMPORTED}":
+        return []
+    return [one.client_order_id for one in concerned(orders, f"strategy:{IMPORTED}")]
 
 
 def to_ask(orders: Sequence[Order], asked_ms: Mapping[str, float], now_ms: float) -> list[str]:
@@ -127,42 +142,43 @@ class Clearing:
             deadline_ms: longest time.
             show: told of what is left whenever that has changed.
         """
-        until_ms = self._clock.monotonic_ms() + deadline_ms
+        until_ms, pause_ms = self._clock.monotonic_ms() + deadline_ms, POLL_MS
         told: Left | None = None
         while True:
             done = await self._round()
             if self.left != told:
                 told = self.left
                 show(told)
-            if done or self._clock.monotonic_ms() >= until_ms:
+            left_ms = until_ms - self._clock.monotonic_ms()
+            if done or left_ms <= 0:
                 return done
-            await self._clock.sleep_ms(POLL_MS)
+            pause_ms = POLL_MS if self.left.orders else min(pause_ms * 2, POLL_MAX_MS)
+            await self._clock.sleep_ms(min(pause_ms, left_ms))
 
     async def _round(self) -> bool:
         try:
-            left = concerned(await self._live(), self._scope)
+            live = await self._live()
+            left, adopted = concerned(live, self._scope), adopted_from(live, self._scope)
             await self._ask(left)
             self.left = Left(
                 by_status=dict(Counter(one.status for one in left)), orders=[one.client_order_id for one in left],
-                orphans=self.left.orphans,
+                orphans=self.left.orphans, unclear=adopted,
             )  # fmt: skip
-            return not left and await self._no_orphans()
+            return not left and await self._no_orphans(adopted)
         except (FillonceError, CouldNotAsk, RedisError, OSError) as error:
             log.info("%s: could not cancel: %s", self._account, error)
             why = f"{error}" if isinstance(error, FillonceError) else type(error).__name__
-            self.left = Left(
-                by_status=self.left.by_status, orders=self.left.orders, orphans=self.left.orphans, trouble=why
-            )
+            self.left = replace(self.left, trouble=why)
             return False
 
-    async def _no_orphans(self) -> bool:
+    async def _no_orphans(self, adopted: Sequence[str]) -> bool:
         if self._find_orphans is None:
             return True
         found = await self._find_orphans()
         self.orphans += found.cancelled
-        self.left = Left(orphans=found.left)
+        self.left = Left(orphans=found.left, unclear=sorted({*found.unclear, *adopted}))
         # What was adopted to be cancelled is an order now, and what was cancelled is looked for once more.
-        return not found.cancelled
+        return not found.cancelled and not found.again
 
     async def _ask(self, left: Sequence[Order]) -> None:
         now_ms = self._clock.monotonic_ms()

@@ -7,6 +7,7 @@ on stays as it is, a cancel finds its order cancelled.
 import asyncio
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any, assert_never
 
 import msgspec
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.alarm import Alarm
-from consumers.clearing import Clearing
+from consumers.clearing import Clearing, Orphans
 from consumers.watching import Firing, Sample, Watched, heard, judged, sampled
 from streams.clock import Clock
 from streams.errors import StoreUnreachable
@@ -46,7 +47,7 @@ class Guard:
 
     def __init__(
         self, *, redis: Redis, keys: AccountKeys, rules: Rules, clock: Clock, resolver: str = "resolver.0",
-        sample_s: float = SAMPLE_S,
+        sample_s: float = SAMPLE_S, orphans: Callable[[str], Callable[[], Awaitable[Orphans]]] | None = None,
     ) -> None:  # fmt: skip
         """Bind it.
 
@@ -57,7 +58,9 @@ class Guard:
             clock: for pauses.
             resolver: whose heartbeat counts failed look-ups.
             sample_s: between two samples.
+            orphans: gives what looks for orders without a record and cancels them in somebody's name.
         """
+        self._orphans = orphans
         self.fired, self.watched = 0, Watched()
         self._redis, self._keys, self._rules, self._clock, self._resolver = redis, keys, rules, clock, resolver
         self._scripts, self._store, self._alarm = Scripts(redis, keys), Store(redis, keys), Alarm(rules)
@@ -144,10 +147,13 @@ class Guard:
             self._clearing = asyncio.create_task(self._cancel_all(who))
 
     async def _cancel_all(self, who: str) -> None:
-        clearing = Clearing(self._redis, self._keys.account, "", self._clock, who=who)
+        orphans = self._orphans(who) if self._orphans else None
+        clearing = Clearing(self._redis, self._keys.account, "", self._clock, who=who, orphans=orphans)
         done = await clearing.run(CLEAR_MS, lambda left: log.info("%s: %s", self._keys.account, left.sentence))
         if not done:
             log.error("%s: not all could be cancelled: %s", self._keys.account, clearing.left.sentence)
+        if clearing.left.orphans:
+            log.error("%s: left alone at the venue: %s", self._keys.account, ", ".join(clearing.left.orphans))
 
     async def _sample(self) -> Sample:
         try:

@@ -10,14 +10,25 @@ from consumers.findings import Terms
 from consumers.patrol import Patrol, PatrolSettings
 from consumers.repair import Repair
 from consumers.survey import Survey
+from streams.policy import ReconcileSettings
 
 if TYPE_CHECKING:
     from consumers.roles import Workshop
 
 
-def patrol(shop: "Workshop", redis: Redis, venue: Venue, who: str = "reconciler") -> Patrol:
-    """Wire it; `redis` is a pool, and `who` asks for its cancels."""
-    plug, told = registry.plug(shop.venue_name), shop.account.reconcile
+def patrol(
+    shop: "Workshop", redis: Redis, venue: Venue, who: str = "reconciler", told: ReconcileSettings | None = None
+) -> Patrol:
+    """Wire it.
+
+    Args:
+        shop: of the account.
+        redis: a pool.
+        venue: what is asked.
+        who: asks for its cancels.
+        told: how to reconcile; by default as the account's settings say.
+    """
+    plug, told = registry.plug(shop.venue_name), told or shop.account.reconcile
     terms = Terms(
         id_rule=venue.facts.id_rule,
         gap_ms=told.absence_gap_ms or 3 * venue.facts.lookup_lag_ms,

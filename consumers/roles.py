@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from adapters import registry
 from adapters.venue import Venue, VenueFacts
-from consumers import telemetry
+from consumers import orphans, telemetry
 from consumers.addresses import addresses
 from consumers.amends import Amends
 from consumers.dead_man import DeadMan
@@ -298,8 +298,10 @@ async def _resolver(shop: Workshop) -> Role:
             raise UsageError(f"{shop.venue_name} has no dead-man timer; leave dead_man_ms of {shop.task.account} out.")
         dead_man = DeadMan(redis, shop.keys, venue, shop.account.dead_man_ms)
         shop.background.append(shop.every(dead_man.pause_ms, dead_man.round))
+    cancelling = orphans.policies(shop.account.reconcile, "", foreign=False)
     guard = Guard(
-        redis=redis, keys=shop.keys, rules=shop.account.rules, clock=shop.clock, resolver=shop.task.name
+        redis=redis, keys=shop.keys, rules=shop.account.rules, clock=shop.clock, resolver=shop.task.name,
+        orphans=lambda who: orphans.finder(patrol(shop, redis, venue, who, cancelling), "", who),
     )  # fmt: skip
     shop.beside.append(guard.figures)
     shop.background.append(lambda: guard.run(shop.settings.redis_url, shop.settings.redis_timeout_ms))

@@ -254,7 +254,7 @@ class Pipeline:
 
     async def patrol(
         self, *, venue: Venue | None = None, gap_ms: int = 1, grace_ms: int = 0, policies: Policies | None = None,
-        modes: Mapping[Kind, Mode] | None = None, start: bool = False,
+        modes: Mapping[Kind, Mode] | None = None, start: bool = False, who: str = "reconciler",
     ) -> Patrol:  # fmt: skip
         """What compares the venue with the records; without `start` it looks when the test says so."""
         asked = venue or await self.venue()
@@ -281,6 +281,7 @@ class Pipeline:
             window_ms=WINDOW_MS,
             gap_ms=gap_ms,
             clock=self.clock,
+            who=who,
         )
         settings = PatrolSettings(light_ms=100, full_ms=1_000, terms=terms, modes=modes or {})
         patrol = Patrol(

@@ -1,6 +1,7 @@
 """Cancelling everything of a scope, for `halt --cancel-open` and `cancel-all`."""
 
 import os
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -12,7 +13,6 @@ from streams.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.clearing import Clearing, Left, Orphans
-    from consumers.findings import Finding
     from consumers.roles import Workshop
 
 DEADLINE_S: Final = 60.0
@@ -60,12 +60,13 @@ def _counts(clearing: "Clearing") -> dict[str, Any]:
     return {
         "cancelled": len(set(clearing.asked) - set(left.orders)), "orphans_cancelled": list(clearing.orphans),
         "left": list(left.orders), "by_status": dict(left.by_status), "orphans_left": list(left.orphans),
+        "unclear": list(left.unclear),
         "trouble": left.trouble,
     }  # fmt: skip
 
 
 class Finder:
-    """Finds orders at the venue that have no record, and cancels those that may be."""
+    """Finds orders at the venue that have no record, and cancels those that belong to the scope."""
 
     def __init__(
         self, settings: Settings, account: str, scope: str, told: dict[str, Any], *, foreign: bool
@@ -74,7 +75,7 @@ class Finder:
         self._settings, self._account, self._scope, self._told = settings, account, scope, told
         self._foreign = foreign
         self._shop: Workshop | None = None
-        self._patrol: Any = None
+        self._find: Callable[[], Awaitable[Orphans]] | None = None
 
     async def find(self) -> "Orphans":
         """Look once.
@@ -84,44 +85,29 @@ class Finder:
         """
         from consumers.clearing import Orphans
 
-        if self._scope.startswith("strategy:"):
-            return Orphans()  # whose an order without a record was, nobody can tell
         try:
-            if self._patrol is None:
-                await self._open()
+            find = self._find or await self._open()
         except UsageError as error:
             # The keys of the venue need not be here for a switch to work.
             self._told["orphans_not_asked"] = str(error)
             output.say(f"{self._account}: orders without a record are not looked for: {error}")
             return Orphans()
-        report = await self._patrol.once("light", "command", self._concerns)
-        mine = [one for one in report.findings if self._concerns(one)]
-        return Orphans(
-            [one.subject for one in mine if one.id in report.done],
-            [one.subject for one in mine if one.id not in report.done],
-        )
+        return await find()
 
     async def close(self) -> None:
         """Give the connections back."""
         if self._shop is not None:
             await self._shop.close()
 
-    def _concerns(self, one: "Finding") -> bool:
-        kind, _, name = self._scope.partition(":")
-        return one.kind in ("orphan", "zombie") and (kind != "symbol" or one.symbol == name)
-
-    async def _open(self) -> None:
+    async def _open(self) -> "Callable[[], Awaitable[Orphans]]":
+        from consumers.orphans import finder, policies
         from consumers.patrolling import patrol
         from consumers.roles import Task, Workshop
 
-        told = self._settings.account(self._account)
-        policies = msgspec.structs.replace(
-            told.reconcile.orphans, ours="cancel", by={},
-            foreign="cancel" if self._foreign else told.reconcile.orphans.foreign,
-        )  # fmt: skip
-        account = msgspec.structs.replace(told, reconcile=msgspec.structs.replace(told.reconcile, orphans=policies))
-        settings = msgspec.structs.replace(self._settings, accounts={self._account: account})
-        self._shop = Workshop(Task(role="resolver", account=self._account), settings, os.environ)
+        told = policies(self._settings.account(self._account).reconcile, self._scope, foreign=self._foreign)
+        self._shop = Workshop(Task(role="resolver", account=self._account), self._settings, os.environ)
         redis = self._shop.redis("cancel-all", single=False)
         await self._shop.server_clock.measure(redis)
-        self._patrol = patrol(self._shop, redis, await self._shop.venue(), person())
+        made = patrol(self._shop, redis, await self._shop.venue(), person(), told)
+        self._find = finder(made, self._scope, "command")
+        return self._find

@@ -107,7 +107,8 @@ def cancel_all(
 ) -> int:
     """Cancel every order that was sent, until none is left: resting, unknown, and those without a record here.
 
-    New intents go out meanwhile; `fillonce halt --cancel-open` stops them first.
+    New intents go out meanwhile; `fillonce halt --cancel-open` stops them first. An order without a record may be any
+    strategy's: with --strategy it is left and named, and the exit code is 1.
 
     \b
     Examples:
@@ -271,9 +272,15 @@ def _tell_cleared(done: list[dict[str, Any]], *, as_json: bool) -> int:
         if told["orphans_left"]:
             names = ", ".join(told["orphans_left"])
             output.show(f"{account}: left alone at the venue, not this program's: {names}; --foreign cancels them")
+        if told["unclear"]:
+            names = ", ".join(told["unclear"])
+            output.show(
+                f"{account}: left, because their intents are lost and nobody can tell whose strategy's they are: "
+                f"{names}; `fillonce cancel-all` without --strategy cancels them"
+            )
         if not told["done"]:
             output.say(f"{account}: not all could be cancelled in time; do its gateways and its ledger run?")
-    return output.DONE if all(told["done"] for _, told in cleared) else output.WRONG
+    return output.DONE if all(told["done"] and not told["unclear"] for _, told in cleared) else output.WRONG
 
 
 def _interrupted(done: list[dict[str, Any]]) -> int:

@@ -1,13 +1,14 @@
 """Rules at work on a real journal: what fires is done once, said, and outlives a restart."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 
 import pytest
 
 from adapters.simulated.faults import Faults
+from consumers.clearing import Orphans
 from consumers.guard import Guard
 from streams import events
 from streams.keys import strategy_group
@@ -20,10 +21,15 @@ REFUSED = Rule(above=1, action="halted_and_cancel")
 
 
 @asynccontextmanager
-async def guarding(pipeline: Pipeline, rules: Rules, sample_s: float = 60.0) -> AsyncIterator[Guard]:
+async def guarding(
+    pipeline: Pipeline, rules: Rules, sample_s: float = 60.0,
+    orphans: Callable[[str], Callable[[], Awaitable[Orphans]]] | None = None,
+) -> AsyncIterator[Guard]:  # fmt: skip
     """Rules that are kept, from the moment that they are given the journal."""
     redis = pipeline.client("guard", single=False)
-    guard = Guard(redis=redis, keys=pipeline.keys, rules=rules, clock=pipeline.clock, sample_s=sample_s)
+    guard = Guard(
+        redis=redis, keys=pipeline.keys, rules=rules, clock=pipeline.clock, sample_s=sample_s, orphans=orphans
+    )
     task = asyncio.create_task(guard.run(pipeline.url, 2_000))
 
     async def listens() -> bool:
@@ -42,7 +48,7 @@ async def _switched(pipeline: Pipeline) -> list[tuple[str, str, str]]:
     return [(one.to, one.who, one.reason) for one in await pipeline.journal() if isinstance(one, events.Switched)]
 
 
-async def _refuse(pipeline: Pipeline, count: int) -> None:
+async def refuse(pipeline: Pipeline, count: int) -> None:
     """The venue refuses orders: nobody has that much."""
     for _ in range(count):
         [name] = await pipeline.place(pipeline.terms(quantity=Decimal(9_000), price=Decimal(150)))
@@ -56,9 +62,9 @@ async def test_refusals_in_a_row_halt_the_account_and_cancel_what_rests(pipeline
     [resting] = await pipeline.place(pipeline.terms())
     await pipeline.status(resting, "open")
     async with guarding(pipeline, Rules(refusals_in_a_row=REFUSED)) as guard:
-        await _refuse(pipeline, 1)
+        await refuse(pipeline, 1)
         assert guard.fired == 0
-        await _refuse(pipeline, 1)
+        await refuse(pipeline, 1)
         await pipeline.status(resting, "cancelled")
     assert await _switched(pipeline) == [
         ("halted", "rule:refusals_in_a_row", "rule refusals_in_a_row: 2 is above 1")
@@ -133,6 +139,6 @@ async def test_entries_that_came_while_nobody_watched_are_heard_at_the_next_star
     rules = Rules(refusals_in_a_row=Rule(above=1, action="halted"))
     async with guarding(pipeline, rules):
         pass
-    await _refuse(pipeline, 2)
+    await refuse(pipeline, 2)
     async with guarding(pipeline, rules):
         await pipeline.until(lambda: _switched(pipeline))

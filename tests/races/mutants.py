@@ -79,8 +79,8 @@ def any_token_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
 def import_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """R6: the gate opens without records of what the venue lists."""
 
-    async def import_orders(self: Scripts, items: list[Any], history: str) -> list[str]:
-        del self, history
+    async def import_orders(self: Scripts, items: list[Any], *why: str) -> list[str]:
+        del self, why
         return ["known"] * len(items)
 
     monkeypatch.setattr(Scripts, "import_orders", import_orders)
