@@ -116,7 +116,7 @@ local function place(key, item)
   if not status then
     if is_spent(item.client_order_id, KEYS, 6, months) then return done(item, 'spent') end
     changes[#changes + 1] = create_record(key, item, item.entry)
-    redis.call('ZADD', live, now + look_ms, item.client_order_id)
+    redis.call('ZADD', live, math.min(now + look_ms, item.valid_until_ms + 1), item.client_order_id)
     known[6] = item.valid_until_ms
   elseif fingerprint ~= item.fingerprint and fingerprint ~= '' then
     return {'conflict', fingerprint}

@@ -10,7 +10,7 @@ KEYS[5+]  spent sets of the months in ARGV[4], then order hashes, one per place,
 ARGV[1]  plan, msgpack: list of lists {data, client order id, fingerprint, valid_until in ms}, data is the terms of a
          place; a cancel has no fingerprint and no key
 ARGV[2]  call id: a repeated call is answered as the first one was
-ARGV[3]  first look in ms after now
+ARGV[3]  first look in ms after now; an order that expires before is looked at then
 ARGV[4]  months of spent identities, comma separated, as the control hash has them
 ARGV[5]  name of the gate's opening that the caller has passed
 ARGV[6]  state of a new order
@@ -78,7 +78,7 @@ local function create(key, data, id, fingerprint, valid_until_ms)
   local item = {client_order_id = id, terms = data, state = new_state, digest = digest, fingerprint = fingerprint,
     valid_until_ms = valid_until_ms}
   changes[#changes + 1] = create_record(key, item, entry, 'call', call)
-  redis.call('ZADD', live, now + look_ms, id)
+  redis.call('ZADD', live, math.min(now + look_ms, valid_until_ms + 1), id)
   return {'created', entry, digest}
 end
 

@@ -70,7 +70,7 @@ local function sweep_created(key, id, entry, valid_until, cancel)
     redis.call('HSET', key, 'entry', queued)
     changes[#changes + 1] = '{"kind":"queued","id":"queued:' .. queued .. '","client_order_id":"' .. id ..
       '","entry":"' .. queued .. '","lost":"' .. (entry or '') .. '"}'
-    return keep(id, calm_ms)
+    return keep(id, math.min(calm_ms, valid_until - now + 1))
   end
   return {'kept'}
 end

@@ -468,6 +468,8 @@ OPEN = order(status="open", state=msgspec.structs.replace(NEW_STATE, venue_order
         (order(), [says(Accepted())], LOOK_AS_IT_IS),
         (order(), [says(NotSent("x"))], LOOK_RETRY_MIN_MS),
         (order(), [says(Throttled(700))], 700),
+        (order(valid_until_ms=NOW_MS + 300), [says(Throttled(700))], 301),
+        (order(valid_until_ms=NOW_MS - 300), [says(Throttled(700))], 0),
         (order(status="unknown"), [says(Absent(1))], LOOK_RETRY_MIN_MS),
         (order(status="created"), [says(Throttled(70), token="old")], LOOK_AS_IT_IS),
         (OPEN, [says(Refused("-2011", "unknown order"), kind="cancel")], LOOK_SOON_MS),

@@ -8,6 +8,7 @@ import pytest
 from consumers.folding import Rules
 from streams import events
 from streams.keys import GATEWAYS
+from streams.producer import FIRST_LOOK_MS
 from streams.reader import Reader
 from streams.schemas import Cancel
 from tests.flow import soon
@@ -87,6 +88,16 @@ async def test_a_lost_order_past_its_validity_expires(pipeline: Pipeline) -> Non
         await pipeline.resolver()
         await pipeline.status(name, "expired")
         assert await pipeline.venue_orders() == []
+
+
+async def test_an_intent_that_waits_expires_when_it_is_due(pipeline: Pipeline) -> None:
+    """Long before the first look at it would come, which is for entries that were lost."""
+    await pipeline.gateway()
+    await pipeline.resolver()
+    await pipeline.scripts.halt("halt", "why", "me")
+    [name] = await pipeline.place(pipeline.terms(signal_time=soon(-10), valid_until=soon(0.6)))
+    order = await pipeline.status(name, "expired", timeout_s=FIRST_LOOK_MS / 2_000)
+    assert order.refusal == "valid_until passed before it was sent"
 
 
 async def test_a_lost_order_whose_cancel_was_requested_ends_cancelled(pipeline: Pipeline) -> None:

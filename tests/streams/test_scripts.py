@@ -355,3 +355,22 @@ async def test_an_amend_is_held_against_halts_and_its_own_time(bench: Bench) -> 
     assert await bench.claim(entry, terms, **AMEND) == Halted()
     assert await bench.claim(entry, terms, **AMEND, valid_until_ms=1) == Done("decided")
     assert await bench.claim(entry, terms, **{**AMEND, "fingerprint": "other"}) == Conflict("first")
+
+
+@pytest.mark.parametrize("seconds", [5, 3_600])
+async def test_an_order_is_looked_at_when_it_expires_and_no_more_often_otherwise(bench: Bench, seconds: int) -> None:
+    """Published or appended, and queued again: the first look is at the end of its validity where that is sooner."""
+    published, bare = (place(bench.account, name, valid_until=soon(seconds)) for name in ("published", "bare"))
+    before_ms = await bench.store.now_ms()
+    await bench.publish(published)
+    await bench.redis.xadd(bench.keys.intents, {"data": publish_item(bare, INFO).data})
+    *_, entry = await bench.read_intents()
+    await bench.scripts.halt("halt", "why", "me")
+    assert await bench.claim(entry, bare) == Halted()
+    after_ms = await bench.store.now_ms()
+    for one in (published, bare):
+        due = await bench.redis.zscore(bench.keys.live, client_order_id(one, INFO.id_rule))
+        assert due is not None
+        assert (
+            min(one.valid_until_ms + 1, before_ms + LOOK_MS) <= due <= min(one.valid_until_ms + 1, after_ms + LOOK_MS)
+        )
