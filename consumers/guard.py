@@ -56,7 +56,7 @@ class Guard:
             keys: of the account.
             rules: of the account.
             clock: for pauses.
-            resolver: whose heartbeat counts failed look-ups.
+            resolver: whose heartbeat counts failed look-ups and comparisons.
             sample_s: between two samples.
             orphans: gives what looks for orders without a record and cancels them in somebody's name.
         """
@@ -170,6 +170,7 @@ class Guard:
             waiting=backlog["lag"] + backlog["pending"],
             failed=int(told.get("could_not_ask", 0)),
             since=int(told.get("started_ms", 0)),
+            reconcile_failures=int(told.get("reconcile_failures", 0)),
             reconciled_at_ms=int(msgspec.json.decode(control[0])["at_ms"]) if control[0] else None,
             heard_at_ms=_heard_at_ms(control[1:], now_ms),
         )

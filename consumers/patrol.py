@@ -99,6 +99,7 @@ class Patrol:
         found: findings of the last look.
         acted: findings about which something was done, since the start.
         failed: why the last look had no answer; empty when it had one.
+        failures: looks without an answer since one had one.
         settings: what it was given.
     """
 
@@ -107,7 +108,7 @@ class Patrol:
         clock: Clock, jitter: Callable[[], float] = random.random,
     ) -> None:  # fmt: skip
         """Bind it."""
-        self.looks = self.found = self.acted = 0
+        self.looks = self.found = self.acted = self.failures = 0
         self.failed = ""
         self._redis, self._keys, self._survey, self._repair = redis, keys, survey, repair
         self.settings, self._clock, self._jitter = settings, clock, jitter
@@ -127,6 +128,10 @@ class Patrol:
             if await self._round(depth, because) and depth == "full":
                 full_at_ms = self._clock.monotonic_ms() + self._jittered(self.settings.full_ms)
             because = await self._pause(self._jittered(RETRY_MS if self.failed else self.settings.light_ms))
+
+    def figures(self) -> dict[str, int | str]:
+        """How often comparing failed since it last succeeded, and why; nothing while it succeeds."""
+        return {"reconcile_failures": self.failures, "reconcile_failed": self.failed} if self.failures else {}
 
     async def once(self, depth: Depth, because: str, act: Callable[[Finding], bool] | None = None) -> Report:
         """Look once and act on what is confirmed.
@@ -199,9 +204,10 @@ class Patrol:
             report = await self.once(depth, because)
         except (CouldNotAsk, StoreUnreachable, HistoryChanged, RedisError, OSError) as error:
             self.failed = f"{error}" if isinstance(error, CouldNotAsk) else type(error).__name__
+            self.failures += 1
             log.warning("could not compare: %s", self.failed)
             return False
-        self.failed = ""
+        self.failed, self.failures = "", 0
         for one in report.left:
             log.warning("%s %s: %s here, %s at the venue", one.kind, one.subject, one.here, one.there)
         return True

@@ -292,7 +292,9 @@ async def _resolver(shop: Workshop) -> Role:
         clock=shop.clock, start=StartSettings(limits=shop.account.limits, deadline_ms=shop.account.start_deadline_ms),
     )  # fmt: skip
     registration = Registration(redis, shop.task.account, shop.venue_name, venue, shop.account.symbols)
-    shop.background.append(patrol(shop, redis, venue).run)
+    compared = patrol(shop, redis, venue)
+    shop.beside.append(compared.figures)
+    shop.background.append(compared.run)
     if shop.account.dead_man_ms:
         if not venue.facts.dead_man:
             raise UsageError(f"{shop.venue_name} has no dead-man timer; leave dead_man_ms of {shop.task.account} out.")

@@ -28,6 +28,7 @@ class Sample(Struct, frozen=True, kw_only=True):
         waiting: entries of `evidence` that are not applied.
         failed: look-ups without an answer since `since`.
         since: the start of whoever counts them.
+        reconcile_failures: comparisons of venue and records that failed since one succeeded.
         reconciled_at_ms: when venue and records were compared last; None when never.
         heard_at_ms: when the private stream was last known to be whole; None without a listener.
     """
@@ -36,6 +37,7 @@ class Sample(Struct, frozen=True, kw_only=True):
     waiting: int = 0
     failed: int = 0
     since: int = 0
+    reconcile_failures: int = 0
     reconciled_at_ms: int | None = None
     heard_at_ms: int | None = None
 
@@ -109,6 +111,7 @@ def figures(watched: Watched) -> dict[str, int]:
         "position_drifts": watched.drifts,
         "lookup_failures_per_minute": len(_recent(watched.failures, now_ms)),
         "anomalies_per_minute": len(_recent(watched.anomalies, now_ms)),
+        "reconcile_failures": 0,
         "reconcile_age_ms": 0,
         "stream_lost_ms": 0,
         "ledger_lag": 0,
@@ -119,6 +122,7 @@ def figures(watched: Watched) -> dict[str, int]:
     heard_ms = sample.at_ms if sample.heard_at_ms is None else sample.heard_at_ms
     return {
         **found,
+        "reconcile_failures": sample.reconcile_failures,
         "reconcile_age_ms": max(0, sample.at_ms - reconciled_ms),
         "stream_lost_ms": max(0, sample.at_ms - heard_ms),
         "ledger_lag": sample.waiting,

@@ -23,6 +23,11 @@ def wrong(one: Mapping[str, Any]) -> list[str]:
         (f"{parked} executions wait for their order" if parked else ""),
         (f"{quarantined} entries are in quarantine" if quarantined else ""),
         *(f"too large: {role['figures']['firing']}" for role in one["roles"] if role["figures"].get("firing")),
+        *(
+            f"venue and records cannot be compared: {role['figures']['reconcile_failed']}"
+            for role in one["roles"]
+            if role["figures"].get("reconcile_failed")
+        ),
         ("" if one["ledger"]["holder"] else "no ledger runs"),
         (f"no word from {', '.join(stale)}" if stale else ""),
         (f"{found['left']} findings of the last reconciliation are left" if found and found["left"] else ""),

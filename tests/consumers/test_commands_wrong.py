@@ -41,6 +41,10 @@ def test_nothing_is_said_of_an_account_in_order() -> None:
         ({"ledger": {"holder": ""}}, "no ledger runs"),
         ({"roles": [{"role": "gateway.0", "stale": True, "figures": {}}]}, "no word from gateway.0"),
         ({"roles": [{"role": "resolver.0", "stale": False, "figures": {"firing": "x"}}]}, "too large: x"),
+        (
+            {"roles": [{"role": "resolver.0", "stale": False, "figures": {"reconcile_failed": "HTTP 503"}}]},
+            "venue and records cannot be compared: HTTP 503",
+        ),
         ({"reconciled": {"left": 2, "age_ms": 1}}, "2 findings of the last reconciliation are left"),
         ({"reconciled": {"left": 0, "age_ms": 3_600_000}}, "venue and records were last compared 60 min ago"),
         ({"reconciled": None}, "venue and records were never compared"),

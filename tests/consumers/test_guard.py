@@ -10,7 +10,7 @@ import pytest
 from adapters.simulated.faults import Faults
 from consumers.clearing import Orphans
 from consumers.guard import Guard
-from streams import events
+from streams import codec, events
 from streams.keys import strategy_group
 from streams.rules import Rule, Rules
 from streams.tasks import end
@@ -104,6 +104,20 @@ async def test_what_is_sampled_fires_too_and_an_alert_changes_nothing(
         await pipeline.until(lambda: not guard.watched.firing)
         assert guard.figures() == {"rules_fired": 1}
     assert await _switched(pipeline) == []
+
+
+async def test_a_reconciliation_that_fails_fires_by_the_heartbeat_that_says_so(pipeline: Pipeline) -> None:
+    """Long before the last comparison is old."""
+    rules = Rules(reconcile_failures=Rule(above=5, action="halted"))
+    async with guarding(pipeline, rules, sample_s=0.1) as guard:
+        for failures in (5, 6):
+            beat = codec.encode({"started_ms": 1, "reconcile_failures": failures, "reconcile_failed": "HTTP 503"})
+            await pipeline.redis.hset(pipeline.keys.roles, "resolver.0", beat.decode())
+            await pipeline.until(lambda: guard.watched.sample and guard.watched.sample.reconcile_failures == failures)  # noqa: B023 - waited for within the round
+        await pipeline.until(lambda: guard.fired)
+    assert await _switched(pipeline) == [
+        ("halted", "rule:reconcile_failures", "rule reconcile_failures: 6 is above 5")
+    ]  # fmt: skip
 
 
 async def test_a_persons_halt_keeps_its_reason(pipeline: Pipeline) -> None:

@@ -350,3 +350,18 @@ async def test_it_looks_at_start_by_the_clock_and_when_the_stream_came_back(pipe
 async def _because(pipeline: Pipeline, because: str) -> bool:
     told = [one for one in await pipeline.journal() if isinstance(one, events.Reconciled)]
     return any(one.because == because for one in told)
+
+
+async def test_comparisons_that_fail_are_counted_until_one_succeeds(pipeline: Pipeline) -> None:
+    """The venue does not answer; count and reason stand in the heartbeat, where a rule and `status` see them."""
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        proxy.lookups_down = True
+        patrol = await pipeline.patrol(venue=await pipeline.venue(rest_url=proxy.url))
+        assert patrol.figures() == {}
+        running = pipeline._start(patrol)
+        await pipeline.until(lambda: patrol.failures >= 2, timeout_s=20)
+        assert running.figures()["reconcile_failures"] == patrol.failures
+        assert patrol.figures()["reconcile_failed"] == patrol.failed != ""
+        proxy.lookups_down = False
+        await pipeline.until(lambda: patrol.looks, timeout_s=20)
+        await pipeline.until(lambda: patrol.figures() == {})

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
 
 from consumers.watching import MINUTE_MS, Firing, Sample, Watched, figures, heard, judged, sampled
 from streams import events
@@ -95,6 +96,50 @@ def test_samples_tell_what_the_journal_does_not() -> None:
     assert figures(watched)["lookup_failures_per_minute"] == 4
     assert figures(watched)["reconcile_age_ms"] == 2_000  # never, as far as this sample knows
     assert figures(sampled(watched, Sample(at_ms=NOW + 70_000, since=2)))["lookup_failures_per_minute"] == 0
+
+
+def test_comparisons_that_fail_fire_long_before_the_last_one_is_old() -> None:
+    """Counted since one succeeded, by whoever compares."""
+    rules = Rules(reconcile_failures=Rule(above=2, action="halted"))
+    watched, fired = Watched(), list[str]()
+    for failures in (0, 1, 2, 3, 4, 0):
+        sample = Sample(at_ms=NOW, reconciled_at_ms=NOW, reconcile_failures=failures)
+        watched, firing = judged(sampled(watched, sample), rules, "sim.main")
+        fired += [one.sentence for one in firing]
+    assert fired == ["rule reconcile_failures: 3 is above 2"]
+
+
+# What each rule watches, and nothing else: what the journal told, and a sample.
+SEEN: list[tuple[str, list[JournalEntry], Sample]] = [
+    ("unknowns_per_minute", [entry(NOW, doubted(1))], Sample(at_ms=NOW)),
+    ("refusals_in_a_row", [entry(NOW, updated(1, "rejected"))], Sample(at_ms=NOW)),
+    ("position_drifts", [entry(NOW, reconciled("position_drift"))], Sample(at_ms=NOW)),
+    ("reconcile_failures", [], Sample(at_ms=NOW, reconcile_failures=1)),
+    ("reconcile_age_ms", [], Sample(at_ms=NOW, reconciled_at_ms=NOW - 1)),
+    ("lookup_failures_per_minute", [], Sample(at_ms=NOW, failed=1)),
+    ("stream_lost_ms", [], Sample(at_ms=NOW, heard_at_ms=NOW - 1)),
+    ("ledger_lag", [], Sample(at_ms=NOW, waiting=1)),
+    ("anomalies_per_minute", [entry(NOW, updated(1, "filled", "overfilled"))], Sample(at_ms=NOW)),
+]
+
+
+def test_every_rule_is_among_those_that_are_seen_to_fire() -> None:
+    """None is left out below."""
+    assert {rule for rule, _, _ in SEEN} == set(Rules().by_name())
+
+
+@pytest.mark.parametrize("seen", SEEN, ids=lambda one: one[0])
+def test_every_rule_fires_by_what_it_watches_and_by_nothing_else(seen: tuple[str, list[JournalEntry], Sample]) -> None:
+    """Whatever the others' figures are."""
+    rule, entries, sample = seen
+    watched = sampled(Watched(), Sample(at_ms=NOW - 1))
+    for one in entries:
+        watched = heard(watched, one)
+    every = Rules(**dict.fromkeys(Rules().by_name(), Rule(above=0)))  # type: ignore[arg-type]  # every rule
+    before = Sample(at_ms=NOW, reconciled_at_ms=NOW, heard_at_ms=NOW)
+    now = replace(before, **{name: value for name, value in asdict(sample).items() if value})
+    _, fired = judged(sampled(watched, now), every, "sim.main")
+    assert [one.rule for one in fired] == [rule]
 
 
 def test_a_rule_fires_when_its_figure_becomes_too_large_and_again_after_it_was_not() -> None:
