@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from consumers.interpret import Item
 from streams import codec, events
-from streams.corrections import Move, marks, moves, named, settle
+from streams.corrections import Move, Waiting, marks, moves, named, settle, waits_as
 from streams.course import Advance, advance
 from streams.holdings import liquidated
 from streams.keys import AccountKeys
@@ -63,14 +63,14 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         now_ms: the server's clock at about the time of reading.
         orders: by client order id; an id without a record is not in it.
         owners: venue order -> client order id, where a mapping exists.
-        parked: venue order -> executions that wait for it.
+        parked: venue order -> executions, and corrections of them, that wait for it.
         positions: by key, with the digest each was read at.
     """
 
     now_ms: int
     orders: Mapping[str, Known]
     owners: Mapping[VenueOrder, str]
-    parked: Mapping[VenueOrder, Mapping[str, Execution]]
+    parked: Mapping[VenueOrder, Mapping[str, Waiting]]
     positions: Mapping[str, tuple[Position, str]]
 
 
@@ -320,9 +320,12 @@ class _Batch:
                 codec.parked_digest([execution_id.encode() for execution_id in parked]),
             )
         )
-        for execution in parked.values():
+        for execution in (fact for fact in parked.values() if isinstance(fact, Execution)):
             # What waited may not name its order at the venue; the payload that makes it known does.
             self._execute(one, replace(execution, generation=generation) if generation else execution, item.entry)
+        taken_back = [fact for fact in parked.values() if isinstance(fact, Correction)]
+        for correction in sorted(taken_back, key=lambda fact: (fact.corrected_at_ms, fact.mark)):
+            self._correct(one, correction, item.entry)
 
     def _move(self, one: _Progress) -> None:
         terms, key = one.order.terms, self._place(one.order)
@@ -347,9 +350,9 @@ class _Batch:
         return key
 
     def _unknown(self, item: Item) -> None:
-        executions = [fact for fact in item.facts if isinstance(fact, Execution)]
-        if executions and item.venue_order is not None:
-            self.parks.append(self._park_plan(item, executions, item.venue_order))
+        waiting = [fact for fact in item.facts if isinstance(fact, Waiting)]
+        if waiting and item.venue_order is not None:
+            self.parks.append(self._park_plan(item, waiting, item.venue_order))
             return
         reason = item.ignored or (
             f"no record of order {item.client_order_id}" if item.client_order_id else "an order of another system"
@@ -358,21 +361,23 @@ class _Batch:
         self.passed.append(codec.encode_text(change))
         self.entries.append(EntryPlan(item.entry, 0))
 
-    def _park_plan(self, item: Item, executions: list[Execution], venue_order: VenueOrder) -> ParkPlan:
+    def _park_plan(self, item: Item, waiting: list[Waiting], venue_order: VenueOrder) -> ParkPlan:
         rows = []
-        for one in executions:
+        for one in waiting:
+            name, execution = waits_as(one)
             change = events.Parked(
-                id=f"parked:{one.venue_symbol}:{one.execution_id}", execution=one, evidence=item.entry
-            )
-            rows.append((one.execution_id, codec.encode_text(one), codec.encode_text(change)))
-        named = item.client_order_id
+                id=f"parked:{one.venue_symbol}:{name}", execution=execution, evidence=item.entry,
+                correction=one if isinstance(one, Correction) else None,
+            )  # fmt: skip
+            rows.append((name, codec.encode_text(one), codec.encode_text(change)))
+        named, first = item.client_order_id, waiting[0]
         return ParkPlan(
             entry=item.entry,
             parked_key=self.keys.parked(*venue_order),
             venue_order_key=self.keys.venue_order(*venue_order),
             order_key=self.keys.order(named) if named else None,
             executions=rows,
-            adjustment=liquidated(executions[0]) if len(executions) == 1 else "",
+            adjustment=liquidated(first) if len(waiting) == 1 and isinstance(first, Execution) else "",
         )
 
     def _order_plan(self, one: _Progress, positions: Mapping[str, int]) -> OrderPlan:

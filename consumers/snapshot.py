@@ -10,14 +10,14 @@ from consumers.folding import Known, Snapshot, VenueOrder, learned, owner, posit
 from consumers.interpret import Item, decisive
 from consumers.known import KnownState
 from streams.clock import Clock, SystemClock
-from streams.corrections import named
+from streams.corrections import Waiting, named
 from streams.keys import AccountKeys
 from streams.record import FIELDS, to_order, to_position
 from streams.schemas import Correction, Execution, Position
 
-_execution = msgspec.json.Decoder(Execution)
+_waiting = msgspec.json.Decoder(Waiting)
 _Wanted = dict[str, set[str]]  # client order id -> executions to ask its record for
-_Parked = dict[VenueOrder, dict[str, Execution]]
+_Parked = dict[VenueOrder, dict[str, Waiting]]
 _Positions = dict[str, tuple[Position, str]]
 
 
@@ -209,7 +209,7 @@ class _Reading:
 
     def _keep_parked(self, venue_orders: Sequence[VenueOrder], rows: Sequence[Any]) -> None:
         for one, row in zip(venue_orders, rows, strict=False):
-            self._parked[one] = {field.decode(): _execution.decode(value) for field, value in sorted(row.items())}
+            self._parked[one] = {field.decode(): _waiting.decode(value) for field, value in sorted(row.items())}
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(

@@ -32,6 +32,21 @@ class Move(Struct, frozen=True, omit_defaults=True, gc=False):
     back: bool = False
 
 
+# What may come before its order is known, and waits for it.
+Waiting = Execution | Correction
+
+
+def waits_as(fact: Waiting) -> tuple[str, Execution]:
+    """Name what waits for its order as the parked set has it, and the execution that it is about."""
+    match fact:
+        case Execution():
+            return fact.execution_id, fact
+        case Correction():
+            return fact.mark, fact.execution
+        case _:
+            assert_never(fact)
+
+
 def moves(order: Order, fact: OrderFact | Command) -> Sequence[Move]:
     """Work out what a fact moves.
 

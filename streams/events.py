@@ -175,10 +175,16 @@ class Updated(Change, frozen=True, kw_only=True, omit_defaults=True, tag="update
 
 
 class Parked(Change, frozen=True, kw_only=True, omit_defaults=True, tag="parked"):
-    """An execution waits for its order to become known."""
+    """An execution, or a correction of one, waits for its order to become known.
+
+    Attributes:
+        execution: that waits, or that the correction takes back.
+        correction: that waits; None where the execution itself does.
+    """
 
     execution: Execution
     evidence: str
+    correction: Correction | None = None
 
 
 class Lapsed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="lapsed"):
@@ -186,7 +192,7 @@ class Lapsed(Change, frozen=True, kw_only=True, omit_defaults=True, tag="lapsed"
 
     Attributes:
         venue_order: venue symbol and venue order id, with a colon between.
-        execution_id: of the execution.
+        execution_id: of the execution; of a correction its mark.
         since_ms: for how long one of that order has waited, server's clock.
     """
 

@@ -172,7 +172,7 @@ class CommitPlan(Struct, frozen=True, kw_only=True):
 
 
 class ParkPlan(Struct, frozen=True, kw_only=True):
-    """Executions of one order that is not known here; each is (execution id, execution, change).
+    """Executions of one order that is not known here, and corrections of them; each is (name, fact, change).
 
     `adjustment` names what it would have been booked as, were it no order of ours at all.
     """

@@ -12,7 +12,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from streams import codec, events
-from streams.corrections import Move, marks, moves
+from streams.corrections import Move, marks, moves, waits_as
 from streams.holdings import adjusted, texts
 from streams.keys import AccountKeys
 from streams.lifecycle import Resubmission, fold
@@ -96,9 +96,9 @@ class Rebuilt:
         match change:
             case events.Updated():
                 self._update(entry_id, change, moved)
-            case events.Parked(execution=one):
-                key = self._keys.parked(one.venue_symbol, one.venue_order_id)
-                self.hashes.setdefault(key, {})[one.execution_id] = codec.encode_text(one)
+            case events.Parked(execution=one, correction=correction):
+                key, waiting = self._keys.parked(one.venue_symbol, one.venue_order_id), correction or one
+                self.hashes.setdefault(key, {})[waits_as(waiting)[0]] = codec.encode_text(waiting)
             case events.Lapsed():
                 self._lapse(change)
             case events.Forgotten():

@@ -49,6 +49,8 @@ def sentence(change: events.AnyChange) -> str:  # noqa: C901, PLR0911, PLR0912 -
             return f"queued again (entry {entry} of intents)"
         case events.Updated(status=status, filled=filled):
             return f"{status}, {filled} filled{_position(change)}{_anomalies(change)}"
+        case events.Parked(execution=one, correction=Correction()):
+            return f"execution {one.execution_id} was taken back before its order was known; that was parked"
         case events.Parked(execution=one):
             return f"execution {one.execution_id} came before its order was known, and was parked"
         case events.Lapsed(execution_id=one):

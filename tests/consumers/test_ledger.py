@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+import orjson
 import pytest
 from redis.asyncio import Redis
 
@@ -16,11 +18,13 @@ from consumers.snapshot import read_snapshot
 from streams import events
 from streams.connection import connect
 from streams.errors import HistoryChanged, LeaseLost
+from streams.evidence import append
 from streams.keys import LEDGERS
 from streams.plans import Claimed
 from streams.reader import Entry, Reader
-from streams.schemas import Absent, NotSent, Refused, Throttled, Unknown
+from streams.schemas import Absent, Correction, Evidence, Execution, NotSent, Refused, Throttled, Unknown
 from streams.scripts import PARKED_MAX
+from streams.verify import verify
 from tests.flow import LEASE_MS, Bench, execution, place, status
 from tests.pipeline import trade
 from tests.support import wait_until_async
@@ -120,6 +124,50 @@ async def test_executions_before_their_order_is_known_wait_and_are_counted_when_
     await desk.settle_everything()
     assert (await desk.order(name)).state.filled == Decimal("0.4")
     assert await desk.store.parked() == []
+
+
+@pytest.mark.parametrize("before", [["trade", "bust"], ["bust", "trade"], ["bust"], ["trade"]], ids="+".join)
+async def test_a_correction_before_its_order_is_known_waits_and_counts_when_it_is(
+    desk: Desk, before: list[str]
+) -> None:
+    """Whatever else came before it or comes after it: the execution was taken back, and nothing of it counts."""
+    name = (await _claimed(desk)).order.client_order_id
+    row = orjson.dumps(trade(7, 1))
+    [gone] = [fact for fact in decode(TRADE_FORMAT, row) if isinstance(fact, Execution)]
+    told = Correction(id="b", execution=gone, corrected_at_ms=2, reason="not listed any more")
+    said = {
+        "trade": (Evidence(source="backfill", format=TRADE_FORMAT, received_at_ns=1), row),
+        "bust": (Evidence(source="reconcile", received_at_ns=1, finding="f", fact=told), b""),
+    }
+    for one in before:
+        await append(desk.redis, desk.keys, [said[one]])
+        await desk.settle_everything()
+    assert [waiting for _, waiting, _ in await desk.store.parked()] == [len(before)]
+    assert (await verify(desk.redis, desk.keys)).good
+    await desk.say(status(7, name), form=STREAM_FORMAT)
+    await desk.settle_everything()
+    assert await desk.store.parked() == []
+    for one in ("trade", "bust"):
+        await append(desk.redis, desk.keys, [said[one]])
+        await desk.settle_everything()
+    order = await desk.order(name)
+    assert (order.state.filled, order.state.busted) == (Decimal(0), Decimal("0.4"))
+    assert (await desk.store.positions())["BTC/USDT"].quantity == 0
+    assert (await verify(desk.redis, desk.keys)).good
+    assert await desk.pending(desk.keys.evidence, LEDGERS) == 0
+
+
+async def test_a_correction_that_no_order_claims_lapses_into_sight(desk: Desk) -> None:
+    """Never dropped: with the executions of strangers it ends in quarantine, its words kept."""
+    [gone] = [fact for fact in decode(TRADE_FORMAT, orjson.dumps(trade(7, 1))) if isinstance(fact, Execution)]
+    told = Correction(id="b", execution=gone, corrected_at_ms=2)
+    await append(desk.redis, desk.keys, [(Evidence(source="reconcile", received_at_ns=1, fact=told), b"")])
+    await desk.settle_everything()
+    [(venue_order, _, _)] = await desk.store.parked()
+    assert await desk.scripts.lapse(venue_order, 0) == 0
+    [kept] = await desk.quarantined()
+    assert msgspec.json.decode(kept[b"raw"], type=Correction) == told
+    assert (await verify(desk.redis, desk.keys)).good
 
 
 @pytest.mark.parametrize("backwards", [False, True])
