@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from adapters.venue import Answer, Decoder, Rows, Venue, VenueFacts, Window
 from consumers.prepare import Prepared
 from streams import codec
+from streams.amending import NO_PRICE, wish
 from streams.clock import Clock
 from streams.errors import BadIntent, BadPayload
 from streams.evidence import append
@@ -130,11 +131,10 @@ class Amends:
 def _amounts(intent: Amend, order: Order, facts: VenueFacts, instruments: Instruments) -> tuple[dict[str, str], str]:
     assert order.terms is not None
     if order.terms.type != "limit":
-        return {}, "a market order has no price and cannot be amended"
+        return {}, NO_PRICE
     if not can_amend(facts.id_rule):
         return {}, f"the ids of {facts.name} have no room for the revision of an amend"
-    wish = replace(order.terms, quantity=intent.quantity, price=intent.price, rounding=intent.rounding)
-    fitted = fit(wish, instruments.of(wish.symbol))
+    fitted = fit(wish(intent, order.terms), instruments.of(order.terms.symbol))
     if not isinstance(fitted, Legal):
         return {}, fitted.sentence
     sent = fitted.sent

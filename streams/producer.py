@@ -3,14 +3,14 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from streams import codec, store
+from streams import amending, codec, store
 from streams.cache import Cache
 from streams.errors import BadIntent, HistoryChanged, IntentConflict, IntentSpent, StoreError, StoreUnreachable
 from streams.identity import client_order_id, fingerprint
@@ -148,9 +148,14 @@ class IntentProducer:
         return receipt
 
     async def amend(self, intent: Amend) -> Receipt:
-        """Publish one amend; the order's own changes tell what became of it."""
+        """Publish one amend; the order's own changes tell what became of it.
+
+        Raises:
+            BadIntent: amounts off the venue's grid, or an order without a price; else as `place`.
+        """
         [receipt] = await self.publish([intent])
-        assert isinstance(receipt, Receipt)
+        if not isinstance(receipt, Receipt):
+            raise receipt
         return receipt
 
     async def publish(self, intents: Sequence[Intent]) -> list[Answer]:
@@ -270,7 +275,7 @@ class IntentProducer:
             self.answers.put(identity, _Answer(intent, again))
 
     def _knows(self, account: str, intents: Sequence[Intent]) -> bool:
-        return account in self._tables and not self._judged(account, intents)
+        return account in self._tables and not self._judged(account, intents, {}) and not _amends(intents)
 
     async def _learn(self, account: str, symbols: set[str]) -> None:
         if account not in self._infos:
@@ -289,10 +294,19 @@ class IntentProducer:
     async def _read_table(self, account: str) -> None:
         self._tables[account] = tabulate(await store.Store(self._redis, AccountKeys(account)).instruments())
 
-    def _judged(self, account: str, intents: Sequence[Intent]) -> dict[int, str]:
-        """Why some of these could never go out, by number."""
+    def _judged(self, account: str, intents: Sequence[Intent], amended: Mapping[int, Order]) -> dict[int, str]:
+        """Why some of these could never go out, by number; an amend by the order that it names."""
         info, table = self._infos[account], self._tables[account].by_symbol
-        return {
+        amends = {
+            number: said
+            for number, one in enumerate(intents)
+            if isinstance(one, Amend)
+            and (order := amended.get(number)) is not None
+            and order.terms is not None
+            and order.terms.symbol in table
+            and (said := amending.refusal(one, order, table[order.terms.symbol]))
+        }
+        return amends | {
             number: said
             for number, one in enumerate(intents)
             if isinstance(one, Place)
@@ -301,18 +315,30 @@ class IntentProducer:
 
     async def _refused(self, account: str, intents: Sequence[Intent]) -> dict[int, BadIntent]:
         """Refuse what could never go out; not by an old table, and not what was an order when it still could."""
-        if not self._judged(account, intents):
+        amended = await self._named(account, intents)
+        if not self._judged(account, intents, amended):
             return {}
         await self._read_table(account)
-        judged, keys, info = self._judged(account, intents), AccountKeys(account), self._infos[account]
+        judged, keys, info = self._judged(account, intents, amended), AccountKeys(account), self._infos[account]
         pipe = self._redis.pipeline(transaction=False)
         for number in judged:
             pipe.exists(keys.order(client_order_id(intents[number], info.id_rule)))
         known = await pipe.execute() if judged else ()
         pairs = zip(judged.items(), known, strict=True)
         return {
-            number: BadIntent(f"{intents[number].account}: {said}.") for (number, said), there in pairs if not there
+            number: BadIntent(f"{intents[number].account}: {said}.")
+            for (number, said), there in pairs
+            if number in amended or not there
         }
+
+    async def _named(self, account: str, intents: Sequence[Intent]) -> dict[int, Order]:
+        """Read the orders that amends name, by number; of one that has no record the gateways decide."""
+        rule, amends = self._infos[account].id_rule, _amends(intents)
+        if not amends:
+            return {}
+        names = [client_order_id(one, rule) for one in amends.values()]
+        found = await store.Store(self._redis, AccountKeys(account)).orders(names)
+        return {number: order for number, order in zip(amends, found, strict=True) if order is not None}
 
 
 def publish_item(intent: Intent, info: AccountInfo) -> PublishItem:
@@ -347,6 +373,10 @@ def _receipt(watch: Watch, intent: Intent, item: PublishItem, verdict: PublishVe
                 valid_until_ms=intent.valid_until_ms,
             )
             return Receipt(identity, duplicate=False, order=order, account=account, watch=watch)
+
+
+def _amends(intents: Sequence[Intent]) -> dict[int, Amend]:
+    return {number: one for number, one in enumerate(intents) if isinstance(one, Amend)}
 
 
 def _some(names: Iterable[str]) -> str:

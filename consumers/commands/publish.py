@@ -23,6 +23,9 @@ LISTED_MAX: Final = 50
 REFUSALS_LISTED_MAX: Final = 200
 REFUSED: Final = ("conflict", "refused", "unpublished")
 
+NAMES: Final = frozenset({"account", "strategy", "signal_id", "leg"})
+AMENDED: Final = frozenset({"revision", "signal_time", "quantity", "price", "valid_until", "rounding"})
+
 Answer = dict[str, Any]
 
 
@@ -34,7 +37,7 @@ def publish(
         typer.Argument(
             metavar="[FILE|-]",
             help="JSON intents: one a line, or one array or object; - reads standard input. "
-            "With --cancel: a client order id.",
+            "With --cancel or --amend: a client order id.",
         ),
     ] = "",
     account: Annotated[str, typer.Option(help="Account; default the only one of the settings.")] = "",
@@ -46,7 +49,9 @@ def publish(
     symbol: Annotated[str, typer.Option(help="For example BTC/USDT.")] = "",
     side: Annotated[str, typer.Option(metavar="buy|sell", help="Side.")] = "",
     type_: Annotated[str, typer.Option("--type", metavar="limit|market", help="Order type.")] = "limit",
-    quantity: Annotated[str, typer.Option(help="In base units.")] = "",
+    quantity: Annotated[
+        str, typer.Option(help="In base units; with --amend of the whole order, executions included.")
+    ] = "",
     price: Annotated[str, typer.Option(help="Of a limit order, in quote units.")] = "",
     time_in_force: Annotated[str, typer.Option(metavar="gtc|ioc|fok|gtd", help="Time in force.")] = "",
     post_only: Annotated[bool, typer.Option("--post-only", help="Refuse rather than take liquidity.")] = False,
@@ -61,6 +66,10 @@ def publish(
     cancel: Annotated[
         bool, typer.Option("--cancel", help="Cancel, by client order id or by --strategy, --signal-id, --leg.")
     ] = False,
+    amend: Annotated[
+        int,
+        typer.Option("--amend", metavar="REVISION", help="Give a resting order other terms; 1, then always higher."),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> int:
     """Publish intents: from a file, or one from flags.
@@ -76,6 +85,8 @@ def publish(
           --symbol BTC/USDT --side buy --quantity 0.01 --price 60000
       fillonce publish --cancel fo-2vX9…
       fillonce publish --cancel --strategy me --signal-id s1
+      fillonce publish --amend 1 fo-2vX9… --signal-time now --quantity 0.02 --price 59990
+      fillonce publish --amend 2 --strategy me --signal-id s1 --signal-time now --quantity 0.02 --price 59980
     """  # noqa: D301 - \b tells the help to keep the lines
     settings = settings_of(ctx)
     flags: dict[str, Any] = {
@@ -86,8 +97,12 @@ def publish(
     }  # fmt: skip
     given = {name: value for name, value in flags.items() if value}
     intents: list[Intent | BadIntent]
+    if cancel and amend:
+        raise UsageError("Cancel an order or amend it; not both.")
     if cancel:
         intents = [_cancel(given, source, settings)]
+    elif amend:
+        intents = [_amend({**given, "revision": amend}, source, settings)]
     elif source and given:
         raise UsageError(f"Give a file or flags, not both; {source} holds whole intents.")
     elif source:
@@ -109,23 +124,36 @@ def publish(
 
 def _place(given: dict[str, Any], settings: Settings) -> Intent:
     """Make one place of flags, by the way every intent goes; raises BadIntent."""
-    if "signal_time" not in given:
-        raise UsageError("Say when the signal was true with --signal-time; publishing it again must say the same.")
-    if given["signal_time"] == "now":
-        given["signal_time"] = datetime.now(UTC).isoformat(timespec="milliseconds")
     given["account"] = only_account(settings, given.get("account", ""))
-    return decode_intent(orjson.dumps({"kind": "place", **given}))
+    return decode_intent(orjson.dumps({"kind": "place", **given, "signal_time": _moment(given)}))
 
 
 def _cancel(given: dict[str, Any], client_order_id: str, settings: Settings) -> Intent:
-    strange = sorted(set(given) - {"account", "strategy", "signal_id", "leg"})
+    named = _about("A cancel", given, NAMES, client_order_id, settings)
+    return decode_intent(orjson.dumps({"kind": "cancel", **named, "who": person()}))
+
+
+def _amend(given: dict[str, Any], client_order_id: str, settings: Settings) -> Intent:
+    named = _about("An amend", given, NAMES | AMENDED, client_order_id, settings)
+    return decode_intent(orjson.dumps({"kind": "amend", **named, "signal_time": _moment(given)}))
+
+
+def _about(
+    what: str, given: dict[str, Any], takes: frozenset[str], client_order_id: str, settings: Settings
+) -> dict[str, Any]:
+    """Name the order that an intent is about; raises UsageError for a flag that it does not take."""
+    strange = sorted(set(given) - takes)
     if strange:
-        raise UsageError(f"A cancel takes no --{strange[0].replace('_', '-')}.")
-    given["account"] = only_account(settings, given.get("account", ""))
-    if client_order_id:
-        given["client_order_id"] = client_order_id
-    given["who"] = person()
-    return decode_intent(orjson.dumps({"kind": "cancel", **given}))
+        raise UsageError(f"{what} takes no --{strange[0].replace('_', '-')}.")
+    account = only_account(settings, given.get("account", ""))
+    return {**given, "account": account, **({"client_order_id": client_order_id} if client_order_id else {})}
+
+
+def _moment(given: Mapping[str, Any]) -> str:
+    moment: str = given.get("signal_time", "")
+    if not moment:
+        raise UsageError("Say when the signal was true with --signal-time; publishing it again must say the same.")
+    return datetime.now(UTC).isoformat(timespec="milliseconds") if moment == "now" else moment
 
 
 def _tags(given: Sequence[str]) -> dict[str, str]:

@@ -1,13 +1,14 @@
 """Specification of amends: one order, whatever it was replaced by, and never more executed than was asked for."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from streams import OrderChanged, Strategy
-from streams.schemas import Order
+from streams import OrderChanged, Strategy, codec
+from streams.schemas import Amend, Order
 
 LOW, LOWER, ONE = Decimal(20_000), Decimal(19_000), Decimal(1)
 
@@ -164,10 +165,14 @@ def test_a_throttled_amend_is_not_discarded(fillonce: Any) -> None:
     [("0.000001", LOW, "lot"), (1, LOW, "already"), (1, "20000.001", "tick")],
 )
 def test_an_amend_that_could_not_be_an_order_is_declined(fillonce: Any, quantity: Any, price: Any, why: str) -> None:
-    """With its reason in the journal; the order rests on."""
+    """With its reason in the journal, where it came past the producer, which refuses it; the order rests on."""
     placed = fillonce.place(side="buy", type="limit", quantity=1, price=LOW)
     until(fillonce, lambda order: order.status == "open")
-    fillonce.amend(placed, 1, quantity, price)
+    intent = Amend(
+        account=fillonce.account, client_order_id=placed.client_order_id, revision=1, signal_time=datetime.now(UTC),
+        quantity=Decimal(quantity), price=Decimal(price),
+    )  # fmt: skip
+    fillonce.append("intents", data=codec.encode(intent))
     fillonce.until(lambda: any(b'"declined"' in one[b"data"] for one in fillonce.entries("events")))
     [declined] = [one[b"data"] for one in fillonce.entries("events") if b'"declined"' in one[b"data"]]
     assert why.encode() in declined

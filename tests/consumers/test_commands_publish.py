@@ -118,6 +118,25 @@ async def test_a_single_intent_is_given_by_flags(bench, shell, account):
     assert (intent.post_only, intent.rounding, intent.tags, intent.leg) == (True, "down", {"desk": "a=b"}, "x")
 
 
+async def test_an_amend_names_its_order_either_way_and_says_what_it_is_to_be(bench, shell):
+    """`--amend` takes the revision; amounts off the grid are refused before anything is written."""
+    made = shell(*FLAGS, "--json").json["answers"][0]["client_order_id"]
+    terms = ("--signal-time", "2099-01-01T00:00:00Z", "--quantity", "0.02", "--price", "59990", "--json")
+    by_id = shell("publish", "--amend", "1", made, *terms)
+    by_identity = shell("publish", "--amend", "2", "--strategy", "me", "--signal-id", "s1", *terms)
+    for said in (by_id, by_identity):
+        assert said.code == 0
+        assert [(one["answer"], one["client_order_id"]) for one in said.json["answers"]] == [("queued", made)]
+    entries = [orjson.loads(one.fields[b"data"]) for one in await bench.read_intents()][1:]
+    assert [(one["revision"], one["quantity"], one["price"]) for one in entries] == [
+        (1, "0.02", "59990"), (2, "0.02", "59990"),
+    ]  # fmt: skip
+    off = shell("publish", "--amend", "3", made, *terms[:-2], "59990.001", "--json")
+    assert (off.code, off.json["answers"][0]["answer"]) == (1, "refused")
+    assert "off the tick" in off.json["answers"][0]["reason"]
+    assert await bench.redis.xlen(bench.keys.intents) == 3
+
+
 async def test_a_cancel_names_its_order_either_way(bench, shell):
     """`--cancel` takes a client order id or the identity; both queue a cancel of the same order."""
     made = shell(*FLAGS, "--json").json["answers"][0]["client_order_id"]
@@ -140,6 +159,8 @@ async def test_a_cancel_names_its_order_either_way(bench, shell):
         (("--type", "market"), "a market order has no price"),
         (("--tag", "desk"), "A tag is NAME=VALUE, not 'desk'."),
         (("--cancel",), "A cancel takes no --price."),
+        (("--amend", "1"), "An amend takes no --side."),
+        (("--amend", "1", "--cancel"), "Cancel an order or amend it; not both."),
         (("intents.jsonl",), "Give a file or flags, not both"),
     ],
 )

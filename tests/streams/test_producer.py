@@ -23,11 +23,11 @@ from streams.events import Created
 from streams.identity import client_order_id
 from streams.instrument import tabulate
 from streams.producer import IntentProducer, Receipt
-from streams.schemas import Cancel, Takes
+from streams.schemas import Amend, Cancel, Takes
 from streams.scripts import BATCH_MAX
 from streams.server import EmbeddedServer
 from streams.store import register
-from tests.flow import INFO, INSTRUMENTS, Bench, place
+from tests.flow import INFO, INSTRUMENTS, Bench, place, soon
 from tests.support import wait_until_async
 
 TIMEOUT_MS = 300
@@ -102,6 +102,49 @@ async def test_a_conflict_does_not_hide_the_others_of_its_batch(bench: Bench) ->
     other = place(bench.account, quantity=Decimal(2), signal_time=terms.signal_time)
     found = await producer.publish([place(bench.account, "a"), other, place(bench.account, "b")])
     assert [type(one) for one in found] == [Receipt, IntentConflict, Receipt]
+
+
+def amend(bench: Bench, **changes: Any) -> Amend:
+    """Of the order that `place` makes, on the grid."""
+    given: dict[str, Any] = {
+        "account": bench.account, "strategy": "test", "signal_id": "s1", "revision": 1, "signal_time": soon(0),
+        "quantity": Decimal(2), "price": Decimal(50_001),
+    }  # fmt: skip
+    return Amend(**{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"price": Decimal("50000.001")}, "price 50000.001 is off the tick of 0.01 for BTC/USDT"),
+        ({"quantity": Decimal("0.000001")}, "off the lot of 0.00001"),
+        ({"quantity": Decimal("0.00002")}, "below the minimum of 5"),
+    ],
+    ids=str,
+)
+async def test_an_amend_that_no_order_of_its_symbol_may_have_is_refused_before_it_is_written(
+    bench: Bench, changes: dict[str, Any], sentence: str
+) -> None:
+    """By name or by identity, alone or among others; the order stays as it is."""
+    producer = IntentProducer(bench.redis)
+    receipt = await producer.place(place(bench.account))
+    by_name = amend(bench, strategy=None, signal_id=None, client_order_id=receipt.client_order_id, **changes)
+    for one in (amend(bench, **changes), by_name):
+        with pytest.raises(BadIntent, match=sentence):
+            await producer.amend(one)
+    assert await bench.redis.xlen(bench.keys.intents) == 1
+    found = await producer.publish([amend(bench), by_name, place(bench.account, "other")])
+    assert [type(one) for one in found] == [Receipt, BadIntent, Receipt]
+    assert await bench.redis.xlen(bench.keys.intents) == 3
+
+
+async def test_an_amend_of_an_order_that_is_not_known_is_left_to_the_gateways(bench: Bench) -> None:
+    """Its place may be on its way; so is one that says how to round."""
+    producer = IntentProducer(bench.redis)
+    await producer.amend(amend(bench, price=Decimal("50000.001")))
+    await producer.place(place(bench.account))
+    await producer.amend(amend(bench, price=Decimal("50000.001"), rounding="down"))
+    assert await bench.redis.xlen(bench.keys.intents) == 3
 
 
 TAKES = Takes(
