@@ -13,6 +13,7 @@ from typing import Literal, assert_never
 import msgspec
 from msgspec import Struct
 
+from streams.budget import Reading
 from streams.schemas import Accepted, Duplicate, NotSent, Outcome, Refused, Throttled, Unknown
 
 RETRY_AFTER_MS_DEFAULT = 5_000
@@ -32,11 +33,13 @@ class Response(Struct, frozen=True):
         status: HTTP status.
         headers: as they came; names in any case.
         body: as it came, possibly cut or empty.
+        usage: what it says of request budgets beside its headers.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    usage: tuple[Reading, ...] = ()
 
 
 class Failure(Struct, frozen=True):

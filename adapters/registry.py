@@ -13,6 +13,7 @@ from msgspec import Struct
 from adapters.credentials import Credentials
 from adapters.recorded import Recorded
 from adapters.venue import Decoder, Described, OrderEntry, Standing, Venue, VenueFacts
+from streams.budget import Allowance
 from streams.errors import UsageError
 
 _OURS = {"binance": "adapters.binance.plug:PLUG", "binance-usdm": "adapters.binance_usdm.plug:PLUG"}
@@ -29,6 +30,7 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
         request_timeout_ms: longest wait for one answer; an order it cuts off is `Unknown`.
         order_entry: by which way orders are sent; REST stands in for a socket that is not connected.
         order_url: address of order entry by websocket instead of the real one; empty takes `ws_url` where both are one.
+        allowance: asked before every request; None where nothing is counted.
     """
 
     venue: str
@@ -38,6 +40,7 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
     request_timeout_ms: int = 15_000
     order_entry: OrderEntry = "rest"
     order_url: str = ""
+    allowance: Allowance | None = None
 
 
 class Addresses(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from adapters.declared import Budget, ExecutionIdentity, LookUp, Ordering
+from streams.budget import Urgency
 from streams.errors import BadPayload, FillonceError
 from streams.instrument import Instrument
 from streams.schemas import (
@@ -86,10 +87,17 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
 
 
 class Window(Struct, frozen=True):
-    """A send window, fixed at the claim on the Redis server's clock (UTC ms), never at signing."""
+    """A send window, fixed at the claim on the Redis server's clock (UTC ms), never at signing.
+
+    Attributes:
+        opened_at_ms: when it was claimed.
+        send_by_ms: when it is too late to be sent.
+        urgency: of a place or an amend, where the venue's request budget runs out; a cancel is one by itself.
+    """
 
     opened_at_ms: int
     send_by_ms: int
+    urgency: Urgency = "new"
 
 
 class Rows(Struct, frozen=True):

@@ -111,7 +111,8 @@ class Amends:
         left = CONTEXT.subtract(order.amend.quantity, done)
         if left <= ZERO:
             return Answer(Refused(NOTHING_LEFT, f"{text(done)} was executed before the cancel"))
-        return await self._venue.submit(successor(order, order.amend, left), window)
+        # The order is gone by now, so nothing but the venue keeps its successor from being placed.
+        return await self._venue.submit(successor(order, order.amend, left), replace(window, urgency="cancel"))
 
     def _final(self, cancelled: Answer) -> Decimal | None:
         """How much the cancelled order executed, by the venue's word; None when it does not say that it ended."""

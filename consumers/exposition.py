@@ -98,6 +98,13 @@ def _state(labels: tuple[str, str], state: Mapping[str, Any]) -> Iterator[Metric
                  (parked["oldest_ms"] or 0) / 1000)  # fmt: skip
     yield _gauge("fillonce_quarantined_entries", "Entries in quarantine.", labels, state["quarantined"]["count"])
     yield _gauge("fillonce_switches", "Halts and reductions in force.", labels, len(state["switches"]))
+    budgets = GaugeMetricFamily(
+        "fillonce_rate_budget_left", "What is left of a request budget in its window.",
+        labels=(*LABELS, "counted_by", "budget"),
+    )  # fmt: skip
+    for one in state["budgets"]:
+        budgets.add_metric((*labels, one["counted_by"], one["budget"]), one["left"])
+    yield budgets
     age_ms = state["stream_watermark_age_ms"]
     if age_ms is not None:
         yield _gauge("fillonce_stream_age_seconds", "Since the private stream was known to be complete.", labels,

@@ -462,9 +462,9 @@ def _next_look_ms(one: _Progress, rules: Rules, now_ms: int) -> int:  # noqa: PL
         if order == one.was:
             return LOOK_AS_IT_IS
         told = [said.outcome.retry_after_ms for said in one.commands if isinstance(said.outcome, Throttled)]
-        # The longer it has been tried, the longer until it is tried again.
+        # Who was throttled comes back when the venue said; else, the longer it was tried, the longer until the next.
         age_ms = now_ms - epoch_ms(order.terms.signal_time) if order.terms else 0
-        again_ms = min(LOOK_RETRY_MAX_MS, max([LOOK_RETRY_MIN_MS, age_ms // 4, *told]))
+        again_ms = min(LOOK_RETRY_MAX_MS, max([LOOK_RETRY_MIN_MS, *(told or [age_ms // 4])]))
         return max(0, min(again_ms, order.valid_until_ms + 1 - now_ms))  # looked at when it expires, too
     if order.status in ("submitting", "unknown"):
         return LOOK_AS_IT_IS if order.status == one.was.status else LOOK_SOON_MS

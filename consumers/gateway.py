@@ -332,7 +332,7 @@ class Gateway:
 
     async def _send(self, item: ClaimItem, claim: Claimed, data: bytes) -> None:
         """Send one claimed command and settle it; whatever happens in between is an outcome."""
-        window = Window(claim.opened_at_ms, claim.send_by_ms)
+        window = Window(claim.opened_at_ms, claim.send_by_ms, "reduce" if item.reduces else "new")
         try:
             match item.command:
                 case "cancel":

@@ -31,7 +31,7 @@ def role_probe(shop: Workshop, role: Role) -> Probe:
         return await _surroundings(redis, keys, *reads) if reads else await _surroundings(redis, keys)
 
     async def state() -> Mapping[str, Any]:
-        return await read_figures(redis, shop.task.account)
+        return await read_figures(redis, shop.task.account, shop.account.egress)
 
     return Probe(
         account=shop.task.account, role=shop.task.name, health=health, look=look, figures=role.figures,

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters import registry
+from adapters.budgets import pots
 from adapters.venue import Venue, VenueFacts
 from consumers import orphans, telemetry
 from consumers.addresses import addresses
@@ -41,6 +42,7 @@ from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 from streams.measures import Measures
 from streams.producer import FIRST_LOOK_MS
 from streams.pulse import Pulse
+from streams.rate import Rate
 from streams.reader import Reader
 from streams.schemas import AccountInfo
 from streams.scripts import Scripts
@@ -138,6 +140,7 @@ class Workshop:
             # Only a gateway sends orders; the other roles need no socket of that kind.
             order_entry=self.account.order_entry if self.task.role == "gateway" else "rest",
             order_url=reached.order_url,
+            allowance=self._allowance(reached.rest_url),
         )
         venue = await registry.open_venue(where, self.server_clock.now_ms)
         self._closers.append(venue.close)
@@ -149,6 +152,11 @@ class Workshop:
         venue.facts = self.facts(venue.facts)
         self.background.append(self.every(CLOCK_EVERY_MS, venue.measure_clock))
         return venue
+
+    def _allowance(self, rest_url: str) -> Rate | None:
+        """The shared budget of the account's requests; None where nothing is counted."""
+        found = pots(registry.facts(self.venue_name), self.task.account, self.account.egress, rest_url)
+        return Rate(Scripts(self.redis("rate", single=False), self.keys), found, self.clock) if found else None
 
     def facts(self, declared: VenueFacts) -> VenueFacts:
         """What the venue declares, with what the settings know better."""

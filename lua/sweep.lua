@@ -89,6 +89,8 @@ local function sweep_open(key, id, cancel, cancel_by, amend, send_by)
     end
     return look(key, id, retry_max_ms)
   end
+  -- A cancel that had no effect, or that the venue threw back, is due again when its window has closed.
+  if cancel then return look(key, id, math.min(calm_ms, tonumber(cancel_by) - now + 1)) end
   return look(key, id, amend and doubted(send_by) or calm_ms)
 end
 

@@ -15,6 +15,11 @@ GATEWAYS = "gateways"  # consumer group of `intents`
 LEDGERS = "ledgers"  # consumer group of `evidence`
 
 
+def egress_rate(egress: str) -> str:
+    """Hash: what venues count of the requests of one address, by budget; for all accounts that go out by it."""
+    return f"{PREFIX}:{{egress.{egress}}}:rate"
+
+
 def strategy_group(strategy: str, copy: str = "") -> str:
     """Consumer group of `events` that a strategy reads in, or one of several copies of it."""
     return f"strategy:{strategy}:{copy}" if copy else f"strategy:{strategy}"
@@ -89,6 +94,11 @@ class AccountKeys(Struct, frozen=True):
     def holdings(self) -> str:
         """Hash: asset -> what the account holds beside its fills; `:` and an adjustment's id -> it was counted."""
         return self._key("holdings")
+
+    @property
+    def rate(self) -> str:
+        """Hash: what the venue counts of this account's requests, by budget; no truth, it is learned anew."""
+        return self._key("rate")
 
     def order(self, client_order_id: str) -> str:
         """Hash: our record of one intent's life."""

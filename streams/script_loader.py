@@ -41,6 +41,7 @@ NAMES = (
     "adjust",
     "report",
     "stream",
+    "rate",
 )
 
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 from redis.asyncio import Redis
 
+from streams.budget import Grant
 from streams.errors import GateMoved, HistoryChanged, SpentChanged
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 from streams.passage import Passage
@@ -268,6 +269,11 @@ class Scripts:
         keys = [k.events, k.control, k.ended, k.spent(month), k.order(client_order_id), *mapped]
         args: Args = [client_order_id, order.digest if order else "", retention_ms, month]
         return bool(await call(self._redis, "forget", keys, args) == b"forgotten")
+
+    async def spend(self, key: str, plan: bytes) -> Grant:
+        """Spend of a request budget; see `streams.budget.plan`. A call that is repeated spends once more."""
+        wait_ms, granted, good_ms = await call(self._redis, "rate", [key], [plan])
+        return Grant(int(wait_ms), int(granted), int(good_ms))
 
     async def _passing(self, step: Callable[[], Awaitable[Any]]) -> Any:
         """Call a script that must be told the gate's opening and the months of spent identities, as it has them."""

@@ -54,6 +54,8 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             venue's module declares (a simulated or a private venue).
         request_lifetime_ms: how long a request may still be acted upon after its window; as above.
         dead_man_ms: the venue cancels what rests when it has heard nothing of this program for so long; 0 is never.
+        egress: name of the address its requests go out by, the same for all accounts behind one; what a venue counts by
+            address is shared under it. Empty counts nothing, for a venue that has no limits.
         reconcile: what may be done about differences between the venue and us.
         limits: what an order must keep before it is sent.
         rules: what is watched, and what is done about it.
@@ -79,6 +81,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     dead_man_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 0
     lookup_lag_ms: Ms | None = None
     request_lifetime_ms: Ms | None = None
+    egress: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{0,32}(?!\n)$")] = "default"
     reconcile: ReconcileSettings = ReconcileSettings()
     limits: Limits = Limits()
     rules: Rules = Rules()

@@ -10,6 +10,7 @@ from consumers.folding import Folded, Rules, fold_batch
 from consumers.interpret import Item, interpret
 from consumers.snapshot import read_snapshot
 from streams import codec, events
+from streams.budget import Counter, Pot, plan
 from streams.evidence import append
 from streams.holdings import adjusted, texts
 from streams.keys import GATEWAYS
@@ -427,6 +428,17 @@ async def _enable(bench: Bench) -> Call:
     return lambda scripts: scripts.enable(opening)
 
 
+async def _spend(bench: Bench) -> Call:
+    pot = Pot(bench.keys.rate, "orders", "blocked:", (Counter("orders/1d", 1_000, 86_400_000),))
+    packed = plan(pot, 1, "new", {}, ahead_ms=0)
+    return lambda scripts: scripts.spend(pot.key, packed)
+
+
+def granted_both(first: Any, again: Any) -> bool:
+    """A repeated call spends once more: it can only make the budget look smaller."""
+    return bool(first[:2] == again[:2])
+
+
 LIVE = frozenset({"live"})
 CASES = {
     "publish two places": Case("publish", _publish),
@@ -477,4 +489,5 @@ CASES = {
     "lose the stream at first": Case("stream", _listens("lost", first=True)),
     "make the stream whole": Case("stream", _listens("whole")),
     "keep the stream": Case("stream", _listens("keep")),
+    "spend of a budget": Case("rate", _spend, granted_both, frozenset({"rate"})),
 }

@@ -19,6 +19,7 @@ async def open_binance(settings: VenueSettings, now_ms: Callable[[], int]) -> Ve
     return await BinanceVenue.open(
         settings.credentials, now_ms, rest_url=settings.rest_url, ws_url=settings.ws_url,
         call_timeout_ms=settings.request_timeout_ms, order_entry=settings.order_entry, order_url=settings.order_url,
+        allowance=settings.allowance,
     )  # fmt: skip
 
 

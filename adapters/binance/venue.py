@@ -13,20 +13,26 @@ from adapters.binance.decode import ACCOUNT_FORMAT, ORDER_FORMAT, TRADE_FORMAT
 from adapters.binance.dialogue import BinanceDialogue
 from adapters.binance.payloads import RAW_BYTES_MAX
 from adapters.binance.product import SPOT, Command, Product
+from adapters.binance.usage import limits, usage
+from adapters.budgets import cost
 from adapters.ccxt_rest import CcxtRest, always
 from adapters.classify import Failure, Response, classify, clean
 from adapters.credentials import Credentials
+from adapters.metered import Metered
 from adapters.socket_calls import SocketCalls
 from adapters.sockets import Pace
 from adapters.venue import Answer, CouldNotAsk, OrderEntry, Rows, StreamEvent, VenueFacts, Window
 from adapters.websocket import listen
+from streams.budget import Allowance, Cost, Urgency
 from streams.errors import BadIntent, BadPayload, UsageError
 from streams.instrument import Instrument
-from streams.schemas import Accepted, Amending, Order, Refused
+from streams.schemas import Accepted, Amending, Order, Refused, Throttled
 
 CALL_TIMEOUT_MS = 15_000  # above the ten seconds after which the venue itself gives up (-1007)
 LOOKUP_WINDOW_MS = 5_000
 CLOCK_SAMPLES = 5
+# A list may be long: its next page waits for the venue's next minute. A question about one order is asked again.
+PATIENCE_MS, QUESTION_PATIENCE_MS = 65_000, 1_000
 _NOT_ZERO = {"omitZeroBalances": "true"}
 
 
@@ -38,6 +44,7 @@ class BinanceVenue:
         facts: what Binance declares of itself.
         clock_offset_ms: what the venue's clock shows more than the Redis server's.
         pace: bounds of the private stream's waits.
+        metered: its requests, against the shared budget.
     """
 
     product: Product = SPOT
@@ -50,6 +57,7 @@ class BinanceVenue:
     ) -> None:  # fmt: skip
         """Put the parts together; `now_ms` estimates the Redis server's clock (UTC ms), `calls` is for order entry."""
         self.clock_offset_ms, self.pace = 0, Pace()
+        self.metered = Metered(None, usage, now_ms, lambda: self.clock_offset_ms)
         self._rest, self._calls = rest, calls
         self._now_ms = now_ms
         self._dialogue = BinanceDialogue(ws_url, credentials, self._venue_now_ms)
@@ -68,6 +76,7 @@ class BinanceVenue:
         call_timeout_ms: int = CALL_TIMEOUT_MS,
         order_entry: OrderEntry = "rest",
         order_url: str = "",
+        allowance: Allowance | None = None,
     ) -> Self:
         """Connect and measure the venue's clock.
 
@@ -79,6 +88,7 @@ class BinanceVenue:
             call_timeout_ms: deadline of every request.
             order_entry: by which way orders are sent.
             order_url: whole address of the ws-api for orders; empty takes `ws_url`.
+            allowance: asked before every request; None where nothing is counted.
 
         Raises:
             UsageError: the key is not of a kind that can sign here.
@@ -94,6 +104,7 @@ class BinanceVenue:
         )
         calls = SocketCalls(speech, call_timeout_ms) if order_entry == "ws" else None
         venue = cls(rest, credentials, ws_url or cls.product.stream_url, now_ms, calls)
+        venue.metered.allowance = allowance
         try:
             await venue.measure_clock()
             if calls is not None:
@@ -118,7 +129,8 @@ class BinanceVenue:
             params = self.product.terms(order)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        return await self._command(self.product.place, params, requests.wire(order), window)
+        price = cost(self.facts, "place", _urgency(order, window), orders=1)
+        return await self._command(self.product.place, params, requests.wire(order), window, price)
 
     async def cancel(self, order: Order, window: Window) -> Answer:
         """Cancel `order` by its name at the venue, within `window`."""
@@ -126,7 +138,8 @@ class BinanceVenue:
             params = requests.name(order, self.product.spell)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        return await self._command(self.product.cancel, params, requests.wire(order), window)
+        price = cost(self.facts, "cancel", "cancel")
+        return await self._command(self.product.cancel, params, requests.wire(order), window, price)
 
     async def amend(self, order: Order, amend: Amending, window: Window) -> Answer:
         """Amend `order` within `window`: spot replaces it, unless an execution crosses; USDⓈ-M amends in place."""
@@ -135,7 +148,8 @@ class BinanceVenue:
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
         name = params.get("newClientOrderId", requests.wire(order))
-        return await self._command(self.product.amend, params, name, window)
+        price = cost(self.facts, "amend", _urgency(order, window), orders=1)
+        return await self._command(self.product.amend, params, name, window, price)
 
     async def find(self, order: Order) -> Rows:
         """Ask for one order by our id: one row, or none when the venue says -2013.
@@ -158,7 +172,9 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        page = answers.orders(await self._signed(self.product.open_orders, {"symbol": self._spell(symbol)}))
+        page = answers.orders(
+            await self._signed(self.product.open_orders, {"symbol": self._spell(symbol)}, "open orders")
+        )
         return Rows(ORDER_FORMAT, [raw for _, raw in page])
 
     async def orders_since(self, symbol: str, since_ms: int) -> Rows:
@@ -167,7 +183,7 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything, or more of them than one look-up may fetch.
         """
-        return Rows(ORDER_FORMAT, await self._since(self.product.all_orders, symbol, since_ms))
+        return Rows(ORDER_FORMAT, await self._since(self.product.all_orders, symbol, since_ms, "orders since"))
 
     async def trades_since(self, symbol: str, since_ms: int) -> Rows:
         """All own trades of a symbol since, oldest first.
@@ -175,7 +191,7 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything, or more of them than one look-up may fetch.
         """
-        return Rows(TRADE_FORMAT, await self._since(self.product.own_trades, symbol, since_ms))
+        return Rows(TRADE_FORMAT, await self._since(self.product.own_trades, symbol, since_ms, "executions since"))
 
     async def trades_of(self, symbol: str, venue_order_id: str) -> Rows:
         """All own trades of one order, oldest first.
@@ -184,7 +200,8 @@ class BinanceVenue:
             CouldNotAsk: no answer that means anything.
         """
         params = {"symbol": self._spell(symbol), "orderId": venue_order_id}
-        return Rows(TRADE_FORMAT, await lists.of_order(self._signed, self.product.own_trades, params))
+        ask = self._asking("executions of an order")
+        return Rows(TRADE_FORMAT, await lists.of_order(ask, self.product.own_trades, params))
 
     async def balances(self) -> Rows:
         """What the account holds, free and locked, of every asset that is not zero.
@@ -192,7 +209,7 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        return Rows(ACCOUNT_FORMAT, (answers.body(await self._signed(self.product.balances, _NOT_ZERO)),))
+        return Rows(ACCOUNT_FORMAT, (answers.body(await self._signed(self.product.balances, _NOT_ZERO, "balances")),))
 
     async def positions(self) -> Rows:
         """None: on spot a position is a holding."""
@@ -213,7 +230,8 @@ class BinanceVenue:
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        body = answers.body(await self._rest.call(self.product.info, {}))
+        body = answers.body(await self._public(self.product.info, "instruments"))
+        await self.metered.heard(limits(body))
         try:
             # The list has thousands of symbols: read beside the loop, not in it.
             return await asyncio.to_thread(self.product.read_instruments, body)
@@ -223,7 +241,7 @@ class BinanceVenue:
     async def may_withdraw(self) -> bool | None:
         """Whether the key could withdraw; None where the venue does not tell, as no testnet does."""
         try:
-            body = answers.body(await self._signed("sapi_get_account_apirestrictions", {}))
+            body = answers.body(await self._signed("sapi_get_account_apirestrictions", {}, "clock"))
             return answers.may_withdraw(body)
         except CouldNotAsk:
             return None
@@ -238,7 +256,9 @@ class BinanceVenue:
             await self._calls.close()
         await self._rest.close()
 
-    async def _command(self, command: Command, params: requests.Params, name: str, window: Window) -> Answer:
+    async def _command(
+        self, command: Command, params: requests.Params, name: str, window: Window, price: Cost
+    ) -> Answer:  # fmt: skip
         sent_at_ms = 0
 
         def check() -> str:
@@ -249,8 +269,12 @@ class BinanceVenue:
             sent_at_ms = now_ms
             return ""
 
+        # What must go out waits for its turn while its window is open; anything else is due again later.
+        patience_ms = max(0, window.send_by_ms - self._now_ms()) if price.urgency == "cancel" else 0
+        if wait_ms := await self.metered.take(price, patience_ms):
+            return Answer(Throttled(wait_ms))
         params = {**params, **requests.within(window, self.clock_offset_ms)}
-        answer = await self._send(command, params, check)
+        answer = await self.metered.send(lambda: self._send(command, params, check))
         outcome = classify(command.table, answer, name)
         raw, others = command.parts(answer.body[:RAW_BYTES_MAX]) if isinstance(answer, Response) else (b"", ())
         also = Rows(ORDER_FORMAT, others) if others else None
@@ -266,25 +290,41 @@ class BinanceVenue:
 
     async def _ask(self, params: requests.Params) -> Response | Failure:
         """Ask for one order by the order socket; a look-up that gets no answer there is asked again by REST."""
-        if self._calls is not None:
-            answer = await self._calls.call(ws_api.STATUS, {**params, **self._moment()}, always)
+        if (calls := self._calls) is not None:
+            answer = await self.metered.ask(
+                cost(self.facts, "order", "query"),
+                lambda: calls.call(ws_api.STATUS, {**params, **self._moment()}, always), QUESTION_PATIENCE_MS,
+            )  # fmt: skip
             if isinstance(answer, Response):
                 return answer
-        return await self._signed(self.product.order, params)
+        return await self._signed(self.product.order, params, "order", QUESTION_PATIENCE_MS)
 
-    async def _since(self, kind: lists.Kind, symbol: str, since_ms: int) -> list[bytes]:
+    async def _since(self, kind: lists.Kind, symbol: str, since_ms: int, purpose: str) -> list[bytes]:
         params, start_ms = {"symbol": self._spell(symbol)}, max(since_ms + self.clock_offset_ms, 0)
-        return await lists.since(self._signed, kind, params, start_ms, self._venue_now_ms())
+        return await lists.since(self._asking(purpose), kind, params, start_ms, self._venue_now_ms())
 
-    async def _signed(self, endpoint: str, params: requests.Params) -> Response | Failure:
-        return await self._rest.call(endpoint, {**params, **self._moment()})
+    def _asking(self, purpose: str) -> lists.Ask:
+        return lambda endpoint, params: self._signed(endpoint, params, purpose)
+
+    async def _signed(
+        self, endpoint: str, params: requests.Params, purpose: str, patience_ms: int = PATIENCE_MS
+    ) -> Response | Failure:
+        price = cost(self.facts, purpose, "query")
+        return await self.metered.ask(
+            price, lambda: self._rest.call(endpoint, {**params, **self._moment()}), patience_ms
+        )  # fmt: skip
+
+    async def _public(self, endpoint: str, purpose: str) -> Response | Failure:
+        return await self.metered.ask(
+            cost(self.facts, purpose, "query"), lambda: self._rest.call(endpoint, {}), PATIENCE_MS
+        )
 
     def _moment(self) -> requests.Params:
         return {"timestamp": str(self._venue_now_ms()), "recvWindow": str(LOOKUP_WINDOW_MS)}
 
     async def _sample_clock(self) -> float:
         before_ms = self._now_ms()
-        answer = await self._rest.call(self.product.time, {})
+        answer = await self._public(self.product.time, "clock")
         return answers.server_time_ms(answer) - (before_ms + self._now_ms()) / 2
 
     def _venue_now_ms(self) -> int:
@@ -295,3 +335,8 @@ class BinanceVenue:
             return self.product.spell(symbol)
         except BadIntent as error:
             raise CouldNotAsk(str(error)) from None
+
+
+def _urgency(order: Order, window: Window) -> Urgency:
+    reduces = window.urgency == "new" and order.terms is not None and order.terms.reduce_only
+    return "reduce" if reduces else window.urgency

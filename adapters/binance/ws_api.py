@@ -13,10 +13,12 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from adapters.binance.dialogue import sign
+from adapters.binance.usage import RateLimit, told
 from adapters.classify import Response
 from adapters.credentials import Credentials
 from adapters.socket_calls import Heard, Replied
 from adapters.websocket import Ended, Noise
+from streams.budget import Reading
 
 PLACE, CANCEL, STATUS = "order.place", "order.cancel", "order.status"
 REPLACE, MODIFY = "order.cancelReplace", "order.modify"
@@ -38,12 +40,13 @@ class _Name(Struct, frozen=True):
     e: str = ""
 
 
-class _Frame(Struct, frozen=True):
+class _Frame(Struct, frozen=True, rename="camel"):
     id: str | int | None = None
     status: int = 0
     result: Raw | UnsetType = UNSET
     error: Raw | UnsetType = UNSET
     event: _Name | None = None
+    rate_limits: Raw = Raw()
 
 
 class BinanceSpeech:
@@ -82,9 +85,10 @@ class BinanceSpeech:
             return Ended("the venue shuts this connection down") if frame.event.e == "serverShutdown" else Noise()
         if not isinstance(frame.id, str):
             return Noise()
-        told = frame.result if frame.status == 200 else frame.error
-        body = b"" if isinstance(told, UnsetType) else bytes(told)
-        return Replied(frame.id, Response(frame.status, _headers(body) if frame.status in (418, 429) else {}, body))
+        part = frame.result if frame.status == 200 else frame.error
+        body = b"" if isinstance(part, UnsetType) else bytes(part)
+        headers = _headers(body) if frame.status in (418, 429) else {}
+        return Replied(frame.id, Response(frame.status, headers, body, _usage(bytes(frame.rate_limits))))
 
 
 def _cut(raw: bytes) -> Heard:
@@ -106,5 +110,14 @@ def _headers(body: bytes) -> dict[str, str]:
     return {"retry-after": str(max(0, math.ceil((told.retry_after - told.server_time) / 1000)))}
 
 
+def _usage(rows: bytes) -> tuple[Reading, ...]:
+    """Read `rateLimits`; what cannot be read says nothing, and takes nothing from the answer."""
+    try:
+        return told(_ROWS.decode(rows)) if rows else ()
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()
+
+
+_ROWS = msgspec.json.Decoder(tuple[RateLimit, ...])
 _FRAME = msgspec.json.Decoder(_Frame)
 _ERROR = msgspec.json.Decoder(_Error)

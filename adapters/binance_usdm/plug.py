@@ -20,6 +20,7 @@ async def open_usdm(settings: VenueSettings, now_ms: Callable[[], int]) -> Venue
     return await BinanceUsdmVenue.open(
         settings.credentials, now_ms, rest_url=settings.rest_url, ws_url=settings.ws_url,
         call_timeout_ms=settings.request_timeout_ms, order_entry=settings.order_entry, order_url=settings.order_url,
+        allowance=settings.allowance,
     )  # fmt: skip
 
 

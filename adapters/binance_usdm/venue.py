@@ -7,7 +7,7 @@ from contextlib import aclosing
 from adapters.binance import answers, ws_api
 from adapters.binance.lists import orders, trades
 from adapters.binance.product import Command, Product
-from adapters.binance.venue import BinanceVenue
+from adapters.binance.venue import PATIENCE_MS, BinanceVenue
 from adapters.binance_usdm import codes, requests
 from adapters.binance_usdm.dialogue import UsdmDialogue, listen_key
 from adapters.binance_usdm.facts import FACTS
@@ -18,8 +18,10 @@ from adapters.credentials import Credentials
 from adapters.socket_calls import SocketCalls
 from adapters.venue import Rows, StreamEvent
 from adapters.websocket import listen
+from streams.budget import Cost
 from streams.tasks import end
 
+COUNT_DOWN_WEIGHT = 10
 KEEP_KEY_MS = 30 * 60_000  # a listen key ends an hour after it was last kept alive
 
 USDM = Product(
@@ -72,7 +74,9 @@ class BinanceUsdmVenue(BinanceVenue):
         Raises:
             CouldNotAsk: no answer that means anything.
         """
-        return Rows(POSITIONS_FORMAT, (answers.body(await self._signed("fapiprivatev3_get_positionrisk", {})),))
+        return Rows(
+            POSITIONS_FORMAT, (answers.body(await self._signed("fapiprivatev3_get_positionrisk", {}, "balances")),)
+        )
 
     async def count_down(self, symbol: str, after_ms: int) -> None:
         """Set, set again or (with 0) stop the timer after which the venue cancels a symbol's orders (weight 10).
@@ -81,7 +85,12 @@ class BinanceUsdmVenue(BinanceVenue):
             CouldNotAsk: no answer that means anything; the timer runs on as it was.
         """
         params = {"symbol": self._spell(symbol), "countdownTime": str(after_ms)}
-        answers.body(await self._signed("fapiprivate_post_countdowncancelall", params))
+        price, endpoint = Cost("cancel", COUNT_DOWN_WEIGHT), "fapiprivate_post_countdowncancelall"
+        answers.body(
+            await self.metered.ask(
+                price, lambda: self._rest.call(endpoint, {**params, **self._moment()}), min(after_ms, PATIENCE_MS)
+            )
+        )
 
     async def stream(self) -> AsyncGenerator[StreamEvent, None]:
         """Private stream for ever, its listen key kept alive beside it."""

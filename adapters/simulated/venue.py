@@ -53,7 +53,7 @@ class Venue:
         kind = UsdmExchange if settings.product == "usdm" else Exchange
         self.exchange = kind(settings.symbols, {each.name: each.balances for each in settings.accounts}, settings.fees)
         self.dice = Dice(seed, faults)
-        self.meter = Meter(settings.limits)
+        self.meter = Meter(settings.limits, settings.product)
         self.hub = Hub(self.exchange, self.dice, self.now_ms, self.form)
         self.liquidity = settings.liquidity
         self.clock_offset_ms = 0
@@ -166,11 +166,10 @@ class Venue:
 
     def _place(self, caller: Caller, now_ms: int) -> Answer:
         request, response_type = self.form.placement(caller.params, self._make_id())
-        ten_seconds, day = self.meter.count_order(caller.account, now_ms)
+        headers = self.meter.headers(*self.meter.count_order(caller.account, now_ms))
         lag_ms = self.dice.lag_ms()
         outcome = self.exchange.place(caller.account, request, now_ms, lag_ms)
         self.dice.lagged(lag_ms)
-        headers = {"x-mbx-order-count-10s": str(ten_seconds), "x-mbx-order-count-1d": str(day)}
         return self._done(outcome, self.form.placed(outcome, response_type), headers)
 
     def _cancel(self, caller: Caller, now_ms: int) -> Answer:

@@ -6,8 +6,9 @@ import msgspec
 from redis.asyncio import Redis
 
 from consumers.starting import WAITS
+from streams.budget import left
 from streams.errors import StoreError
-from streams.keys import AccountKeys
+from streams.keys import AccountKeys, egress_rate
 from streams.plans import GateState
 from streams.scripts import Scripts
 from streams.store import Store
@@ -24,8 +25,14 @@ PARKED_SHOWN: Final = 20
 WATERMARK: Final = "stream_watermark"
 
 
-async def read_figures(redis: Redis, account: str) -> dict[str, Any]:
-    """Read one account's figures, with the field names of `--json`."""
+async def read_figures(redis: Redis, account: str, egress: str = "") -> dict[str, Any]:
+    """Read one account's figures, with the field names of `--json`.
+
+    Args:
+        redis: a client.
+        account: its name.
+        egress: name of the address it goes out by; empty where nothing is counted.
+    """
     keys = AccountKeys(account)
     store = Store(redis, keys)
     now_ms = await store.now_ms()
@@ -55,7 +62,20 @@ async def read_figures(redis: Redis, account: str) -> dict[str, Any]:
         "ledger": _lease(control, now_ms),
         "reconciled": _reconciled(control.get(b"reconciled"), now_ms),
         "stream_watermark_age_ms": now_ms - int(watermark) if watermark else None,
+        "budgets": await _budgets(redis, keys, egress, now_ms) if egress else [],
     }
+
+
+async def _budgets(redis: Redis, keys: AccountKeys, egress: str, now_ms: int) -> list[dict[str, Any]]:
+    """What is left of every request budget: of the address, which it shares with others, and of the account."""
+    found = []
+    for key, counted_by in ((egress_rate(egress), f"egress {egress}"), (keys.rate, f"account {keys.account}")):
+        stored: Any = await redis.hgetall(key)
+        found += [
+            {"budget": one.budget, "counted_by": counted_by, "left": one.left, "limit": one.limit}
+            for one in left(stored, now_ms)
+        ]
+    return found
 
 
 def _reconciled(stored: bytes | None, now_ms: int) -> dict[str, Any] | None:

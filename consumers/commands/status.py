@@ -46,7 +46,10 @@ async def _read(settings: Settings, account: str) -> list[dict[str, Any]]:
     from consumers.commands.figures import read_figures
 
     async with connected(settings) as redis:
-        return [await read_figures(redis, one) for one in await chosen_accounts(redis, settings, account)]
+        return [
+            await read_figures(redis, one, settings.accounts[one].egress if one in settings.accounts else "")
+            for one in await chosen_accounts(redis, settings, account)
+        ]
 
 
 async def _watch(settings: Settings, account: str) -> None:
@@ -88,6 +91,9 @@ def _lines(one: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("reconciled", _reconciled(one["reconciled"])))
     if one["stream_watermark_age_ms"] is not None:
         lines.append(("private stream", f"complete until {output.duration(one['stream_watermark_age_ms'])} ago"))
+    for left in one["budgets"]:
+        told = f"{left['left']:,} of {left['limit']:,} left: {left['budget']} of the {left['counted_by']}"
+        lines.append(("request budget", told))
     return lines
 
 

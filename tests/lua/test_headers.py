@@ -42,14 +42,15 @@ READS = {
     "EXISTS", "GET", "HEXISTS", "HGET", "HKEYS", "HLEN", "HMGET", "SISMEMBER", "XINFO", "XPENDING", "XRANGE",
     "XREVRANGE", "ZSCORE",
 }  # fmt: skip
-WRITES = {"DEL", "HDEL", "HSET", "HSETNX", "SADD", "SET", "XACK", "XADD", "ZADD", "ZREM"}
+WRITES = {"DEL", "EXPIRE", "HDEL", "HSET", "HSETNX", "SADD", "SET", "XACK", "XADD", "ZADD", "ZREM"}
 KEYLESS = {"INFO", "TIME"}
 CHECKS = (
     "history_changed(", "history ~= server_history()", " refusal(", "renew_lease(", "refuse_history(", "refuse_lease(",
     "'ledger_epoch'",
 )  # fmt: skip
-# The gate sets the history that others compare; a halt and a lost stream must hold whatever became of the server.
-WITHOUT_HISTORY = {"gate", "halt", "stream"}
+# The gate sets the history that others compare; a halt and a lost stream must hold whatever became of the server; what
+# the venue counts has no history.
+WITHOUT_HISTORY = {"gate", "halt", "stream", "rate"}
 # How a script may name what it was given: by number, from a number on, all of it.
 FORMS = (
     r"\b{0}\[\d+(?: \+ [\w.]+)*\]|unpack\({0}(?:, 1, \d+)?\)|\(\w[\w.]*, {0}, \d+, \w+\)"
@@ -434,6 +435,7 @@ STREAMS = {
     "set of position keys": K.positions, "stream it came by": "stream", "order hash": K.order("fo-1"),
     "parked hash": "parked", "venue order key": "mapping", "ended sorted set": K.ended,
     "spent set of a month": K.spent("2026-11"), "holdings hash": K.holdings,
+    "rate hash": K.rate,
 }  # fmt: skip
 ITEM = PublishItem("{}", "fo-1", flow.place("sim.main"), "f")
 CANCEL = PublishItem("{}", "fo-1")
@@ -474,6 +476,7 @@ CALLS: dict[str, tuple[Call, list[str]]] = {
     "adjust": (lambda s: s.adjust(ADJUST, 1, 1), []),
     "report": (lambda s: s.report("r", "", "{}"), []),
     "stream": (lambda s: s.stream("lost", "listener.0", "c"), []),
+    "rate": (lambda s: s.spend(K.rate, b""), []),
     "import": (lambda s: s.import_orders([IMPORT, IMPORT], "h"), [K.order("fo-1")] * 2),
     "forget": (lambda s: s.forget("fo-1", ENDED, "BTCUSDT", 1, "2026-11"),
                [K.venue_order("BTCUSDT", "1"), K.venue_order("BTCUSDT", "2")]),

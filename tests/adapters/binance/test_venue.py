@@ -21,6 +21,7 @@ from adapters.simulated.control import Control
 from adapters.simulated.faults import OFF, Faults
 from adapters.simulated.process import SimulatedVenue, local_settings
 from adapters.venue import CouldNotAsk, Frame, Lost, Subscribed, Venue, Window
+from streams.budget import Cost, Usage
 from streams.errors import UsageError
 from streams.schemas import (
     Accepted,
@@ -430,3 +431,97 @@ async def test_a_private_key_is_refused_with_a_sentence() -> None:
     """The stream signs by HMAC only."""
     with pytest.raises(UsageError, match="HMAC"):
         await BinanceVenue.open(Credentials(KEY, "-----BEGIN PRIVATE KEY-----"), now_ms)
+
+
+class Till:
+    """An allowance that a test holds in its hands.
+
+    Attributes:
+        wait_ms: what it answers.
+        taken: what it was asked for, with the patience.
+        told: what it heard.
+    """
+
+    def __init__(self, wait_ms: int = 0) -> None:
+        self.wait_ms = wait_ms
+        self.taken: list[tuple[Cost, int]] = []
+        self.told: list[Usage] = []
+
+    async def take(self, cost: Cost, *, ahead_ms: int, patience_ms: int = 0) -> int:
+        """Answer."""
+        del ahead_ms
+        self.taken.append((cost, patience_ms))
+        return self.wait_ms
+
+    async def heard(self, usage: Usage, *, ahead_ms: int, began_ms: int, ended_ms: int) -> None:
+        """Keep it."""
+        del ahead_ms
+        assert began_ms <= ended_ms
+        self.told.append(usage)
+
+
+@pytest.fixture
+def till(venue: Venue) -> Till:
+    """The allowance of the account."""
+    assert isinstance(venue, BinanceVenue)
+    made = Till()
+    venue.metered.allowance = made
+    return made
+
+
+async def test_every_request_is_paid_for_by_what_it_is(venue: Venue, till: Till, make_order: Any) -> None:
+    """Weights as declared; a place takes a place in the counts; a cancel, and what must follow one, are patient."""
+    order, window = make_order(), soon()
+    await venue.submit(order, window)
+    await venue.find(order)
+    await venue.cancel(order, window)
+    await venue.submit(make_order(), replace(window, urgency="reduce"))
+    await venue.open_orders("BTC/USDT")
+    costs = [cost for cost, _ in till.taken]
+    assert costs == [
+        Cost("new", 1, 1), Cost("query", 4), Cost("cancel", 1), Cost("reduce", 1, 1), Cost("query", 6)
+    ]  # fmt: skip
+    assert [till.taken[number][1] for number in (0, 3)] == [0, 0]
+    assert 0 < till.taken[2][1] <= 5_000
+    assert all(usage.readings[0].count > 0 for usage in till.told)
+    assert {reading.interval_ms for reading in till.told[0].readings} == {60_000, 10_000, DAY_MS}
+
+
+async def test_a_command_without_budget_is_throttled_before_anything_leaves(
+    venue: Venue, till: Till, make_order: Any
+) -> None:
+    """It is due again when there is some; the venue has not heard of it."""
+    till.wait_ms = 700
+    order = make_order()
+    answer = await venue.submit(order, soon())
+    assert (answer.outcome, answer.sent_at_ms, answer.raw) == (Throttled(700), 0, b"")
+    assert (await venue.cancel(order, soon())).outcome == Throttled(700)
+    till.wait_ms = 0
+    assert not (await venue.find(order)).rows
+
+
+async def test_a_look_up_without_budget_could_not_be_asked(venue: Venue, till: Till, make_order: Any) -> None:
+    """And proves nothing, whatever it was about."""
+    till.wait_ms = 700
+    for ask in (venue.find(make_order()), venue.trades_since("BTC/USDT", now_ms() - 1_000), venue.instruments(),
+                venue.balances(), venue.measure_clock()):  # fmt: skip
+        with pytest.raises(CouldNotAsk, match="700 ms"):
+            await ask
+    assert not till.told
+
+
+async def test_a_refusal_for_too_much_weight_is_told(
+    venue: Venue, till: Till, control: Control, make_order: Any
+) -> None:
+    """So that nobody behind that address asks before its time."""
+    await control.set_faults(Faults(throttled=1.0))
+    answer = await venue.submit(make_order(), soon())
+    assert isinstance(answer.outcome, Throttled)
+    assert [usage.block_ms for usage in till.told] == [answer.outcome.retry_after_ms]
+
+
+async def test_the_limits_are_learned_with_what_can_be_traded(venue: Venue, till: Till) -> None:
+    """The venue knows best what it allows."""
+    await venue.instruments()
+    limits = {(one.of, one.interval_ms): one.limit for usage in till.told for one in usage.readings if one.limit}
+    assert limits == {("weight", 60_000): 6_000_000, ("orders", 10_000): 100_000, ("orders", DAY_MS): 200_000_000}
