@@ -32,7 +32,7 @@ from benchmarks.orders import PER_ORDER, Named, frame, submit
 from benchmarks.pace import pace
 from benchmarks.stream_venue import confirm
 from benchmarks.tap import Tap
-from benchmarks.workers import env_of, settings, worker
+from benchmarks.workers import env_of, learn_limits, settings, worker
 from consumers.roles import Task
 from streams.identity import client_order_id
 from streams.keys import AccountKeys
@@ -144,6 +144,8 @@ class _Bench:
         by_rest = settings(server.url, rest_url=tap.url, stream_url=stream_url)
         order_url = f"ws://127.0.0.1:{tap.port}{urlsplit(venue.order_url).path}"
         by_socket = settings(server.url, BY_SOCKET, rest_url=tap.url, stream_url=stream_url, order_url=order_url)
+        for chosen in (by_rest, by_socket):
+            await learn_limits(chosen, env_of(chosen, venue))
         tasks = (
             (Task(role="gateway", account=ACCOUNT), by_rest), (Task(role="listener", account=ACCOUNT), by_rest),
             (Task(role="gateway", account=BY_SOCKET), by_socket),

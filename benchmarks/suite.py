@@ -20,6 +20,7 @@ BENCHMARKS: Final[Sequence[str]] = (
     "accounts",
     "listener",
     "recovery",
+    "budget",
 )
 
 Size = Literal["full", "quick", "tiny"]

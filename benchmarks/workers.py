@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from adapters.simulated.process import SimulatedVenue
 from benchmarks.ground import ACCOUNT, TIMEOUT_MS
 from consumers.keyring import variables
-from consumers.roles import Task
+from consumers.roles import Task, Workshop
 from consumers.supervise import environment
 from streams.keys import AccountKeys
 from streams.settings import AccountSettings, Settings
@@ -45,6 +45,17 @@ def env_of(chosen: Settings, venue: SimulatedVenue) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FILLONCE_")}
     keys = dict(zip(variables(account), (held.api_key, held.secret), strict=True))
     return environment(chosen, chosen.redis_url, {**kept, **keys})
+
+
+async def learn_limits(chosen: Settings, env: Mapping[str, str]) -> None:
+    """Ask the venue what it allows, as the resolver does before anybody trades: what is declared may be far less."""
+    [account] = chosen.accounts
+    shop = Workshop(Task(role="resolver", account=account), chosen, env)
+    try:
+        venue = await shop.venue()
+        await venue.instruments()
+    finally:
+        await shop.close()
 
 
 @asynccontextmanager

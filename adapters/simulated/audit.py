@@ -128,7 +128,8 @@ class Audit:
 
     async def _faults(self, _: web.Request) -> web.StreamResponse:
         dice = self._venue.dice
-        counts = dice.counts() | {"lookups_hidden": self._venue.exchange.history.hidden}
+        hidden, refused = self._venue.exchange.history.hidden, self._venue.meter.refused
+        counts = dice.counts() | {"lookups_hidden": hidden, "refused_for_rate": refused}
         return _json({"faults": msgspec.to_builtins(dice.faults), "counts": counts})
 
     async def _set_faults(self, request: web.Request) -> web.StreamResponse:

@@ -11,7 +11,7 @@ import typer
 from consumers.commands import output
 from streams.errors import UsageError
 
-NAMES = ("ledger", "dedup", "publish", "latency", "growth", "accounts", "listener", "recovery")
+NAMES = ("ledger", "dedup", "publish", "latency", "growth", "accounts", "listener", "recovery", "budget")
 
 
 def bench(

@@ -31,6 +31,7 @@ GOALS = {
         "10 executions that nobody heard applied": (5_000, "less"),
         "positions compared after them": (2_000, "less"),
     },
+    "budget": {"cancel → cancelled, under a flood, p99": (250, "less")},
 }
 
 

@@ -54,7 +54,7 @@ def test_a_benchmark_that_does_not_exist_is_refused_by_name(shell, only):
     assert said.code == 2
     assert (
         words(said.err)
-        == f"--only takes ledger, dedup, publish, latency, growth, accounts, listener, recovery, not {only!r}."
+        == f"--only takes ledger, dedup, publish, latency, growth, accounts, listener, recovery, budget, not {only!r}."
     )
 
 
