@@ -1,4 +1,6 @@
-"""REST through ccxt, used for what it knows best: paths, signing and connections. The one file that touches ccxt.
+"""REST through ccxt, used for what it knows best: paths, signing and connections.
+
+This file and `ccxt_unified`, for exchanges of which nothing else is known, are the ones that touch ccxt.
 
 Everything ccxt would decide is taken from it. Its unified methods cut amounts without a word and map errors
 to classes that cannot tell "rejected" from "unknown"; so only implicit endpoints are called, with texts as
@@ -17,6 +19,7 @@ from typing import Any, Self
 
 import aiohttp
 import certifi
+from aiohttp.abc import AbstractResolver
 
 from adapters.classify import Failure, Response
 from adapters.credentials import Credentials
@@ -26,8 +29,8 @@ KEEPALIVE_S = 30.0
 DNS_CACHE_S = 60
 
 # ccxt logs every signed request at debug level; this logger's level keeps keys and signatures out of any log.
-_LOGGER = logging.getLogger("fillonce.ccxt")
-_LOGGER.setLevel(logging.WARNING)
+LOGGER = logging.getLogger("fillonce.ccxt")
+LOGGER.setLevel(logging.WARNING)
 
 
 def always() -> str:
@@ -35,21 +38,23 @@ def always() -> str:
     return ""
 
 
-class _Call:
-    """One request in flight, found by the hooks through the context of its task."""
+class Call:
+    """One call in flight, found by the hooks through the context of its task."""
 
-    __slots__ = ("check", "response", "sent")
+    __slots__ = ("begun", "check", "judge", "response", "sent")
 
-    def __init__(self, check: Callable[[], str]) -> None:
-        self.check = check
-        self.sent = False
+    def __init__(self, check: Callable[[], str], judge: Callable[[Any], str | None] | None = None) -> None:
+        self.check, self.judge = check, judge
+        self.begun = self.sent = False
         self.response: Response | None = None
 
 
-_CALL: ContextVar[_Call | None] = ContextVar("fillonce_ccxt_call", default=None)
+CALL: ContextVar[Call | None] = ContextVar("fillonce_ccxt_call", default=None)
+# Whether the request that this task writes is the command itself: a unified call may ask for other things first.
+OWN: ContextVar[bool] = ContextVar("fillonce_ccxt_own", default=True)
 
 
-class _Objection(Exception):  # noqa: N818 - not an error: the last check said no
+class Objection(Exception):  # noqa: N818 - not an error: the last check said no
     """Raised where the write would have begun."""
 
 
@@ -57,7 +62,12 @@ class CcxtRest:
     """One exchange object of ccxt with its own connections.
 
     Use `open`; every instance must be closed.
+
+    Attributes:
+        keeps_pace: whether ccxt waits between requests as it thinks the venue wants it.
     """
+
+    keeps_pace = False
 
     def __init__(self, exchange: Any, session: aiohttp.ClientSession, timeout_ms: int) -> None:
         self._exchange = exchange
@@ -76,6 +86,7 @@ class CcxtRest:
         base_url: str = "",
         timeout_ms: int,
         options: Mapping[str, Any],
+        resolver: AbstractResolver | None = None,
     ) -> Self:
         """Make an exchange object inside the running loop; nothing is sent yet.
 
@@ -85,22 +96,24 @@ class CcxtRest:
             base_url: scheme and host to use instead of ccxt's; empty for ccxt's own.
             timeout_ms: deadline of every call.
             options: ccxt's `options` of this venue.
+            resolver: finds addresses of hosts; the machine's own without it.
         """
         # Importing ccxt takes seconds, so a command that never asks a venue does not pay for it.
         library = await asyncio.to_thread(importlib.import_module, "ccxt.async_support")
-        session = _session(timeout_ms)
+        session = _session(timeout_ms, resolver)
         exchange = getattr(library, exchange_id)(
             {
                 "apiKey": credentials.api_key,
                 "secret": credentials.secret,
-                "enableRateLimit": False,  # budgets are shared by all workers of an address and kept in Redis
+                "password": credentials.passphrase,
+                "enableRateLimit": cls.keeps_pace,  # ours are shared by all workers of an address and kept in Redis
                 "timeout": timeout_ms,
                 "session": session,
                 "asyncio_loop": asyncio.get_running_loop(),
                 "options": {**options, "maxRetriesOnFailure": 0},  # above 0, ccxt sends an order again by itself
             }
         )
-        _take_over(exchange)
+        cls.take_over(exchange)
         if base_url:
             exchange.urls["api"] = _move(exchange.urls["api"], base_url.rstrip("/"))
         return cls(exchange, session, timeout_ms)
@@ -118,20 +131,28 @@ class CcxtRest:
         Returns:
             What came back, or why nothing did and whether a byte may have left.
         """
-        call = _Call(check)
-        token = _CALL.set(call)
+        call = Call(check)
+        token = CALL.set(call)
         try:
             async with asyncio.timeout(self._timeout_ms / 1000):
                 await getattr(self._exchange, endpoint)(dict(params))
-        except _Objection as objection:
+        except Objection as objection:
             return call.response or Failure(call.sent, str(objection))
         except TimeoutError:
             return call.response or Failure(call.sent, f"no answer within {self._timeout_ms} ms")
         except Exception as error:  # noqa: BLE001 - after the first byte any failure whatever is an unknown outcome
-            return call.response or Failure(call.sent, _name(error))
+            return call.response or Failure(call.sent, name_of(error))
         finally:
-            _CALL.reset(token)
+            CALL.reset(token)
         return call.response or Failure(call.sent, "ccxt returned without a response")
+
+    @staticmethod
+    def take_over(exchange: Any) -> None:
+        """Replace what ccxt does with a response: caught as it came, parsed by nobody, never an exception."""
+        settle_down(exchange)
+        exchange.parse_json = _nothing
+        exchange.handle_errors = _nothing
+        exchange.handle_http_status_code = _nothing
 
     async def close(self) -> None:
         """Close the connections."""
@@ -139,7 +160,7 @@ class CcxtRest:
         await self._session.close()
 
 
-def _session(timeout_ms: int) -> aiohttp.ClientSession:
+def _session(timeout_ms: int, resolver: AbstractResolver | None) -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(_before_write)
     trace.on_request_redirect.append(_on_redirect)
@@ -148,6 +169,7 @@ def _session(timeout_ms: int) -> aiohttp.ClientSession:
         limit=CONNECTIONS_MAX,
         keepalive_timeout=KEEPALIVE_S,
         ttl_dns_cache=DNS_CACHE_S,
+        resolver=resolver,
     )
     timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000)
     return aiohttp.ClientSession(connector=connector, trace_configs=[trace], timeout=timeout)
@@ -155,39 +177,41 @@ def _session(timeout_ms: int) -> aiohttp.ClientSession:
 
 async def _before_write(_session: aiohttp.ClientSession, _context: object, _params: object) -> None:
     """Ask the last check; aiohttp calls this with the connection in hand and nothing written."""
-    call = _CALL.get()
+    call = CALL.get()
     if call is None:
+        return
+    if not OWN.get():
+        if objection := call.check():
+            raise Objection(objection)
         return
     if call.sent and call.check is not always:
         # The HTTP client repeats a DELETE by itself when a kept connection was cut; a command goes out once.
-        raise _Objection("the connection was cut, and a command is not sent twice")
+        raise Objection("the connection was cut, and a command is not sent twice")
     objection = call.check()
     if objection:
-        raise _Objection(objection)
+        raise Objection(objection)
     call.sent = True
 
 
 async def _on_redirect(_session: aiohttp.ClientSession, _context: object, _params: object) -> None:
     """Refuse to carry a signed request to another address."""
-    raise _Objection("the venue redirected a signed request")
+    raise Objection("the venue redirected a signed request")
 
 
-def _take_over(exchange: Any) -> None:
-    """Replace what ccxt does with a response: caught as it came, parsed by nobody, never an exception."""
+def settle_down(exchange: Any) -> None:
+    """Have an exchange object keep amounts as texts, log nothing, and show every response before it is read."""
     exchange.number = str
-    exchange.logger = _LOGGER
+    exchange.logger = LOGGER
     exchange.timeout_on_exit = 0  # the session is ours to close
     exchange.enableLastHttpResponse = exchange.enableLastJsonResponse = exchange.enableLastResponseHeaders = False
-    exchange.on_rest_response = _catch
-    exchange.parse_json = _nothing
-    exchange.handle_errors = _nothing
-    exchange.handle_http_status_code = _nothing
+    exchange.on_rest_response = catch
 
 
-def _catch(
+def catch(
     code: int, _reason: str, _url: str, _method: str, headers: Mapping[str, str], body: str, *_request: object
 ) -> str:
-    call = _CALL.get()
+    """Keep a response as it came, before anything reads it."""
+    call = CALL.get()
     if call is not None:
         call.response = Response(code, headers, body.encode())
     return body
@@ -205,7 +229,7 @@ def _move(urls: Any, base_url: str) -> Any:
     return f"{base_url}/{path}" if path else base_url
 
 
-def _name(error: BaseException) -> str:
+def name_of(error: BaseException) -> str:
     """Name an error by its classes alone: ccxt writes the signed address into its texts."""
     cause = error.__cause__
     return type(error).__name__ + (f" from {type(cause).__name__}" if cause is not None else "")

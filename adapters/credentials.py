@@ -9,10 +9,12 @@ class Credentials(Struct, frozen=True):
     Attributes:
         api_key: names the key; it travels with every request.
         secret: signs; it never leaves the process.
+        passphrase: of the key, where a venue has that too.
     """
 
     api_key: str
     secret: str
+    passphrase: str = ""
 
     def __repr__(self) -> str:
         return "Credentials(hidden)"

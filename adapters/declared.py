@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from streams.identity import can_amend
+
 if TYPE_CHECKING:
     from adapters.venue import VenueFacts
 
@@ -84,17 +86,23 @@ def table(facts: "VenueFacts") -> Mapping[str, str]:
         "execution": f"{identity.field} within a {identity.unique_within}"
         if identity.field
         else f"digest of {', '.join(identity.fingerprint)}",
-        "private stream": f"{_FRAMES[facts.ordering.frames]}; reports of an order by {facts.ordering.by}",
+        "private stream": (
+            f"none; the account is asked every {_span(facts.polls_ms)}"
+            if facts.polls_ms
+            else _FRAMES[facts.ordering.frames]
+        )
+        + f"; reports of an order by {facts.ordering.by}",
         "order entry": _list(facts.order_entry),
-        "amends": _AMENDS[facts.amends],
+        "amends": _AMENDS[facts.amends] if can_amend(rule) else "not possible",
         "order types": _list(facts.types),
         "time in force": _list(facts.times_in_force),
         "flags": _list(facts.flags),
         "positions": _list(facts.position_sides),
-        "request weights": ", ".join(f"{name} {weight}" for name, weight in facts.weights.items()),
+        "request weights": ", ".join(f"{name} {weight}" for name, weight in facts.weights.items()) or "not known",
         "budgets": "; ".join(
             f"{one.limit} {one.of} in {_span(one.interval_ms)} by {one.counted_by}" for one in facts.budgets
-        ),
+        )
+        or "not known",
     }
 
 

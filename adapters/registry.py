@@ -1,7 +1,8 @@
 """Venues by name: what each declares, how it decodes, how it is opened.
 
-A name is one of ours (`binance`) or a dotted path `module:attribute` to a `Plug` of somebody else's. Nothing of
-a venue is imported before it is named, because its client library may take seconds.
+A name is one of ours (`binance`), `ccxt:<id>` for any other exchange that ccxt knows, or a dotted path
+`module:attribute` to a `Plug` of somebody else's. Nothing of a venue is imported before it is named, because its client
+library may take seconds.
 """
 
 import importlib
@@ -62,6 +63,7 @@ class Plug(Struct, frozen=True, kw_only=True):
         positions: bytes of what `positions` gives into positions, pure; raises BadPayload.
         sniff: a recorded file into payloads, pure.
         environments: where it is, by `testnet`, `demo` or `live`; none where a venue reads no environment.
+        check: tries on this machine whether it can be traded at; raises UsageError; not to be called from a loop.
         open: connects; the second argument estimates the Redis server's clock (UTC ms).
     """
 
@@ -73,6 +75,7 @@ class Plug(Struct, frozen=True, kw_only=True):
     sniff: Callable[[bytes], Sequence[Recorded]]
     open: Callable[[VenueSettings, Callable[[], int]], Awaitable[Venue]]
     environments: Mapping[str, Addresses] = {}
+    check: Callable[[], None] = lambda: None
 
 
 async def open_venue(settings: VenueSettings, now_ms: Callable[[], int]) -> Venue:
@@ -103,7 +106,7 @@ def addresses(venue: str, environment: str, *, allow_live: bool, given: Addresse
     if not known:
         return given
     if not environment:
-        if given.rest_url and given.ws_url:
+        if given.rest_url and (given.ws_url or plug(venue).facts.polls_ms):
             return given
         raise UsageError(
             f"Where is {venue}? Set environment to testnet, demo or live, or give rest_url and stream_url."
@@ -148,10 +151,16 @@ def plug(venue: str) -> Plug:
     Raises:
         UsageError: there is no such venue.
     """
+    if venue.startswith("ccxt:"):
+        from adapters.generic.plug import plug_of
+
+        return plug_of(venue)
     path = _OURS.get(venue, venue)
     module, _, attribute = path.partition(":")
     if not module or not attribute:
-        raise UsageError(f"There is no venue {venue!r}; use one of {', '.join(_OURS)} or a path like my_module:PLUG.")
+        raise UsageError(
+            f"There is no venue {venue!r}; use one of {', '.join(_OURS)}, ccxt:<id> or a path like my_module:PLUG."
+        )
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:

@@ -61,6 +61,7 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
         budgets: what the venue counts, over what time, and by whom.
         own_ids: how client order ids begin of orders that the venue makes itself, to close an account's position.
         dead_man: whether it cancels a symbol's orders by itself when it hears nothing for a while.
+        polls_ms: how often the account is asked where there is no private stream; 0 where there is one.
     """
 
     name: str
@@ -84,6 +85,7 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
     budgets: Sequence[Budget]
     own_ids: tuple[str, ...] = ()
     dead_man: bool = False
+    polls_ms: int = 0
 
 
 class Window(Struct, frozen=True):

@@ -116,8 +116,10 @@ def venue(account: str, settings: AccountSettings) -> list[Verdict]:
 
     name, subject = venue_name(account, settings), f"venue {account}"
     try:
-        facts = registry.facts(name)
+        found_plug = registry.plug(name)
+        facts = found_plug.facts
         addresses(account, settings)
+        found_plug.check()
     except UsageError as error:
         return [Verdict(subject, "fail", str(error))]
     if settings.send_window_ms > facts.window_ms_max:

@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 
 from consumers import logs
 from consumers.endpoint import Endpoint
-from consumers.keyring import known_secrets, variables
+from consumers.keyring import known_secrets, passphrase_variable, variables
 from consumers.probing import strategy_probe
 from streams.clock import SystemClock
 from streams.connection import connect
@@ -115,7 +115,7 @@ def chosen_accounts(strategy: Strategy, settings: Settings) -> Sequence[str]:
 
 def without_keys(settings: Settings, env: Mapping[str, str]) -> dict[str, str]:
     """Take the venues' keys out of an environment: a strategy publishes intents, it never signs."""
-    secret = {name for account in settings.accounts for name in variables(account)}
+    secret = {name for one in settings.accounts for name in (*variables(one), passphrase_variable(one))}
     return {name: value for name, value in env.items() if name not in secret}
 
 

@@ -21,10 +21,6 @@ import pytest
 from redis.asyncio import Redis
 
 from adapters import registry
-from adapters.binance.decode import decode
-from adapters.binance.describe import describe
-from adapters.binance.holdings import holdings
-from adapters.binance_usdm.positions import positions
 from adapters.credentials import Credentials
 from adapters.simulated import settings as simulated
 from adapters.simulated.control import Control
@@ -42,6 +38,7 @@ from consumers.gateway import Gateway, GatewaySettings
 from consumers.judge import Judge
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.listener import Listener, ListenerSettings
+from consumers.lookup import resubmission_allowed
 from consumers.patrol import Patrol, PatrolSettings
 from consumers.reconciler import Reconciler, StartSettings
 from consumers.registration import Registration
@@ -114,7 +111,7 @@ class Pipeline:
     def __init__(
         self, redis_url: str, process: SimulatedVenue, control: Control, number: int, product: str = "binance"
     ) -> None:
-        self.product = product
+        self.product, self.plug = product, registry.plug(product)
         self.process, self.control, self.url = process, control, redis_url
         self.account, self.book = f"sim.p{uuid4().hex[:12]}", f"a{number}"
         settle = ":USDT" if product == "binance-usdm" else ""
@@ -203,7 +200,7 @@ class Pipeline:
             claims=Scripts(claims, self.keys),
             durability=await Durability.open(claims, "disk", 1),
             reader=reader, keys=self.keys, venue=opened, info=self.info,
-            amends=Amends(self.redis, self.keys, opened, decode, self.clock),
+            amends=Amends(self.redis, self.keys, opened, self.plug.decode, self.clock),
             instruments=self.instruments, judge=Judge(self.redis, self.keys, limits or Limits()),
             settings=GatewaySettings(
                 name=name, window_ms=window_ms, first_look_ms=15_000, in_flight_max=in_flight_max
@@ -219,9 +216,10 @@ class Pipeline:
             claim_idle_ms=60_000, clock=self.clock,
         )  # fmt: skip
         ledger = Ledger(
-            redis=self._keep(self.client(holder)), reader=reader, keys=self.keys, decode=decode,
+            redis=self._keep(self.client(holder)), reader=reader, keys=self.keys, decode=self.plug.decode,
             settings=LedgerSettings(
-                holder=holder, lease_ms=lease_ms, rules=Rules(resubmission_allowed=True, calm_ms=1_000)
+                holder=holder, lease_ms=lease_ms,
+                rules=Rules(resubmission_allowed(self.plug.facts), calm_ms=1_000),
             ),
             clock=self.clock,
         )  # fmt: skip
@@ -248,7 +246,7 @@ class Pipeline:
     ) -> Reconciler:  # fmt: skip
         """The gate's keeper."""
         return Reconciler(
-            redis=redis or self.redis, keys=self.keys, venue=venue, describe=describe, symbols=(self.symbol,),
+            redis=redis or self.redis, keys=self.keys, venue=venue, describe=self.plug.describe, symbols=(self.symbol,),
             window_ms=window_ms, durability=durability, clock=self.clock, start=start,
         )  # fmt: skip
 
@@ -267,17 +265,17 @@ class Pipeline:
             redis=redis,
             keys=self.keys,
             venue=asked,
-            decode=decode,
-            holdings=holdings,
-            positions=positions,
+            decode=self.plug.decode,
+            holdings=self.plug.holdings,
+            positions=self.plug.positions,
             symbols=(self.symbol,),
         )
         repair = Repair(
             redis=redis,
             keys=self.keys,
             venue=asked,
-            describe=describe,
-            decode=decode,
+            describe=self.plug.describe,
+            decode=self.plug.decode,
             window_ms=WINDOW_MS,
             gap_ms=gap_ms,
             clock=self.clock,
@@ -297,7 +295,7 @@ class Pipeline:
         asked = venue or await self.venue()
         client = self._keep(self.client("resolver", single=False))
         resolver = Resolver(
-            redis=client, keys=self.keys, venue=asked, decode=decode,
+            redis=client, keys=self.keys, venue=asked, decode=self.plug.decode,
             settings=ResolverSettings(calm_ms=1_000, retry_min_ms=50, retry_max_ms=200),
             reconciler=self.reconciler(asked, window_ms=window_ms, redis=client, start=guarded), clock=self.clock,
             registration=registration,

@@ -10,7 +10,9 @@ from consumers.commands import output
 
 
 def venues(
-    name: Annotated[str, typer.Argument(help="One venue, or module:attribute of your own; all without.")] = "",
+    name: Annotated[
+        str, typer.Argument(help="One venue, ccxt:<id>, or module:attribute of your own; all without.")
+    ] = "",
     *,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="The table of the README.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
@@ -21,6 +23,7 @@ def venues(
     Examples:
       fillonce venues
       fillonce venues binance --json
+      fillonce venues ccxt:okx
     """  # noqa: D301 - \b tells the help to keep the lines
     from adapters import declared, registry
 
@@ -34,5 +37,8 @@ def venues(
         rows = [
             [subject, *(column[subject] for column in columns.values())] for subject in next(iter(columns.values()))
         ]
-        output.show(output.table("", ["", *columns], rows))
+        more = (
+            [] if name else ["Any other exchange that ccxt knows is ccxt:<id>; `fillonce venues ccxt:okx` shows one."]
+        )
+        output.show(output.table("", ["", *columns], rows), *more)
     return output.DONE

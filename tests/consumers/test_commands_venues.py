@@ -36,6 +36,17 @@ def test_one_venue_is_a_document(shell):
     assert {"look_ups", "executions", "ordering", "weights", "budgets", "id_rule"} <= one.keys()
 
 
+def test_any_exchange_of_ccxt_is_a_venue(shell):
+    """With the cautious facts, and without a private stream; a slip of the pen is bad usage."""
+    assert "ccxt:<id>" in words(shell("venues").out)
+    shown = words(shell("venues", "ccxt:okx").out)
+    assert "none; the account is asked every 2 s" in shown
+    assert "a late request is accepted" in shown
+    said = shell("venues", "ccxt:okxx")
+    assert said.code == 2
+    assert "ccxt:okx" in said.err
+
+
 def test_a_venue_that_is_not_there_is_bad_usage(shell):
     """With the ones that are."""
     said = shell("venues", "nowhere")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.credentials import Credentials
-from consumers.keyring import credentials, variables
+from consumers.keyring import credentials, known_secrets, passphrase_variable, variables
 from streams.errors import UsageError
 from streams.settings import AccountSettings, Settings
 
@@ -32,6 +32,21 @@ def test_the_environment_names_the_account() -> None:
     """Whatever is no letter or digit becomes an underscore."""
     assert variables(ACCOUNT) == (KEY, SECRET)
     assert variables("sim.a-b_C1") == ("FILLONCE_KEY_SIM_A_B_C1", "FILLONCE_SECRET_SIM_A_B_C1")
+
+
+def test_a_key_may_have_a_passphrase(tmp_path: Path) -> None:
+    """In the environment or in the file; it is a secret like the others."""
+    file = tmp_path / "key.json"
+    file.write_text('{"api_key":"k","api_secret":"s","passphrase":"the-file-word"}')
+    file.chmod(0o600)
+    assert credentials(ACCOUNT, settings(file), {}) == Credentials("k", "s", "the-file-word")
+    variable = passphrase_variable(ACCOUNT)
+    assert variable == "FILLONCE_PASSPHRASE_BINANCE_MAIN"
+    env = {KEY: "k", SECRET: "s", variable: "the-word"}
+    found = credentials(ACCOUNT, settings(), env)
+    assert found.passphrase == "the-word"
+    assert "the-word" not in repr(found)
+    assert "the-word" in known_secrets(Settings(accounts={ACCOUNT: settings()}), env)
 
 
 def test_the_environment_wins_over_the_file(key_file: Path) -> None:

@@ -90,6 +90,18 @@ def test_weak_identities_are_said(length):
     assert preflight.judge_identity("v.a", rule).level == ("ok" if length * 4 >= 80 else "warn")
 
 
+def test_an_exchange_by_ccxt_is_tried_before_anything_is_sent_there():
+    """One that drops our client order id fails, with the reason."""
+    good, bad = (
+        AccountSettings(symbols=("BTC/USDT",), venue=f"ccxt:{name}", rest_url="http://127.0.0.1:1")
+        for name in ("okx", "coinbase")
+    )
+    assert [one.level for one in preflight.venue("any.main", good)] == ["ok", "ok"]
+    [failed] = preflight.venue("any.main", bad)
+    assert failed.level == "fail"
+    assert "ccxt:coinbase cannot be traded at" in failed.sentence
+
+
 def test_a_venue_is_known_or_refused_and_its_longest_window_holds():
     """An unknown venue fails; so does a send window that the venue does not take."""
     account = AccountSettings(symbols=("BTC/USDT",), environment="testnet")

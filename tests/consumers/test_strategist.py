@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from consumers.keyring import variables
+from consumers.keyring import passphrase_variable, variables
 from consumers.strategist import StrategyTask, chosen_accounts, find, without_keys
 from consumers.supervise import Child, Supervisor, environment
 from streams import Strategy
@@ -111,7 +111,7 @@ def test_a_strategys_process_is_not_given_the_venues_keys() -> None:
     """It publishes intents; it never signs. The gateways' processes have them."""
     settings = settings_for("sim.a", strategies=("mine:app",))
     key, secret = variables("sim.a")
-    env = {key: "k", secret: "s", "HOME": "/h"}
+    env = {key: "k", secret: "s", passphrase_variable("sim.a"): "p", "HOME": "/h"}
     assert without_keys(settings, env) == {"HOME": "/h"}
     supervisor = Supervisor(settings, "unix:///nowhere", env, SystemClock())
     by_role = {child.task.role: child._env for child in supervisor.children}

@@ -1,0 +1,257 @@
+"""An account by unified calls alone, on the wire of a raw server: what is written, and what follows from what comes."""
+
+import time
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapters import registry
+from adapters.credentials import Credentials
+from adapters.generic.facts import ID_RULE
+from adapters.generic.venue import CcxtVenue
+from adapters.venue import CouldNotAsk, Window
+from streams.errors import UsageError
+from streams.identity import client_order_id
+from streams.schemas import Accepted, NotSent, Order, OrderReport, OrderState, Refused, Unknown
+
+FILTERS = [
+    {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000.00", "tickSize": "0.01"},
+    {"filterType": "LOT_SIZE", "minQty": "0.00001", "maxQty": "9000.0", "stepSize": "0.00001"},
+]
+INFO = {
+    "symbols": [
+        {
+            "symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT", "filters": FILTERS,
+            "isSpotTradingAllowed": True, "permissions": ["SPOT"], "orderTypes": ["LIMIT", "MARKET"],
+        }
+    ]
+}  # fmt: skip
+ROW: dict[str, Any] = {
+    "symbol": "BTCUSDT", "orderId": 28, "status": "NEW", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC",
+    "price": "20000.00", "origQty": "0.01", "executedQty": "0.00", "cummulativeQuoteQty": "0.00", "time": 1_000,
+    "transactTime": 1_000, "updateTime": 1_000,
+}  # fmt: skip
+
+
+def now_ms() -> int:
+    """The machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def window() -> Window:
+    """One that is open."""
+    return Window(now_ms(), now_ms() + 5_000)
+
+
+@pytest.fixture
+def order(make_order: Any) -> Order:
+    """A limit buy of 0.01 at 20000, as it is named here."""
+    made: Order = make_order()
+    assert made.terms is not None
+    return msgspec.structs.replace(made, client_order_id=client_order_id(made.terms, ID_RULE))
+
+
+async def opened(wire: Any, exchange_id: str = "binance") -> CcxtVenue:
+    """The account at the raw server."""
+    wire.answer(msgspec.json.encode(INFO))
+    for _ in range(3):
+        wire.answer(b'{"serverTime":%d}' % now_ms())
+    where = registry.VenueSettings(
+        venue=f"ccxt:{exchange_id}", credentials=Credentials("the-key", "the-secret"), rest_url=wire.url,
+        request_timeout_ms=2_000,
+    )  # fmt: skip
+    made = await registry.open_venue(where, now_ms)
+    assert isinstance(made, CcxtVenue)
+    wire.requests.clear()
+    return made
+
+
+@pytest.fixture
+async def venue(wire: Any) -> AsyncIterator[CcxtVenue]:
+    """The account, its requests so far forgotten."""
+    made = await opened(wire)
+    yield made
+    await made.close()
+
+
+def told(order: Order, **changes: Any) -> bytes:
+    """What the exchange says of an order."""
+    return msgspec.json.encode({**ROW, "clientOrderId": order.client_order_id, **changes})
+
+
+async def test_an_order_stands_on_the_wire_as_recorded(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """Our id and both amounts; the answer is kept with the venue's own words in it."""
+    wire.answer(told(order))
+    answer = await venue.submit(order, window())
+    assert answer.outcome == Accepted()
+    assert answer.sent_at_ms
+    [request] = wire.requests
+    assert b"newClientOrderId=" + order.client_order_id.encode() in request
+    assert b"quantity=0.01&" in request
+    assert b"price=20000&" in request
+    [fact] = registry.decoder("ccxt:binance")(answer.format, answer.raw)
+    assert isinstance(fact, OrderReport)
+    assert (fact.venue_order_id, fact.client_order_id, fact.status) == ("28", order.client_order_id, "open")
+    assert msgspec.json.decode(answer.raw)["order"]["info"]["orderId"] == 28
+
+
+async def test_an_amount_that_ccxt_would_cut_is_not_sent(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """It cuts to the market's precision without a word; here that ends the order before a byte leaves."""
+    fine = msgspec.structs.replace(order, sent={"quantity": "1.00000999", "price": "20000"})
+    answer = await venue.submit(fine, window())
+    assert answer.outcome == Refused("unsupported", "ccxt would send the order with something else than 1.00000999")
+    assert wire.requests == []
+
+
+async def test_what_ccxt_refuses_itself_never_left(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """A market it does not know, for example."""
+    assert order.terms is not None
+    strange = msgspec.structs.replace(order, terms=msgspec.structs.replace(order.terms, symbol="NO/USDT"))
+    answer = await venue.submit(strange, window())
+    assert isinstance(answer.outcome, Refused)
+    assert "NO/USDT" in answer.outcome.reason
+    assert wire.requests == []
+
+
+async def test_a_closed_window_sends_nothing(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """Asked last, with the connection in hand; a cancel as well."""
+    closed = Window(now_ms() - 2_000, now_ms() - 1)
+    assert isinstance((await venue.submit(order, closed)).outcome, NotSent)
+    assert isinstance((await venue.cancel(order, closed)).outcome, NotSent)
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"code":-2010,"msg":"Account has insufficient balance for requested action."}', 400),
+        (b'{"code":-1013,"msg":"Filter failure: LOT_SIZE"}', 400),
+        (b'{"code":-2010,"msg":"Duplicate order sent."}', 400),
+        (b'{"code":-1003,"msg":"Too many requests."}', 429),
+        (b'{"code":-1007,"msg":"Timeout waiting for response."}', 504),
+        (b"<html>busy</html>", 502),
+        (b"{}", 200),
+        (b"", 200),
+        (b'{"symbol":"BTCUSDT","orderId":2', 200),
+        (b'{"symbol":"BTCUSDT","orderId":28,"clientOrderId":"somebody-else"}', 200),
+    ],
+)
+async def test_nothing_but_an_order_of_ours_proves_anything(
+    venue: CcxtVenue, wire: Any, order: Order, body: bytes, status: int
+) -> None:
+    """Also where ccxt has a class for it: the class does not decide. The bytes are kept."""
+    wire.answer(body, status=status)
+    answer = await venue.submit(order, window())
+    assert isinstance(answer.outcome, Unknown)
+    assert answer.raw == body.strip()
+    assert len(wire.requests) == 1
+
+
+async def test_a_cut_connection_is_unknown_and_not_tried_again(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """The order, and the cancel, which is a request that HTTP clients like to repeat."""
+    wire.hang_up()
+    assert isinstance((await venue.submit(order, window())).outcome, Unknown)
+    wire.hang_up()
+    assert isinstance((await venue.cancel(order, window())).outcome, Unknown)
+    assert len(wire.requests) == 2
+
+
+async def test_a_cancel_is_done_when_the_order_says_so(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """Its own answer is kept out of it: ccxt calls cancelled what an exchange only promised to cancel."""
+    wire.answer(told(order, status="CANCELED"))
+    wire.answer(told(order, status="PARTIALLY_FILLED", executedQty="0.004"))
+    answer = await venue.cancel(order, window())
+    assert answer.outcome == Accepted()
+    [fact] = registry.decoder("ccxt:binance")(answer.format, answer.raw)
+    assert isinstance(fact, OrderReport)
+    assert (fact.status, fact.filled) == ("partially_filled", Decimal("0.004"))
+    assert [request.split(b" ", 1)[0] for request in wire.requests] == [b"DELETE", b"GET"]
+    assert all(order.client_order_id.encode() in request for request in wire.requests)
+
+
+async def test_a_known_order_is_asked_for_by_the_exchanges_id(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """It is the one that everybody's look-ups know."""
+    known = msgspec.structs.replace(order, state=OrderState(venue_order_ids=("28",)))
+    wire.answer(told(order))
+    assert len((await venue.find(known)).rows) == 1
+    assert b"orderId=28" in wire.requests[0]
+
+
+async def test_an_order_the_exchange_does_not_know_is_none(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """Only by the exchange's own words."""
+    wire.answer(b'{"code":-2013,"msg":"Order does not exist."}', status=400)
+    assert (await venue.find(order)).rows == ()
+    for status in (404, 500):
+        wire.answer(b"not here", status=status)
+        with pytest.raises(CouldNotAsk):
+            await venue.find(order)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"clientOrderId": "another"},
+        {"clientOrderId": None, "side": "SELL"},
+        {"clientOrderId": None, "origQty": "0.02"},
+        {"clientOrderId": None, "price": "1.00"},
+    ],
+)
+async def test_an_answer_about_another_order_is_none(
+    venue: CcxtVenue, wire: Any, order: Order, changes: dict[str, Any]
+) -> None:
+    """One that names no id must have the order's own terms."""
+    wire.answer(told(order, **changes))
+    with pytest.raises(CouldNotAsk, match="another"):
+        await venue.find(order)
+    wire.answer(told(order, clientOrderId=None))
+    [row] = (await venue.find(order)).rows
+    [fact] = registry.decoder("ccxt:binance")("ccxt.order", row)
+    assert isinstance(fact, OrderReport)
+    assert fact.client_order_id == order.client_order_id
+
+
+async def test_a_list_is_paged_until_nothing_new_comes(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """From the newest row of the last page on; what rests stands in the list too."""
+    rows = [
+        {**ROW, "orderId": number, "clientOrderId": order.client_order_id, "time": 1_000 * number}
+        for number in range(1, 5)
+    ]
+    for page in ([rows[3]], rows[:2], rows[1:3], rows[2:3]):
+        wire.answer(msgspec.json.encode(page))
+    found = await venue.orders_since("BTC/USDT", 0)
+    names = [msgspec.json.decode(row)["order"]["id"] for row in found.rows]
+    assert names == ["1", "2", "3", "4"]
+    assert [b"startTime=3000" in request for request in wire.requests] == [False, False, False, True]
+
+
+async def test_a_key_without_its_passphrase_is_refused(wire: Any) -> None:
+    """With where to put it."""
+    where = registry.VenueSettings(venue="ccxt:okx", credentials=Credentials("key", "secret"), rest_url=wire.url)
+    with pytest.raises(UsageError, match="passphrase"):
+        await registry.open_venue(where, now_ms)
+    assert wire.requests == []
+
+
+async def test_a_testnet_that_there_is_not_is_refused() -> None:
+    """Gate has one, MEXC has none."""
+    reached = registry.addresses(
+        "ccxt:mexc", "testnet", allow_live=False, given=registry.Addresses(rest_url="", ws_url="", order_url="")
+    )
+    where = registry.VenueSettings(venue="ccxt:mexc", credentials=Credentials("k", "s"), rest_url=reached.rest_url)
+    with pytest.raises(UsageError, match="no testnet of mexc"):
+        await registry.open_venue(where, now_ms)
+
+
+def test_real_money_needs_the_second_setting() -> None:
+    """As everywhere; an address of one's own needs none."""
+    nowhere = registry.Addresses(rest_url="", ws_url="", order_url="")
+    with pytest.raises(UsageError, match="allow_live"):
+        registry.addresses("ccxt:okx", "live", allow_live=False, given=nowhere)
+    with pytest.raises(UsageError, match="Where is ccxt:okx"):
+        registry.addresses("ccxt:okx", "", allow_live=True, given=nowhere)
+    assert registry.addresses("ccxt:okx", "live", allow_live=True, given=nowhere) == nowhere
+    here = registry.Addresses(rest_url="http://127.0.0.1:1", ws_url="", order_url="")
+    assert registry.addresses("ccxt:okx", "", allow_live=False, given=here) == here
