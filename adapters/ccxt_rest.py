@@ -119,13 +119,13 @@ class CcxtRest:
         return cls(exchange, session, timeout_ms)
 
     async def call(
-        self, endpoint: str, params: Mapping[str, str], check: Callable[[], str] = always
+        self, endpoint: str, params: Mapping[str, Any], check: Callable[[], str] = always
     ) -> Response | Failure:
         """Send one request, once.
 
         Args:
             endpoint: ccxt's implicit method, for example `private_post_order`.
-            params: as they shall stand on the wire.
+            params: as they shall stand on the wire: texts, and lists of them where the endpoint takes several.
             check: asked as the last thing before the write; a non-empty answer is why nothing is sent.
 
         Returns:

@@ -93,6 +93,9 @@ def table(facts: "VenueFacts") -> Mapping[str, str]:
         )
         + f"; reports of an order by {facts.ordering.by}",
         "order entry": _list(facts.order_entry),
+        "batches": f"{facts.batch_place} places, {facts.batch_cancel} cancels of a symbol"
+        if facts.batch_place
+        else "none",
         "amends": _AMENDS[facts.amends] if can_amend(rule) else "not possible",
         "order types": _list(facts.types),
         "time in force": _list(facts.times_in_force),

@@ -62,6 +62,8 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
         own_ids: how client order ids begin of orders that the venue makes itself, to close an account's position.
         dead_man: whether it cancels a symbol's orders by itself when it hears nothing for a while.
         polls_ms: how often the account is asked where there is no private stream; 0 where there is one.
+        batch_place: how many new orders one request may have; 0 where it is always one (`Batching` has the calls).
+        batch_cancel: how many orders of one symbol one request may cancel.
     """
 
     name: str
@@ -86,6 +88,8 @@ class VenueFacts(Struct, frozen=True, kw_only=True):
     own_ids: tuple[str, ...] = ()
     dead_man: bool = False
     polls_ms: int = 0
+    batch_place: int = 0
+    batch_cancel: int = 0
 
 
 class Window(Struct, frozen=True):
@@ -284,6 +288,22 @@ class Venue(Protocol):
 
     async def close(self) -> None:
         """Give back sockets."""
+        ...
+
+
+class Batching(Protocol):
+    """A venue that takes several orders in one request, where its facts say how many.
+
+    Every leg has an answer of its own, in the order given. The request goes out within the earliest window of its legs;
+    what may have left without an answer is `Unknown` for all of them.
+    """
+
+    async def submit_many(self, orders: Sequence[Order], windows: Sequence[Window]) -> Sequence[Answer]:
+        """Place these, at most `batch_place` of them."""
+        ...
+
+    async def cancel_many(self, orders: Sequence[Order], windows: Sequence[Window]) -> Sequence[Answer]:
+        """Cancel these, at most `batch_cancel` of them, all of one symbol."""
         ...
 
 

@@ -129,7 +129,7 @@ class BinanceVenue:
             params = self.product.terms(order)
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
-        price = cost(self.facts, "place", _urgency(order, window), orders=1)
+        price = cost(self.facts, "place", urgency(order, window), orders=1)
         return await self._command(self.product.place, params, requests.wire(order), window, price)
 
     async def cancel(self, order: Order, window: Window) -> Answer:
@@ -148,7 +148,7 @@ class BinanceVenue:
         except BadIntent as error:
             return Answer(Refused("unsupported", clean(str(error))))
         name = params.get("newClientOrderId", requests.wire(order))
-        price = cost(self.facts, "amend", _urgency(order, window), orders=1)
+        price = cost(self.facts, "amend", urgency(order, window), orders=1)
         return await self._command(self.product.amend, params, name, window, price)
 
     async def find(self, order: Order) -> Rows:
@@ -337,6 +337,7 @@ class BinanceVenue:
             raise CouldNotAsk(str(error)) from None
 
 
-def _urgency(order: Order, window: Window) -> Urgency:
+def urgency(order: Order, window: Window) -> Urgency:
+    """Say how urgent a place or an amend is: more than a new order where it can only make the position smaller."""
     reduces = window.urgency == "new" and order.terms is not None and order.terms.reduce_only
     return "reduce" if reduces else window.urgency

@@ -12,6 +12,7 @@ from adapters.declared import DAY_MS, Budget, ExecutionIdentity, LookUp, Orderin
 from adapters.venue import VenueFacts
 from streams.schemas import IdRule
 
+PLACES_MAX, CANCELS_MAX = 5, 10  # of one request
 KEPT_MS, UNFILLED_MS = 90 * DAY_MS, 3 * DAY_MS
 
 FACTS = VenueFacts(
@@ -42,7 +43,8 @@ FACTS = VenueFacts(
     ordering=Ordering(frames="none", by="transaction time"),
     # A new order costs no weight, only its place in the order budgets; open orders without a symbol cost 40.
     weights={
-        "place": 0, "cancel": 1, "amend": 1, "order": 1, "open orders": 1, "orders since": 5, "executions since": 5,
+        "place": 0, "cancel": 1, "amend": 1, "batch": 5,
+        "order": 1, "open orders": 1, "orders since": 5, "executions since": 5,
         "executions of an order": 5, "balances": 5, "instruments": 1, "clock": 1,
     },
     budgets=(
@@ -52,4 +54,6 @@ FACTS = VenueFacts(
     ),
     own_ids=VENUE_MADE,
     dead_man=True,
+    batch_place=PLACES_MAX,
+    batch_cancel=CANCELS_MAX,
 )  # fmt: skip

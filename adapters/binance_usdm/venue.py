@@ -1,24 +1,34 @@
 """One account at Binance USDⓈ-M: spot's shell with other addresses, and a private stream by listen key."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
+
+import msgspec
 
 from adapters.binance import answers, ws_api
+from adapters.binance.decode import ORDER_FORMAT
 from adapters.binance.lists import orders, trades
+from adapters.binance.payloads import RAW_BYTES_MAX
 from adapters.binance.product import Command, Product
-from adapters.binance.venue import PATIENCE_MS, BinanceVenue
-from adapters.binance_usdm import codes, requests
+from adapters.binance.requests import Params, name, wire, within
+from adapters.binance.venue import PATIENCE_MS, BinanceVenue, urgency
+from adapters.binance_usdm import batches, codes, requests
 from adapters.binance_usdm.dialogue import UsdmDialogue, listen_key
 from adapters.binance_usdm.facts import FACTS
 from adapters.binance_usdm.instruments import instruments
 from adapters.binance_usdm.positions import POSITIONS_FORMAT
+from adapters.budgets import cost
 from adapters.ccxt_rest import CcxtRest
+from adapters.classify import Response, classify, clean
 from adapters.credentials import Credentials
 from adapters.socket_calls import SocketCalls
-from adapters.venue import Rows, StreamEvent
+from adapters.venue import Answer, Rows, StreamEvent, Window
 from adapters.websocket import listen
 from streams.budget import Cost
+from streams.errors import BadIntent
+from streams.schemas import Accepted, Order, Refused, Throttled
 from streams.tasks import end
 
 COUNT_DOWN_WEIGHT = 10
@@ -45,6 +55,10 @@ USDM = Product(
     read_instruments=instruments,
 )
 
+# There is no such method by the order socket; what goes by it goes one by one.
+PLACE_MANY = Command("fapiprivate_post_batchorders", "", codes.PLACE)
+CANCEL_MANY = Command("fapiprivate_delete_batchorders", "", codes.CANCEL)
+
 
 class BinanceUsdmVenue(BinanceVenue):
     """An account at Binance USDⓈ-M. Use `open`, and close it."""
@@ -60,9 +74,23 @@ class BinanceUsdmVenue(BinanceVenue):
         """Put the parts together."""
         super().__init__(rest, credentials, ws_url, now_ms, calls)
         self._stream = UsdmDialogue(ws_url.rstrip("/"))
+        if calls is not None:
+            self.facts = msgspec.structs.replace(self.facts, batch_place=0, batch_cancel=0)
 
     def __repr__(self) -> str:
         return "BinanceUsdmVenue()"
+
+    async def submit_many(self, orders: Sequence[Order], windows: Sequence[Window]) -> Sequence[Answer]:
+        """Place up to five orders by one request; one that cannot be said in the venue's terms is refused by itself."""
+        return await self._many(orders, windows, self.product.terms, batches.places, PLACE_MANY)
+
+    async def cancel_many(self, orders: Sequence[Order], windows: Sequence[Window]) -> Sequence[Answer]:
+        """Cancel up to ten orders of one symbol by one request."""
+
+        def named(order: Order) -> Params:
+            return name(order, self.product.spell)
+
+        return await self._many(orders, windows, named, batches.cancels, CANCEL_MANY)
 
     async def balances(self) -> Rows:
         """None: what a margin account holds does not follow from its fills alone; its positions do."""
@@ -101,6 +129,43 @@ class BinanceUsdmVenue(BinanceVenue):
                     yield event
         finally:
             await end([keeper])
+
+    async def _many(
+        self, orders: Sequence[Order], windows: Sequence[Window], say: Callable[[Order], Params],
+        join: Callable[[Sequence[Params]], Mapping[str, Any]], command: Command,
+    ) -> Sequence[Answer]:  # fmt: skip
+        answers_by: dict[int, Answer] = {}
+        said: dict[int, Params] = {}
+        for number, order in enumerate(orders):
+            try:
+                said[number] = say(order)
+            except BadIntent as error:
+                answers_by[number] = Answer(Refused("unsupported", clean(str(error))))
+        window, sent_at_ms = batches.earliest(windows), 0
+
+        def check() -> str:
+            nonlocal sent_at_ms
+            now_ms = self._now_ms()
+            if now_ms >= window.send_by_ms:
+                return f"the send window closed {now_ms - window.send_by_ms} ms ago"
+            sent_at_ms = now_ms
+            return ""
+
+        if said:
+            places = command is PLACE_MANY
+            # All of them are as urgent as the least urgent one is: none of them may use what is kept for others.
+            new = places and any(urgency(orders[number], windows[number]) == "new" for number in said)
+            price = cost(self.facts, "batch", "new" if new else "reduce" if places else "cancel", len(said) * places)
+            if wait_ms := await self.metered.take(price, 0 if places else max(0, window.send_by_ms - self._now_ms())):
+                return [answers_by.get(number, Answer(Throttled(wait_ms))) for number in range(len(orders))]
+            params = {**join(list(said.values())), **within(window, self.clock_offset_ms)}
+            answer = await self.metered.send(lambda: self._rest.call(command.endpoint, params, check))
+            for number, part in zip(said, batches.legs(answer, len(said)), strict=True):
+                outcome = classify(command.table, part, wire(orders[number]))
+                raw = part.body[:RAW_BYTES_MAX] if isinstance(part, Response) else b""
+                form = ORDER_FORMAT if isinstance(outcome, Accepted) else ""
+                answers_by[number] = Answer(outcome, form, raw, sent_at_ms)
+        return [answers_by[number] for number in range(len(orders))]
 
     async def _address(self) -> str:
         # Asking again while a key lives gives the same key and another hour.

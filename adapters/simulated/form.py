@@ -38,6 +38,7 @@ class Form(Struct, frozen=True, kw_only=True):
         wrapped: whether events stand in a frame with the subscription's number.
         describe: prints a symbol.
         refused: gives a refusal of the core the product's own code.
+        batch: REST's name of several orders in one request; empty where there is none.
     """
 
     rest_path: str
@@ -58,6 +59,7 @@ class Form(Struct, frozen=True, kw_only=True):
     wrapped: bool
     describe: Callable[[Symbol], Payload]
     refused: Callable[[Refusal], Refusal]
+    batch: str = ""
 
 
 def _reports(report: Report, event_ms: int) -> Iterable[Payload]:

@@ -3,7 +3,7 @@
 import orjson
 from aiohttp import web
 
-from adapters.simulated import lookups, requests, symbols
+from adapters.simulated import batches, lookups, requests, symbols
 from adapters.simulated.matching import Side
 from adapters.simulated.refusals import Refusal, mandatory
 from adapters.simulated.venue import Answer, Caller, Deed, Venue, refused
@@ -30,11 +30,18 @@ class Rest:
             web.post(f"{path}/order/test", self._test),
             web.delete(f"{path}/order", self._cancel),
             web.route(self._venue.form.amend_route[0], f"{path}/{self._venue.form.amend_route[1]}", self._amend),
+            *self._batches(path),
             *(
                 web.get(name if name.startswith("/") else f"{path}/{name}", self._lookup)
                 for name in self._venue.form.lookups
             ),
         ]
+
+    def _batches(self, path: str) -> list[web.RouteDef]:
+        name = self._venue.form.batch
+        if not name:
+            return []
+        return [web.post(f"{path}/{name}", self._place_many), web.delete(f"{path}/{name}", self._cancel_many)]
 
     async def _ping(self, request: web.Request) -> web.StreamResponse:
         return self._public(request, 1, {})
@@ -98,12 +105,18 @@ class Rest:
     async def _amend(self, request: web.Request) -> web.StreamResponse:
         return await self._order(request, "amend")
 
-    async def _order(self, request: web.Request, deed: Deed) -> web.StreamResponse:
+    async def _place_many(self, request: web.Request) -> web.StreamResponse:
+        return await self._order(request, "place many", batches.WEIGHT)
+
+    async def _cancel_many(self, request: web.Request) -> web.StreamResponse:
+        return await self._order(request, "cancel many")
+
+    async def _order(self, request: web.Request, deed: Deed, weight: int = 1) -> web.StreamResponse:
         try:
             caller = await self._authenticate(request)
         except Refusal as refusal:
             return self._respond(request, refused(refusal), 1)
-        if (over := self._spend(1)) is not None:
+        if (over := self._spend(weight)) is not None:
             return over
         return self._respond(request, await self._venue.order(caller, deed), 0)
 

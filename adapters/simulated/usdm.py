@@ -251,4 +251,5 @@ USDM = Form(
     wrapped=False,
     describe=describe,
     refused=refused,
+    batch="batchOrders",
 )

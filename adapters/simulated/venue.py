@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Literal, assert_never
 
 import msgspec
 import orjson
 
-from adapters.simulated import lookups, payloads, refusals, requests
+from adapters.simulated import batches, lookups, payloads, refusals, requests
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import Dice, Faults, Kind
 from adapters.simulated.form import SPOT
@@ -23,7 +23,7 @@ from adapters.simulated.settings import AccountSettings, Settings
 from adapters.simulated.usdm import USDM
 from adapters.simulated.usdm_exchange import UsdmExchange
 
-Deed = Literal["place", "cancel", "amend"]
+Deed = Literal["place", "cancel", "amend", "place many", "cancel many"]
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -92,7 +92,7 @@ class Venue:
         return Caller(account.name, params, window)
 
     async def order(self, caller: Caller, deed: Deed) -> Answer:
-        """Place, cancel or amend, with whatever fault the dice hold for it."""
+        """Place, cancel or amend, one or several, with whatever fault the dice hold for it."""
         faults, kind = self.dice.faults, self.dice.order()
         if kind is Kind.THROTTLED:
             return refused(refusals.too_much_weight(6000, 1))
@@ -159,6 +159,10 @@ class Venue:
                     return self._cancel(caller, now_ms)
                 case "amend":
                     return self._amend(caller, now_ms)
+                case "place many":
+                    return self._many(caller, batches.places(caller.params), self._place, now_ms)
+                case "cancel many":
+                    return self._many(caller, batches.cancels(caller.params), self._cancel, now_ms)
                 case _:
                     assert_never(deed)
         except Refusal as refusal:
@@ -184,6 +188,18 @@ class Venue:
         self.dice.lagged(lag_ms)
         self.hub.publish(done.reports)
         return Answer(done.status, orjson.dumps(done.body))
+
+    def _many(
+        self, caller: Caller, legs: Sequence[Params], act: Callable[[Caller, int], Answer], now_ms: int
+    ) -> Answer:
+        """Act on each leg by itself; what is refused of one stands in its place."""
+        told: list[bytes] = []
+        for leg in legs:
+            try:
+                told.append(act(msgspec.structs.replace(caller, params=leg), now_ms).body)
+            except Refusal as refusal:
+                told.append(orjson.dumps(batches.refused(self.form.refused(refusal))))
+        return Answer(200, b"[" + b",".join(told) + b"]")
 
     def _done(self, outcome: Outcome, payload: payloads.Payload, headers: Mapping[str, str]) -> Answer:
         self.hub.publish(outcome.reports)

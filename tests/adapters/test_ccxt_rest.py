@@ -145,7 +145,7 @@ async def test_no_failure_and_no_log_tells_a_secret(
     wire.answer(b"{", length=100)
     wire.answer(b"<html>", status=502)
     told = [repr(await rest.call(f"private_{verb}_order", PARAMS)) for verb in ("post", "delete", "get")]
-    told += [repr(await rest.call("private_post_order", {**PARAMS, "symbol": object()})), repr(rest), caplog.text]  # type: ignore[dict-item]  # a fault of ours
+    told += [repr(await rest.call("private_post_order", {**PARAMS, "symbol": object()})), repr(rest), caplog.text]
     signature = wire.requests[0].rpartition(b"signature=")[2].decode()
     assert len(signature) == 64
     for words in told:

@@ -573,6 +573,83 @@ async def test_listed_orders_describe_their_terms(scene: Scene) -> None:
     assert (told.side, told.type, told.quantity, told.price, told.post_only) == ("buy", "limit", ONE, Decimal(90), True)
 
 
+def batching(scene: Scene) -> Any:
+    """The venue where it takes several orders in one request."""
+    if not scene.venue.facts.batch_place:
+        pytest.skip("one order a request")
+    return scene.venue
+
+
+async def test_orders_of_one_request_have_an_outcome_each(scene: Scene) -> None:
+    """What is refused of one is accepted of the next; none is an answer for another."""
+    venue = batching(scene)
+    await scene.house("SELL", "1")
+    first = await scene.rests(price=Decimal(90))
+    legs = [
+        scene.order(price=Decimal(91)), scene.order(post_only=True), first, scene.order(time_in_force="gtd"),
+        scene.order(type="market", price=None), scene.order(quantity=Decimal("0.0005")),
+    ]  # fmt: skip
+    answers = await venue.submit_many(legs, [scene.window()] * len(legs))
+    kinds = [type(answer.outcome) for answer in answers]
+    assert kinds == [Accepted, Refused, Duplicate, Refused, Accepted, Refused]
+    assert [scene.report(answers[place]).client_order_id for place in (0, 4)] == [
+        legs[place].client_order_id for place in (0, 4)
+    ]
+    assert len((await scene.venue.open_orders(scene.symbol)).rows) == 2
+    assert [await scene.found(legs[place]) for place in (1, 3, 5)] == [None] * 3
+
+
+async def test_cancels_of_one_request_have_an_outcome_each(scene: Scene) -> None:
+    """One that the venue does not know is refused, and says nothing about the others."""
+    venue = batching(scene)
+    orders = [await scene.rests(price=Decimal(90 + n)) for n in range(3)]
+    legs = [orders[0], scene.order(), *orders[1:]]
+    answers = await venue.cancel_many(legs, [scene.window()] * len(legs))
+    assert [type(answer.outcome) for answer in answers] == [Accepted, Refused, Accepted, Accepted]
+    assert [scene.report(answers[place]).status for place in (0, 2, 3)] == ["cancelled"] * 3
+    assert not (await scene.venue.open_orders(scene.symbol)).rows
+
+
+@pytest.mark.parametrize("fault", [Faults(accept_then_drop=1.0), Faults(cut_body=1.0)], ids=["dropped", "cut"])
+async def test_a_batch_whose_answer_is_lost_is_unknown_in_every_leg(scene: Scene, fault: Faults) -> None:
+    """And every leg is found by its name."""
+    venue, orders = batching(scene), [scene.order() for _ in range(3)]
+    await scene.control.set_faults(fault)
+    placed = await venue.submit_many(orders, [scene.window()] * 3)
+    cancelled = await venue.cancel_many(orders[:2], [scene.window()] * 2)
+    await scene.control.set_faults(OFF)
+    assert all(isinstance(answer.outcome, Unknown) for answer in (*placed, *cancelled))
+    reports = [await scene.found(order) for order in orders]
+    assert [report and report.status for report in reports] == ["cancelled", "cancelled", "open"]
+
+
+async def test_a_batch_goes_out_within_the_earliest_window_of_its_legs(scene: Scene) -> None:
+    """One claim that is too late holds all of them back; nothing is written."""
+    venue, orders = batching(scene), [scene.order(), scene.order()]
+    now_ms = scene.now_ms()
+    windows = [scene.window(), Window(now_ms - 2_000, now_ms - 1)]
+    for answers in (await venue.submit_many(orders, windows), await venue.cancel_many(orders, windows)):
+        assert all(isinstance(answer.outcome, NotSent) for answer in answers)
+    assert [await scene.found(order) for order in orders] == [None, None]
+
+
+async def test_what_is_refused_as_a_whole_is_refused_in_every_leg(scene: Scene) -> None:
+    """A wrong secret; throttling closes every claim likewise."""
+    orders = [scene.order(), scene.order()]
+    batching(scene)
+    stranger: Any = await scene.open(secret="x" * 64)
+    for answers in (
+        await stranger.submit_many(orders, [scene.window()] * 2),
+        await stranger.cancel_many(orders, [scene.window()] * 2),
+    ):
+        assert all(isinstance(answer.outcome, Refused) for answer in answers)
+    await scene.control.set_faults(Faults(throttled=1.0))
+    throttled = await batching(scene).submit_many(orders, [scene.window()] * 2)
+    await scene.control.set_faults(OFF)
+    assert all(isinstance(answer.outcome, Throttled) for answer in throttled)
+    assert [await scene.found(order) for order in orders] == [None, None]
+
+
 async def _stream_until(scene: Scene, events: Any, wanted: Callable[[Fact], bool]) -> list[Fact]:
     seen: list[Fact] = []
     while not any(wanted(fact) for fact in seen):
