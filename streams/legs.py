@@ -26,13 +26,11 @@ def met(order: Order, fact: Execution | OrderReport) -> Order:
     if fact.generation > state.revision:
         if amend is not None and amend.revision == fact.generation:
             return took_effect(replace(order, state=state), amend)
-        # Its claim is lost with an older history; its name alone proves that it is ours. Amends go out one at a time, so
-        # an older one that is still open here was decided before it.
-        state = replace(state, revision=fact.generation, quantity=None, price=None)
-        order = replace(order, amend=None if amend is not None and amend.revision < fact.generation else amend)
+        # Its claim is lost with an older history; its name alone proves that it is ours.
+        state, amend = replace(state, revision=fact.generation, quantity=None, price=None), _later(amend, fact)
     if fact.generation == state.revision and state.quantity is None and isinstance(fact, OrderReport):
         state = _told(state, fact)
-    return replace(order, state=state)
+    return replace(order, amend=amend, state=state)
 
 
 def took_effect(order: Order, amend: Amending) -> Order:
@@ -115,6 +113,11 @@ def _joined(state: OrderState, fact: Execution | OrderReport) -> OrderState:
     leg = Leg(generation=fact.generation, venue_order_id=fact.venue_order_id)
     legs = tuple(sorted((*legs, leg), key=lambda one: one.generation))
     return over(replace(state, venue_order_ids=ids, legs=legs), None)
+
+
+def _later(amend: Amending | None, fact: Execution | OrderReport) -> Amending | None:
+    """Amends go out one at a time, so an older one that is still open here was decided before this one was sent."""
+    return amend if amend is not None and amend.revision > fact.generation else None
 
 
 def _told(state: OrderState, report: OrderReport) -> OrderState:
