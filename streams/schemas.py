@@ -37,10 +37,7 @@ TAGS_MAX = 16
 REVISION_MAX = 999  # amends of one order
 
 
-class Place(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag="place", tag_field="kind",
-    gc=False,
-):  # fmt: skip
+class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="place", tag_field="kind", gc=False):
     """A strategy's decision to have an order at the venue.
 
     Attributes:
@@ -111,9 +108,7 @@ def _make_plain(place: Place) -> None:
         msgspec.structs.force_setattr(place, "price", plain(place.price))
 
 
-class Cancel(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag="cancel", tag_field="kind"
-):
+class Cancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="cancel", tag_field="kind"):
     """A wish to end an order, named by its client order id or by the identity of the intent that made it.
 
     Attributes:
@@ -132,9 +127,7 @@ class Cancel(
         _check_named("a cancel", self.client_order_id, self.strategy, self.signal_id, self.leg)
 
 
-class Amend(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag="amend", tag_field="kind"
-):
+class Amend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="amend", tag_field="kind"):
     """A wish that a resting limit order have another quantity or price; it stays the same order.
 
     Attributes:
