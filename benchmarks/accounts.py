@@ -36,7 +36,7 @@ class Effort(Struct, frozen=True):
 
 
 FULL = Effort(rounds=9, orders=2_048)
-QUICK = Effort(rounds=5, orders=256)
+QUICK = Effort(rounds=5, orders=128)
 TINY = Effort(rounds=1, orders=16)
 
 

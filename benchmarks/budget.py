@@ -52,7 +52,7 @@ class Effort(Struct, frozen=True):
 
 
 FULL = Effort(rounds=5, cancels=40, ahead_s=2)
-QUICK = Effort(rounds=3, cancels=20, ahead_s=1)
+QUICK = Effort(rounds=1, cancels=20, ahead_s=1)
 TINY = Effort(rounds=1, cancels=2, ahead_s=0.1)
 
 

@@ -64,7 +64,7 @@ class Effort(Struct, frozen=True):
 
 
 FULL = Effort(rounds=9, orders=512, known=(1_000, 100_000, 1_000_000), counts=3)
-QUICK = Effort(rounds=5, orders=128, known=(1_000, 10_000, 100_000))
+QUICK = Effort(rounds=5, orders=128, known=(1_000, 50_000))
 TINY = Effort(rounds=1, orders=4, known=(100, 200), counts=1)
 
 Rounds = dict[int, list[float]]

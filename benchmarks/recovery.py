@@ -61,7 +61,7 @@ class Effort(Struct, frozen=True):
 
 
 FULL = Effort(rounds=5, orders=1_000, questions=50)
-QUICK = Effort(rounds=3, orders=1_000, questions=20)
+QUICK = Effort(rounds=3, orders=300, questions=20)
 TINY = Effort(rounds=1, orders=10, questions=2)
 
 
