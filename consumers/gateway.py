@@ -8,14 +8,15 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Sequence
-from typing import assert_never
+from typing import assert_never, cast
 
 import msgspec
 from msgspec import Struct
 from redis.exceptions import RedisError
 
-from adapters.venue import Answer, Venue, Window, clock_is_off
+from adapters.venue import Answer, Batching, Venue, clock_is_off
 from consumers.amends import Amends
+from consumers.batching import Sending, groups
 from consumers.durability import Durability
 from consumers.judge import Judge
 from consumers.prepare import Prepared, Unusable, prepare
@@ -229,6 +230,14 @@ class Gateway:
         )  # fmt: skip
         again: list[Prepared] = []
         kept = not any(isinstance(one, Claimed) for one in verdicts) or await self._kept()
+        self._start(
+            [
+                Sending(item, verdict, one.raw)
+                for one, item, verdict in zip(prepared, items, verdicts, strict=False)
+                if isinstance(verdict, Claimed)
+            ],
+            kept=kept,
+        )
         for one, item, verdict in zip(prepared, items, verdicts, strict=False):
             if isinstance(verdict, Stale | Reducing) or (isinstance(verdict, Gap) and not item.judged):
                 if not isinstance(verdict, Stale):
@@ -239,10 +248,6 @@ class Gateway:
             match verdict:
                 case Claimed():
                     self.claimed += 1
-                    sending = self._send(item, verdict, one.raw) if kept else self._hold_back(item)
-                    task = asyncio.create_task(sending)
-                    self._tasks[item.entry] = task
-                    task.add_done_callback(lambda _, entry=item.entry: self._answered(entry))  # type: ignore[misc]  # the default binds the loop's value
                 case Conflict(stored):
                     self.conflicts += 1
                     reason = (
@@ -263,6 +268,19 @@ class Gateway:
                 case _:
                     assert_never(verdict)
         return [*again, *prepared[len(items) :]]
+
+    def _start(self, sendings: Sequence[Sending], *, kept: bool) -> None:
+        """Start sending what was claimed; what the venue takes in one request goes by one."""
+        for group in groups(sendings, self._venue.facts) if kept else [[one] for one in sendings]:
+            first = group[0]
+            if not kept:
+                work = self._hold_back(first.item)
+            else:
+                work = self._send(first) if len(group) == 1 else self._send_together(group)
+            task = asyncio.create_task(work)
+            for one in group:
+                self._tasks[one.item.entry] = task
+                task.add_done_callback(lambda _, entry=one.item.entry: self._answered(entry))  # type: ignore[misc]  # the default binds the loop's value
 
     async def _release(self) -> None:
         """Read again what was left to wait whenever a switch, the stream or the start has moved since the last time."""
@@ -330,9 +348,25 @@ class Gateway:
     async def _hold_back(self, item: ClaimItem) -> None:
         await self._answer(item, Answer(NotSent(self._durability.reason)))
 
-    async def _send(self, item: ClaimItem, claim: Claimed, data: bytes) -> None:
+    async def _send_together(self, group: Sequence[Sending]) -> None:
+        """Send several claimed commands of one kind by one request, and settle each."""
+        venue = cast("Batching", self._venue)  # its facts say so
+        send = venue.submit_many if group[0].item.command == "place" else venue.cancel_many
+        try:
+            told = await send([one.claim.order for one in group], [one.window for one in group])
+            answers = [(one.item, one.claim, answer) for one, answer in zip(group, told, strict=True)]
+        except Exception as error:  # a defect of an adapter must not lose an order
+            log.exception("the venue adapter failed")
+            unknown = Answer(Unknown(f"the venue adapter failed: {type(error).__name__}"))
+            answers = [(one.item, one.claim, unknown) for one in group]
+        for _, claim, answer in answers:
+            if answer.sent_at_ms:
+                self.to_socket.add(answer.sent_at_ms - claim.opened_at_ms)
+        await asyncio.gather(*(self._answer(item, answer) for item, _, answer in answers))
+
+    async def _send(self, sending: Sending) -> None:
         """Send one claimed command and settle it; whatever happens in between is an outcome."""
-        window = Window(claim.opened_at_ms, claim.send_by_ms, "reduce" if item.reduces else "new")
+        item, claim, window = sending.item, sending.claim, sending.window
         try:
             match item.command:
                 case "cancel":
@@ -352,7 +386,7 @@ class Gateway:
         if _again(item, answer):
             wait_ms = answer.outcome.retry_after_ms if isinstance(answer.outcome, Throttled) else AMEND_AGAIN_MS
             self._tasks.pop(item.entry, None)
-            self._try_later(item.entry, data, wait_ms)
+            self._try_later(item.entry, sending.data, wait_ms)
 
     async def _answer(self, item: ClaimItem, answer: Answer) -> None:
         """Settle what became of a claim."""
