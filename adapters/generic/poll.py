@@ -87,13 +87,20 @@ async def poll(
         seen: dict[str, Seen] = {}
         try:
             await asked.ping()
-            yield Subscribed(connection)
-            subscribed, failures = True, 0
             while True:
-                for symbol in symbols():
-                    known = seen.setdefault(symbol, Seen(now_ms() - OVERLAP_MS))
-                    for form, raw in await _news(asked, exchange_id, symbol, known):
-                        yield Frame(form, raw, time.time_ns(), connection)
+                news = [
+                    (form, raw)
+                    for symbol in symbols()
+                    for form, raw in await _news(
+                        asked, exchange_id, symbol, seen.setdefault(symbol, Seen(now_ms() - OVERLAP_MS))
+                    )
+                ]
+                if not subscribed:
+                    # Only after a whole round: nobody may rely on an exchange that answers some of the questions.
+                    yield Subscribed(connection)
+                    subscribed, failures = True, 0
+                for form, raw in news:
+                    yield Frame(form, raw, time.time_ns(), connection)
                 await asyncio.sleep(pause_ms() / 1000)
         except CouldNotAsk as error:
             failures += 1

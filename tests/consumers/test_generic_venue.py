@@ -109,8 +109,10 @@ async def test_an_exchange_that_cannot_be_asked_is_a_gap(generic: Pipeline) -> N
         await generic.status(name, "open")
         await generic.until(lambda: listener.whole)
         proxy.lookups_down = True
-        await generic.until(lambda: not listener.whole)
+        await generic.until(lambda: listener.gaps == 1)
+        assert not listener.whole
         await generic.house("SELL", 1)
         proxy.lookups_down = False
         await generic.until(lambda: listener.whole)
         assert (await generic.status(name, "filled")).state.filled == 1
+        assert listener.gaps == 1
