@@ -71,7 +71,7 @@ class CcxtUnified(CcxtRest):
         """
         if not self._exchange.urls.get("test"):
             raise UsageError(f"ccxt knows no testnet of {self._exchange.id}; set environment to live.")
-        self._exchange.set_sandbox_mode(True)  # noqa: FBT003 - exchanges name the parameter differently
+        self._exchange.set_sandbox_mode(True)  # exchanges name the parameter differently
 
     async def perform(
         self,
