@@ -1,9 +1,13 @@
 """Several orders in one request, through all roles: each ends as it would have by itself."""
 
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from adapters.simulated.faults import OFF, Faults
-from streams.schemas import Cancel
+from adapters.venue import Answer, Window
+from streams import codec
+from streams.schemas import Cancel, Order, Unknown
 from tests.pipeline import Pipeline, Proxy, identities
 
 PLACES, CANCELS = b"POST /fapi/v1/batchOrders", b"DELETE /fapi/v1/batchOrders"
@@ -77,5 +81,27 @@ async def test_a_gateway_that_dies_with_a_batch_on_its_way_leaves_orders_that_ar
     await margin.gateway(1, claim_idle_ms=1_500, window_ms=1_000)
     for name in names:
         await margin.status(name, "open")
+    await margin.agreed()
+    assert sorted(identities(await margin.venue_orders())) == sorted(names)
+
+
+async def test_an_adapter_that_answers_for_too_few_leaves_every_leg_unknown(margin: Pipeline) -> None:
+    """Whose the answers are cannot be told then; the look-ups tell."""
+    await roles(margin)
+    venue: Any = await margin.venue()
+    whole = venue.submit_many
+
+    async def one_less(orders: Sequence[Order], windows: Sequence[Window]) -> Sequence[Answer]:
+        answers: Sequence[Answer] = await whole(orders, windows)
+        return answers[:-1]
+
+    venue.submit_many = one_less
+    names = await margin.place(*(margin.terms(price=Decimal(90 + n)) for n in range(3)))
+    await margin.gateway(venue=venue)
+    for name in names:
+        await margin.status(name, "open")
+    rows: Any = await margin.redis.xrange(margin.keys.evidence)
+    told = [command for _, fields in rows if (command := codec.decode_evidence(fields[b"data"]).command) is not None]
+    assert [type(one.outcome) for one in told] == [Unknown] * 3
     await margin.agreed()
     assert sorted(identities(await margin.venue_orders())) == sorted(names)
