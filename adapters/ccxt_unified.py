@@ -44,6 +44,7 @@ class Performed(Struct, frozen=True):
         failure: why ccxt gave no value, and whether a byte of the command itself may have left; None where it gave one.
         errors: names of the classes of what ccxt raised.
         told: the sentence ccxt raised where it had not begun any request; it knows nothing of keys then.
+        sent: whether a byte of the command itself may have left.
     """
 
     value: Any
@@ -51,6 +52,7 @@ class Performed(Struct, frozen=True):
     failure: Failure | None
     errors: frozenset[str] = frozenset()
     told: str = ""
+    sent: bool = False
 
 
 class CcxtUnified(CcxtRest):
@@ -91,15 +93,16 @@ class CcxtUnified(CcxtRest):
         token = CALL.set(call)
         try:
             async with asyncio.timeout(self._timeout_ms / 1000):
-                return Performed(await deed(self._exchange), call.response, None)
+                value = await deed(self._exchange)
+                return Performed(value, call.response, None, sent=call.sent)
         except Objection as objection:
-            return Performed(None, call.response, Failure(call.sent, str(objection)))
+            return _failed(call, str(objection))
         except TimeoutError:
-            return Performed(None, call.response, Failure(call.sent, f"no answer within {self._timeout_ms} ms"))
+            return _failed(call, f"no answer within {self._timeout_ms} ms")
         except Exception as error:  # noqa: BLE001 - after the first byte any failure whatever is an unknown outcome
             names = frozenset(one.__name__ for one in type(error).__mro__)
             told = "" if call.begun else str(error)
-            return Performed(None, call.response, Failure(call.sent, name_of(error)), names, told)
+            return _failed(call, name_of(error), names, told)
         finally:
             CALL.reset(token)
 
@@ -132,6 +135,10 @@ class CcxtUnified(CcxtRest):
                 OWN.reset(token)
 
         exchange.fetch = look_first
+
+
+def _failed(call: Call, reason: str, names: frozenset[str] = frozenset(), told: str = "") -> Performed:
+    return Performed(None, call.response, Failure(call.sent, reason), names, told, call.sent)
 
 
 def _read_json(body: str) -> Any:

@@ -16,7 +16,7 @@ from adapters.generic.payloads import ORDER_FORMAT, TRADE_FORMAT
 from adapters.recorded import Recorded
 from adapters.venue import Described, Undescribed
 from streams.errors import BadPayload
-from streams.money import ZERO, plain
+from streams.money import CONTEXT, ZERO, plain
 from streams.schemas import Execution, Fact, Ignored, OrderReport, OrderType, Side, VenueStatus
 
 _ABSENT = Raw(b"null")
@@ -71,6 +71,7 @@ class _Trade(Struct, frozen=True):
     timestamp: Millis
     maker: Text | None = msgspec.field(default=None, name="takerOrMaker")
     fee: _Fee | None = None
+    fees: tuple[_Fee, ...] | None = None
 
 
 class _TradeRow(Struct, frozen=True):
@@ -183,7 +184,7 @@ def _execution(trade: _Trade) -> Execution:
     quantity, price = amount(trade.amount, "amount"), amount(trade.price, "price")
     if not quantity or not price:
         raise BadPayload("amount or price of a trade is zero")
-    fee = None if trade.fee is None else amount_or_none(trade.fee.cost, "fee", least=None)
+    fee, asset = _fee(trade)
     return Execution(
         venue_symbol=trade.symbol,
         venue_order_id=trade.order,
@@ -192,10 +193,30 @@ def _execution(trade: _Trade) -> Execution:
         quantity=quantity,
         price=price,
         fee=fee,
-        fee_asset=None if fee is None or trade.fee is None else trade.fee.currency,
+        fee_asset=asset,
         maker=None if trade.maker is None else trade.maker == "maker",
         executed_at_ms=trade.timestamp,
     )
+
+
+def _fee(trade: _Trade) -> tuple[Decimal | None, str | None]:
+    """Read what a trade cost; several parts of it in one asset are one.
+
+    Raises:
+        BadPayload: it was paid in several assets, which no execution can say.
+    """
+    told = [
+        (amount_or_none(one.cost, "fee", least=None), one.currency) for one in (trade.fee, *(trade.fees or ())) if one
+    ]
+    if trade.fee is not None and told[0][0] is not None:
+        return told[0]
+    parts = [(cost, asset) for cost, asset in told if cost]
+    assets = {asset for _, asset in parts}
+    if len(assets) > 1:
+        raise BadPayload("a trade with fees in several assets")
+    if not parts:
+        return None, None
+    return CONTEXT.plus(sum((cost for cost, _ in parts), ZERO)), assets.pop()
 
 
 def _described(order: _Order, name: str) -> Described:

@@ -29,6 +29,8 @@ DEADLINE_MS = 5_000
 OPTIONS: Mapping[str, Any] = {
     "defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False, "fetchMargins": False,
 }  # fmt: skip
+# Some ask for the kind of account before they place the first order.
+_YES = {"code": "200000", "retCode": 0, "success": True, "data": {}, "result": {}}
 # Looks like a key to those who decode it.
 _NOBODY = Credentials("k" * 32, "c2VjcmV0" * 8, "passphrase")
 # What is left where ccxt had no id to write.
@@ -74,7 +76,7 @@ class Nowhere(aiohttp.abc.AbstractResolver):
 
 
 class Echo:
-    """Keeps every request and answers `{}`."""
+    """Keeps every request, and answers what several exchanges take for a yes with nothing in it."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -101,7 +103,7 @@ class Echo:
         said = f"{request.raw_path}\n{body}"
         headers = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
         self.requests.append(Request(said, f"{said}\n{headers}"))
-        return web.json_response({})
+        return web.json_response(_YES)
 
 
 def judge_place(requests: list[Request], *amounts: str) -> str:

@@ -272,7 +272,7 @@ class CcxtVenue:
             return ""
 
         done = await self._rest.perform(deed, check, judge)
-        return done, sent_at_ms if done.failure is None or done.failure.sent else 0
+        return done, sent_at_ms if done.sent else 0
 
     async def _ended(self, order: Order, done: Performed, sent_at_ms: int) -> Answer:
         try:
@@ -290,6 +290,8 @@ class CcxtVenue:
         status = done.response.status if done.response is not None else 0
         if not isinstance(row, Mapping) or not row.get("id") or not 200 <= status < 300:
             return doubt(done, f"HTTP {status} without an order", sent_at_ms)
+        if not done.sent:
+            return doubt(done, "ccxt says that it is placed, and no request had our client order id", sent_at_ms)
         if told_name(row) not in ("", order.client_order_id):
             return doubt(done, f"HTTP {status} with an order that is not ours", sent_at_ms)
         try:

@@ -44,8 +44,17 @@ async def test_a_call_gives_what_ccxt_reads_and_what_came(rest: CcxtUnified, wir
     done = await rest.perform(place, judge=own)
     assert done.value == {"orderId": 28, "price": "0.1000000000000000055511151231257827"}
     assert done.failure is None
+    assert done.sent
     assert done.response is not None
     assert done.response.body.startswith(b'{"orderId":28')
+
+
+async def test_a_call_that_never_wrote_the_command_says_so(rest: CcxtUnified, wire: Any) -> None:
+    """Though ccxt gave a value."""
+    wire.answer(b"{}")
+    done = await rest.perform(lambda x: x.public_get_time(), judge=own)
+    assert done.failure is None
+    assert not done.sent
 
 
 async def test_what_is_asked_before_the_command_is_not_the_command(rest: CcxtUnified, wire: Any) -> None:

@@ -138,6 +138,19 @@ def test_a_trade_without_identity_or_amount_is_refused(changes: dict[str, Any]) 
     assert (fact.fee, fact.fee_asset, fact.maker) == (None, None, None)
 
 
+def test_parts_of_a_fee_are_one_and_assets_are_not_mixed() -> None:
+    """Where ccxt lists several."""
+    parts = [{"cost": "0.1", "currency": "BNB"}, {"cost": "0.02", "currency": "BNB"}, {"cost": None, "currency": None}]
+    [fact] = decode("ccxt.trade", trade_row("kraken", {**TRADE, "fee": None, "fees": parts}))
+    assert isinstance(fact, Execution)
+    assert (fact.fee, fact.fee_asset) == (Decimal("0.12"), "BNB")
+    [fact] = decode("ccxt.trade", trade_row("kraken", {**TRADE, "fees": parts}))
+    assert isinstance(fact, Execution)
+    assert (fact.fee, fact.fee_asset) == (Decimal("-0.01"), "USDT")
+    with pytest.raises(BadPayload, match="several assets"):
+        decode("ccxt.trade", trade_row("kraken", {**TRADE, "fee": None, "fees": [*parts, TRADE["fee"]]}))
+
+
 def test_a_listed_order_describes_its_terms() -> None:
     """What an import makes a record of."""
     told = describe("ccxt.order", row())

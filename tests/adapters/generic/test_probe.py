@@ -11,7 +11,7 @@ from streams.errors import UsageError
 
 @pytest.mark.parametrize(
     ("exchange_id", "cancels_by_name"),
-    [("binance", True), ("okx", True), ("bitget", True), ("mexc", True), ("gate", False)],
+    [("binance", True), ("okx", True), ("bitget", True), ("mexc", True), ("kucoin", True), ("gate", False)],
 )
 async def test_an_exchange_that_carries_our_id_both_ways_is_taken(exchange_id: str, *, cancels_by_name: bool) -> None:
     """At Gate a cancel by our id asks for order None, so there the exchange's id is needed."""
