@@ -8,30 +8,30 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Sequence
-from typing import assert_never, cast
+from typing import assert_never
 
 import msgspec
 from msgspec import Struct
 from redis.exceptions import RedisError
 
-from adapters.venue import Answer, Batching, Venue, clock_is_off
+from adapters.venue import Answer, Venue, clock_is_off
 from consumers.amends import Amends
 from consumers.batching import Sending, groups
 from consumers.durability import Durability
 from consumers.judge import Judge
 from consumers.prepare import Prepared, Unusable, prepare
 from consumers.quarantine import quarantine
+from consumers.sending import Sender
 from streams import codec
 from streams.cache import Cache
 from streams.clock import Clock
 from streams.errors import HistoryChanged, StoreUnreachable
-from streams.histogram import Histogram
 from streams.instrument import Instruments
 from streams.keys import AccountKeys
 from streams.measures import Measures
 from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Gap, Halted, Reducing, Stale
 from streams.reader import Entry, Reader
-from streams.schemas import AccountInfo, Command, Evidence, NotSent, Throttled, Unknown
+from streams.schemas import AccountInfo, Command, Evidence, NotSent, Throttled
 from streams.scripts import Scripts
 from streams.tasks import end
 
@@ -80,7 +80,8 @@ class Gateway:
         `durability` speaks of; the reader on one of its own.
         """  # noqa: D205 - one sentence
         self.claimed = self.duplicates = self.conflicts = self.quarantined = self.halted = self.waiting = 0
-        self.to_socket, self.pulse = Histogram(), reader.pulse
+        self._sender = Sender(venue, amends)
+        self.to_socket, self.pulse = self._sender.to_socket, reader.pulse
         self.instruments = instruments
         self._scripts, self._claims, self._durability = scripts, claims, durability
         self._reader, self._keys, self._venue, self._info = reader, keys, venue, info
@@ -272,12 +273,7 @@ class Gateway:
     def _start(self, sendings: Sequence[Sending], *, kept: bool) -> None:
         """Start sending what was claimed; what the venue takes in one request goes by one."""
         for group in groups(sendings, self._venue.facts) if kept else [[one] for one in sendings]:
-            first = group[0]
-            if not kept:
-                work = self._hold_back(first.item)
-            else:
-                work = self._send(first) if len(group) == 1 else self._send_together(group)
-            task = asyncio.create_task(work)
+            task = asyncio.create_task(self._send(group) if kept else self._hold_back(group[0].item))
             for one in group:
                 self._tasks[one.item.entry] = task
                 task.add_done_callback(lambda _, entry=one.item.entry: self._answered(entry))  # type: ignore[misc]  # the default binds the loop's value
@@ -348,45 +344,16 @@ class Gateway:
     async def _hold_back(self, item: ClaimItem) -> None:
         await self._answer(item, Answer(NotSent(self._durability.reason)))
 
-    async def _send_together(self, group: Sequence[Sending]) -> None:
-        """Send several claimed commands of one kind by one request, and settle each."""
-        venue = cast("Batching", self._venue)  # its facts say so
-        send = venue.submit_many if group[0].item.command == "place" else venue.cancel_many
-        try:
-            told = await send([one.claim.order for one in group], [one.window for one in group])
-            answers = [(one.item, one.claim, answer) for one, answer in zip(group, told, strict=True)]
-        except Exception as error:  # a defect of an adapter must not lose an order
-            log.exception("the venue adapter failed")
-            unknown = Answer(Unknown(f"the venue adapter failed: {type(error).__name__}"))
-            answers = [(one.item, one.claim, unknown) for one in group]
-        for _, claim, answer in answers:
-            if answer.sent_at_ms:
-                self.to_socket.add(answer.sent_at_ms - claim.opened_at_ms)
-        await asyncio.gather(*(self._answer(item, answer) for item, _, answer in answers))
-
-    async def _send(self, sending: Sending) -> None:
-        """Send one claimed command and settle it; whatever happens in between is an outcome."""
-        item, claim, window = sending.item, sending.claim, sending.window
-        try:
-            match item.command:
-                case "cancel":
-                    answer = await self._venue.cancel(claim.order, window)
-                case "amend":
-                    answer = await self._amends.send(claim.order, window)
-                case "place":
-                    answer = await self._venue.submit(claim.order, window)
-                case _:
-                    assert_never(item.command)
-        except Exception as error:  # a defect of an adapter must not lose an order
-            log.exception("the venue adapter failed")
-            answer = Answer(Unknown(f"the venue adapter failed: {type(error).__name__}"))
-        if answer.sent_at_ms:
-            self.to_socket.add(answer.sent_at_ms - claim.opened_at_ms)
-        await self._answer(item, answer)
-        if _again(item, answer):
-            wait_ms = answer.outcome.retry_after_ms if isinstance(answer.outcome, Throttled) else AMEND_AGAIN_MS
-            self._tasks.pop(item.entry, None)
-            self._try_later(item.entry, sending.data, wait_ms)
+    async def _send(self, group: Sequence[Sending]) -> None:
+        """Send claimed commands and settle each; whatever happens in between is an outcome."""
+        answers = await self._sender.send(group)
+        settles = (self._answer(one.item, answer) for one, answer in zip(group, answers, strict=True))
+        await asyncio.gather(*settles)
+        for one, answer in zip(group, answers, strict=True):
+            if _again(one.item, answer):
+                wait_ms = answer.outcome.retry_after_ms if isinstance(answer.outcome, Throttled) else AMEND_AGAIN_MS
+                self._tasks.pop(one.item.entry, None)
+                self._try_later(one.item.entry, one.data, wait_ms)
 
     async def _answer(self, item: ClaimItem, answer: Answer) -> None:
         """Settle what became of a claim."""
