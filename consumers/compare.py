@@ -43,18 +43,23 @@ def compare(here: Here, there: There, terms: Terms, seen: Mapping[str, int]) -> 
     told = {one.subject for one in orders if one.kind in ("stale_fill", "double")}
     orders += [one for one in _executions(here, there, terms) if one.subject not in told]
     # Executions that are known to be missing come first: they may be the whole difference of a balance.
-    waits = any(one.action in ("apply", "adopt", "book", "correct") for one in orders)
-    amounts = [] if waits else [*_amounts(here, there, terms), *_positions(here, there, terms)]
+    amounts = [] if moves_amounts(orders) else [*_amounts(here, there, terms), *_positions(here, there, terms)]
     drafts = [*orders, *_ghosts(here, there), *amounts]
     findings = {one.id: one for one in (_found(draft, there.asked_at_ms, terms, seen) for draft in drafts)}
     return sorted(findings.values(), key=lambda one: (_GRAVE[one.severity], one.kind, one.subject, one.id))
 
 
+def moves_amounts(found: Sequence["_Draft"] | Sequence[Finding]) -> bool:
+    """Whether putting any of this right would move a position or a balance."""
+    return any(one.action in ("apply", "adopt", "book", "correct") for one in found)
+
+
 def explained(here: Here) -> dict[str, Decimal]:
     """Work out what the account must hold, by asset: what it held beside its fills, and what they moved.
 
-    Spot only: the position of `BTC/USDT` is a holding of BTC, its cost and profit were paid in USDT. Cost and
-    profit are rounded together, so that the cash is exact whatever the average cost was.
+    The position of `BTC/USDT` is a holding of BTC, its cost and profit were paid in USDT. Cost and profit are rounded
+    together, so that the cash is exact whatever the average cost was. Of `BTC/USDT:USDT` nothing is held: its wallet
+    gets the profit of what was closed, and pays the fees.
     """
     held = dict(here.holdings)
 
@@ -62,9 +67,13 @@ def explained(here: Here) -> dict[str, Decimal]:
         held[asset] = CONTEXT.add(held.get(asset, ZERO), amount)
 
     for key, position in here.positions.items():
+        settle = settled_in(key)
+        if settle:
+            add(settle, position.realized)
+            for asset, fee in position.fees.items():
+                add(asset, -fee)
+            continue
         base, _, quote = key.partition("/")
-        if ":" in quote:
-            continue  # a derivative holds nothing; its margin and profit are the venue's own books
         add(base, position.quantity)
         add(quote, CONTEXT.subtract(position.realized, position.entry_cost))
         for asset, fee in position.fees.items():
@@ -249,10 +258,13 @@ def _amounts(here: Here, there: There, terms: Terms) -> Iterator[_Draft]:
     if there.balances is None or not here.opened:
         return
     ours = explained(here)
-    for asset in sorted({*ours, *there.balances}):
+    margins = _margins(here, terms)
+    # Where a position is not the venue's, the wallet of its profit cannot be either.
+    drifting = {settled_in(key) for key, *_ in _apart(here, there, terms)}
+    for asset in sorted({*ours, *there.balances} - drifting):
         have, real = ours.get(asset, ZERO), there.balances.get(asset, ZERO)
-        symbols = here.bases.get(asset, ())
-        if abs(CONTEXT.subtract(real, have)) <= _tolerance(here, symbols, terms):
+        symbols = here.bases.get(asset, ()) if there.positions is None else ()  # a derivative is held by nobody
+        if abs(CONTEXT.subtract(real, have)) <= (margins.get(asset) or _tolerance(here, symbols, terms)):
             continue
         untold = bool(symbols) and asset not in here.holdings and not any(one in here.positions for one in symbols)
         yield _Draft(
@@ -262,24 +274,46 @@ def _amounts(here: Here, there: There, terms: Terms) -> Iterator[_Draft]:
         )  # fmt: skip
 
 
+def _margins(here: Here, terms: Terms) -> dict[str, Decimal]:
+    """What a wallet that derivatives moved may differ by: the venue rounds an average price and each profit."""
+    moved: dict[str, Decimal] = {}
+    for key, position in here.positions.items():
+        settle = settled_in(key)
+        if settle:
+            fees = CONTEXT.add(abs(position.realized), abs(position.fees.get(settle, ZERO)))
+            moved[settle] = CONTEXT.add(moved.get(settle, ZERO), fees)
+    return {asset: max(terms.wallet_drift, CONTEXT.multiply(all_, terms.drift_ratio)) for asset, all_ in moved.items()}
+
+
 def _positions(here: Here, there: There, terms: Terms) -> Iterator[_Draft]:
     """Positions as the venue states them against ours, where it keeps positions."""
+    for key, have, real in _apart(here, there, terms):
+        yield _Draft(
+            kind="unexplained" if have is None else "position_drift", subject=key, symbol=symbol_of(key),
+            here=text(have or ZERO), there=text(real), severity="critical", action="adjust", twice=True,
+            held_back=not here.quiet,
+        )  # fmt: skip
+
+
+def _apart(here: Here, there: There, terms: Terms) -> Iterator[tuple[str, Decimal | None, Decimal]]:
+    """Positions that are not the venue's: key, our quantity (None where we have no such position), the venue's."""
     if there.positions is None:
         return
     ours = {key: one for key, one in here.positions.items() if ":" in key}
     for key in sorted({*ours, *there.positions}):
-        have = ours[key].quantity if key in ours else ZERO
+        have = ours[key].quantity if key in ours else None
         real, _ = there.positions.get(key, (ZERO, ZERO))
         lot = here.lots.get(symbol_of(key), ZERO)
-        allowed = max(lot, CONTEXT.multiply(abs(have), terms.drift_ratio))
+        allowed = max(lot, CONTEXT.multiply(abs(have or ZERO), terms.drift_ratio))
         # Less than a lot cannot be traded, so one lot apart is a difference only above it.
-        if abs(CONTEXT.subtract(real, have)) <= allowed:
-            continue
-        yield _Draft(
-            kind="position_drift" if key in ours else "unexplained", subject=key, symbol=symbol_of(key),
-            here=text(have), there=text(real), severity="critical", action="adjust", twice=True,
-            held_back=not here.quiet,
-        )  # fmt: skip
+        if abs(CONTEXT.subtract(real, have or ZERO)) > allowed:
+            yield key, have, real
+
+
+def settled_in(key: str) -> str:
+    """The asset that a derivative's profit is paid in, `USDT` of `BTC/USDT:USDT:long`; empty for a spot position."""
+    _, _, settle = symbol_of(key).partition(":")
+    return settle.partition("-")[0]
 
 
 def symbol_of(key: str) -> str:

@@ -9,8 +9,8 @@ from consumers.findings import Finding
 from consumers.survey import Look
 from streams import codec, events
 from streams.corrections import Move, is_inferred
-from streams.money import CONTEXT, ZERO, plain
-from streams.schemas import Adjustment, Correction, Execution, PositionSide
+from streams.money import CONTEXT, RATIOS, ZERO, plain
+from streams.schemas import Adjustment, Correction, Execution, Position, PositionSide
 
 
 def counted(changes: Iterable[events.AnyChange]) -> dict[str, Execution]:
@@ -47,13 +47,19 @@ def corrections(ours: Mapping[str, Execution], listed: Mapping[str, Execution], 
 
 
 def difference(finding: Finding, look: Look) -> Adjustment:
-    """What is between both sides, as one change: of an asset, or of a position at the price the venue states."""
+    """What is between both sides, as one change: of an asset, or of a position.
+
+    A position moves at the price the venue states; where it has none of it any more, at our average, for no profit.
+    """
     between = plain(CONTEXT.subtract(Decimal(finding.there), Decimal(finding.here)))
     key, at_ms = finding.subject, finding.first_seen_ms
     if ":" not in key:
         return Adjustment(id=finding.id, cause="drift", amounts={key: between}, at_ms=at_ms)
     symbol = symbol_of(key)
     _, price = (look.there.positions or {}).get(key, (ZERO, ZERO))
+    held = look.here.positions.get(key, Position())
+    if not price and held.quantity:
+        price = plain(RATIOS.divide(held.entry_cost, held.quantity))
     execution = Execution(
         venue_symbol=look.instruments.by_symbol[symbol].venue_symbol, venue_order_id="drift", trade_id=finding.id,
         side="buy" if between > 0 else "sell", quantity=abs(between), price=price, executed_at_ms=at_ms,

@@ -88,6 +88,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         gap_ms: a difference that rests on absence counts when it was seen twice, this far apart.
         grace_ms: what the venue said more recently may still be on its way here.
         drift_ratio: share of a position below which a difference is none; one lot where that is more.
+        wallet_drift: difference of a derivatives wallet below which there is none: the venue rounds each profit.
         policies: for orders at the venue that should not be there.
     """
 
@@ -96,6 +97,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     own_ids: tuple[str, ...] = ()
     grace_ms: int = 2_000
     drift_ratio: Decimal = Decimal("0.001")
+    wallet_drift: Decimal = Decimal("0.01")
     policies: Policies = Policies()
 
 

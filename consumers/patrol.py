@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters.venue import CouldNotAsk
-from consumers.compare import compare, opening
+from consumers.compare import compare, moves_amounts, opening
 from consumers.findings import Finding, Terms
 from consumers.repair import Repair
 from consumers.survey import Look, Survey
@@ -149,7 +149,7 @@ class Patrol:
         if depth == "light" and findings:
             depth = "full"
             look, findings = await self._look(depth)
-        opened = self._opening(look)
+        opened = self._opening(look, findings)
         if opened:
             await self._repair.opening(opened, look)
         allowed = act or (lambda one: self.settings.mode(one.kind) == "auto")
@@ -183,9 +183,12 @@ class Patrol:
             self._full_from_ms = look.there.asked_at_ms
         return look, findings
 
-    def _opening(self, look: Look) -> dict[str, Decimal] | None:
-        """What was held before the first fill, once it is certain: nothing can trade, or two looks agree on it."""
-        found = opening(look.here, look.there)
+    def _opening(self, look: Look, findings: Sequence[Finding]) -> dict[str, Decimal] | None:
+        """What was held before the first fill, once it is certain: nothing can trade, or two looks agree on it.
+
+        What the venue executed and no record has would be taken for it.
+        """
+        found = None if moves_amounts(findings) else opening(look.here, look.there)
         live = any(order.status not in TERMINAL for order in look.here.orders.values())
         certain = found is not None and (not live or found == self._candidate)
         self._candidate = found

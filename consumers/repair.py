@@ -228,7 +228,7 @@ class Repair:
         return False
 
     async def _adjust(self, adjustment: Adjustment, look: Look, finding: str) -> None:
-        row = look.account_row
+        row = look.account_row if adjustment.execution is None else look.positions_row
         said = Evidence(
             source="reconcile", format=row.format if row else "", received_at_ns=self._clock.now_ns(), finding=finding,
             adjustment=adjustment,

@@ -29,7 +29,8 @@ class Look(Struct, frozen=True, kw_only=True):
     """One look at both sides.
 
     Attributes:
-        account_row: the venue's own statement of balances, or of positions, which proves an adjustment.
+        account_row: the venue's own statement of balances, which proves an adjustment of them.
+        positions_row: likewise of positions.
         by_order: what was reported, by venue order id.
         executions: own trades, by venue order.
         instruments: what can be traded, at the time.
@@ -39,6 +40,7 @@ class Look(Struct, frozen=True, kw_only=True):
     there: There
     instruments: Instruments
     account_row: Row | None = None
+    positions_row: Row | None = None
     by_order: Mapping[str, Sequence[tuple[OrderReport, Row]]] = {}
     executions: Mapping[VenueOrder, Sequence[tuple[Execution, Row]]] = {}
 
@@ -100,7 +102,7 @@ class Survey:
         for fill, row in there.executions:
             traded.setdefault((fill.venue_symbol, fill.venue_order_id), []).append((fill, row))
         return Look(
-            here=here, there=there, instruments=instruments, account_row=account_row or positions_row,
+            here=here, there=there, instruments=instruments, account_row=account_row, positions_row=positions_row,
             by_order=by_order, executions=traded,
         )  # fmt: skip
 

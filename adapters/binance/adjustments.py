@@ -2,6 +2,9 @@
 
 Transfers, funding and what the venue trades for an account (liquidation, auto-deleveraging, settlement of a
 delisted contract) change what it holds; the venue's documentation of the private streams names them.
+
+What a gap of the stream hid is not fetched from the lists of incomes, deposits and withdrawals: neither their times nor
+their ids are those of the stream's events, so that one change could count twice. The balances tell that it is missing.
 """
 
 from decimal import Decimal

@@ -108,10 +108,8 @@ def decode(format: str, raw: bytes) -> Sequence[Fact]:  # noqa: A002 - the word 
                 return _trade(raw)
             case "binance.stream":
                 return _stream(raw)
-            case "binance.account":
-                return [Ignored("a statement of balances says nothing about an order")]
-            case "binance.positions":
-                return [Ignored("a statement of positions says nothing about an order")]
+            case "binance.account" | "binance.wallets" | "binance.positions":
+                return [Ignored("a statement of what the account holds says nothing about an order")]
             case _:
                 raise BadPayload(f"{format[:64]!r} is not a format of Binance")
     except RecursionError:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from adapters.binance.decode import decode
 from adapters.binance.describe import describe
-from adapters.binance.holdings import holdings
 from adapters.binance.recorded import sniff
 from adapters.binance_usdm.facts import FACTS
 from adapters.binance_usdm.positions import positions
+from adapters.binance_usdm.wallets import wallets
 from adapters.registry import Addresses, Plug, VenueSettings
 from adapters.venue import Venue
 
@@ -38,7 +38,7 @@ PLUG = Plug(
     facts=FACTS,
     decode=decode,
     describe=describe,
-    holdings=holdings,
+    holdings=wallets,
     positions=positions,
     sniff=sniff,
     open=open_usdm,

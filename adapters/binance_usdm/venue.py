@@ -19,6 +19,7 @@ from adapters.binance_usdm.dialogue import UsdmDialogue, listen_key
 from adapters.binance_usdm.facts import FACTS
 from adapters.binance_usdm.instruments import instruments
 from adapters.binance_usdm.positions import POSITIONS_FORMAT
+from adapters.binance_usdm.wallets import WALLETS_FORMAT
 from adapters.budgets import cost
 from adapters.ccxt_rest import CcxtRest
 from adapters.classify import Response, classify, clean
@@ -93,8 +94,12 @@ class BinanceUsdmVenue(BinanceVenue):
         return await self._many(orders, windows, named, batches.cancels, CANCEL_MANY)
 
     async def balances(self) -> Rows:
-        """None: what a margin account holds does not follow from its fills alone; its positions do."""
-        return Rows("", ())
+        """Every wallet: what was put in, profit paid out, commission and funding; not what open positions would bring.
+
+        Raises:
+            CouldNotAsk: no answer that means anything.
+        """
+        return Rows(WALLETS_FORMAT, (answers.body(await self._signed(self.product.balances, {}, "balances")),))
 
     async def positions(self) -> Rows:
         """Every open position, both sides of a symbol apart where the account keeps two.

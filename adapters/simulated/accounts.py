@@ -5,6 +5,7 @@ from decimal import ROUND_DOWN, Decimal
 
 import msgspec
 
+from adapters.simulated.margin import Position
 from adapters.simulated.refusals import insufficient_balance
 
 ZERO = Decimal(0)
@@ -34,7 +35,7 @@ class Account:
         self.balances = {asset: Balance(free=amount) for asset, amount in balances.items()}
         self.updated_ms = 0
         self.may_withdraw = False
-        self.positions: dict[tuple[str, str], Decimal] = {}  # signed, by symbol and position side
+        self.positions: dict[tuple[str, str], Position] = {}  # by symbol and position side
         self.hedged = False
 
     def balance(self, asset: str) -> Balance:

@@ -198,9 +198,9 @@ class Audit:
         account = self._venue.exchange.accounts[name]
         orders, fills = self._venue.exchange.history.everything(name)
         positions: dict[str, Decimal] = {}
-        for (symbol, _), amount in account.positions.items():
+        for (symbol, _), held in account.positions.items():
             base = self._venue.exchange.market(symbol).rules.base_asset
-            positions[base] = positions.get(base, Decimal(0)) + amount
+            positions[base] = positions.get(base, Decimal(0)) + held.amount
         return {
             "positions": {asset: _plain(amount) for asset, amount in positions.items()},
             "initial": {asset: _plain(amount) for asset, amount in account.initial.items()},

@@ -86,6 +86,12 @@ def _positions(exchange: Exchange, asker: Asker, params: Params) -> Answer:
     return [row for row in rows if wanted in {None, row["symbol"]}]
 
 
+def _wallets(exchange: Exchange, asker: Asker, _params: Params) -> Answer:
+    prices = {name: market.last_price for name, market in exchange.markets.items()}
+    quotes = {name: market.rules.quote_asset for name, market in exchange.markets.items()}
+    return usdm.wallets(exchange.accounts[asker.account], quotes, prices)
+
+
 def _restrictions(exchange: Exchange, asker: Asker, _params: Params) -> Answer:
     return {
         "ipRestrict": False, "enableReading": True, "enableSpotAndMarginTrading": True,
@@ -108,6 +114,7 @@ _LOOKUPS: Mapping[str, _Lookup] = {
     "account": _account,
     "apiRestrictions": _restrictions,
     "positionRisk": _positions,
+    "wallets": _wallets,
 }
 _WEIGHTS = {
     "order": 4,
@@ -116,5 +123,6 @@ _WEIGHTS = {
     "myTrades": _OWN_TRADES_WEIGHT,
     "account": 20,
     "positionRisk": 5,
+    "wallets": 5,
     "apiRestrictions": 1,
 }

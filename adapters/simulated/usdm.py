@@ -173,8 +173,11 @@ def account_update(account: Account, assets: Iterable[str], event_ms: int) -> Pa
                 if (held := account.balance(asset)).free
             ],
             "P": [
-                {"s": symbol, "pa": fixed(amount), "ep": _ZERO, "cr": _ZERO, "up": _ZERO, "mt": "cross", "ps": side}
-                for (symbol, side), amount in account.positions.items()
+                {
+                    "s": symbol, "pa": fixed(held.amount), "ep": fixed(held.entry_price), "cr": fixed(held.realized),
+                    "up": _ZERO, "mt": "cross", "ps": side,
+                }
+                for (symbol, side), held in account.positions.items()
             ],
         },
     }  # fmt: skip
@@ -189,10 +192,36 @@ def wallet_moved(asset: str, delta: Decimal, why: str, event_ms: int) -> Payload
 def positions(account: Account, prices: Mapping[str, Decimal]) -> list[Payload]:
     """What `GET /fapi/v3/positionRisk` prints of an account: its open positions."""
     return [
-        {"symbol": symbol, "positionSide": side, "positionAmt": fixed(amount), "markPrice": fixed(prices[symbol])}
-        for (symbol, side), amount in account.positions.items()
-        if amount
-    ]
+        {
+            "symbol": symbol, "positionSide": side, "positionAmt": fixed(held.amount),
+            "entryPrice": fixed(held.entry_price), "markPrice": fixed(prices[symbol]),
+        }
+        for (symbol, side), held in account.positions.items()
+        if held.amount
+    ]  # fmt: skip
+
+
+def wallets(account: Account, quotes: Mapping[str, str], prices: Mapping[str, Decimal]) -> list[Payload]:
+    """What `GET /fapi/v3/balance` prints of an account: its wallets, and beside them what positions would bring.
+
+    Args:
+        account: whose.
+        quotes: symbol -> the asset that its profit is paid in.
+        prices: symbol -> what a position is valued at.
+    """
+    unrealized: dict[str, Decimal] = {}
+    for (symbol, _), held in account.positions.items():
+        worth = held.amount * prices[symbol] - held.cost
+        unrealized[quotes[symbol]] = unrealized.get(quotes[symbol], Decimal(0)) + worth
+    rows: list[Payload] = []
+    for asset, balance in account.balances.items():
+        wallet, free = fixed(balance.free + balance.locked), fixed(balance.free)
+        rows.append({
+            "accountAlias": "SgsR", "asset": asset, "balance": wallet, "crossWalletBalance": wallet,
+            "crossUnPnl": fixed(unrealized.get(asset, Decimal(0))), "availableBalance": free, "maxWithdrawAmount": free,
+            "marginAvailable": True, "updateTime": account.updated_ms,
+        })  # fmt: skip
+    return rows
 
 
 def describe(symbol: Symbol) -> Payload:
@@ -235,6 +264,7 @@ USDM = Form(
         "allOrders": "allOrders",
         "userTrades": "myTrades",
         "/fapi/v3/positionRisk": "positionRisk",
+        "/fapi/v3/balance": "wallets",
     },
     placement=placement,
     placed=placed,

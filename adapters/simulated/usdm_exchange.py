@@ -1,5 +1,7 @@
 """Pure: the venue with margin instead of holdings: orders lock margin in the quote asset, trades move positions.
 
+What a trade closes pays its profit into the wallet at once, as average cost has it.
+
 Not modelled: margin of positions; a liquidation happens when it is asked for; leverage is 20 for everybody.
 """
 
@@ -7,6 +9,7 @@ from decimal import Decimal
 
 from adapters.simulated.accounts import Account, commission
 from adapters.simulated.exchange import Exchange
+from adapters.simulated.margin import Position, replayed, traded
 from adapters.simulated.market import Market
 from adapters.simulated.matching import Side, TimeInForce, Trade
 from adapters.simulated.orders import ExecutionType, Fill, Order, OrderType, Placement, Report, Status
@@ -39,7 +42,7 @@ class UsdmExchange(Exchange):
             Refusal: -2022, when there is none.
         """
         market, account = self.market(symbol), self.accounts[name]
-        held = account.positions.get((symbol, position_side), ZERO)
+        held = _held(account, symbol, position_side)
         if not held:
             raise Refusal(-2022, "There is no position to liquidate.")
         order_id = market.take_order_id()
@@ -55,7 +58,7 @@ class UsdmExchange(Exchange):
             client_order_id=order.client_order_id, side=order.side, price=price, quantity=abs(held), commission=fee,
             commission_asset=market.rules.quote_asset, maker=False, time_ms=now_ms, visible_at_ms=now_ms,
         )  # fmt: skip
-        account.positions[symbol, position_side] = ZERO
+        self._move(account, (symbol, position_side), -held, price)
         account.receive(market.rules.quote_asset, -fee)
         self.history.put(order)
         self.history.add(fill)
@@ -64,8 +67,22 @@ class UsdmExchange(Exchange):
     def _unsettle(self, fill: Fill) -> None:
         order, account = self.history.get(fill.account, fill.symbol, fill.order_id), self.accounts[fill.account]
         key = (fill.symbol, order.position_side)
-        account.positions[key] -= fill.quantity if fill.side is Side.BUY else -fill.quantity
-        account.receive(fill.commission_asset, fill.commission)
+        left = [
+            (one.quantity if one.side is Side.BUY else -one.quantity, one.price)
+            for one in self.history.everything(fill.account)[1]
+            if one.symbol == fill.symbol and self._side_of(one) == order.position_side
+        ]
+        was, account.positions[key] = account.positions[key], replayed(left)
+        # The venue's books are as if the trade had never been.
+        account.receive(fill.commission_asset, account.positions[key].realized - was.realized + fill.commission)
+
+    def _side_of(self, fill: Fill) -> str:
+        return self.history.get(fill.account, fill.symbol, fill.order_id).position_side
+
+    def _move(self, account: Account, key: tuple[str, str], signed: Decimal, price: Decimal) -> None:
+        was = account.positions.get(key, Position())
+        account.positions[key] = traded(was, signed, price)
+        account.receive(self.markets[key[0]].rules.quote_asset, account.positions[key].realized - was.realized)
 
     def _funds(self, market: Market, request: Placement) -> tuple[str, Decimal]:
         price = request.price if request.price is not None else market.last_price
@@ -77,7 +94,7 @@ class UsdmExchange(Exchange):
         self._give_back(account, order, trade.quantity, asset)
         key = (order.symbol, order.position_side)
         signed = trade.quantity if order.side is Side.BUY else -trade.quantity
-        account.positions[key] = account.positions.get(key, ZERO) + signed
+        self._move(account, key, signed, trade.price)
         fee = commission(trade.price * trade.quantity, self.fees.maker if maker else self.fees.taker)
         account.receive(asset, -fee)
         return fee, asset
@@ -91,10 +108,14 @@ class UsdmExchange(Exchange):
             account.unlock(asset, _margin(price, quantity))
 
 
+def _held(account: Account, symbol: str, position_side: str) -> Decimal:
+    return account.positions.get((symbol, position_side), Position()).amount
+
+
 def _margin(price: Decimal, quantity: Decimal) -> Decimal:
     return price * quantity / LEVERAGE
 
 
 def _reduces(account: Account, request: Placement) -> bool:
-    held = account.positions.get((request.symbol, request.position_side), ZERO)
+    held = _held(account, request.symbol, request.position_side)
     return held < 0 if request.side is Side.BUY else held > 0

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from adapters.binance.facts import FACTS
+from adapters.simulated.margin import replayed
 from consumers.compare import compare, explained, opening
 from consumers.findings import Finding, Here, Row, Terms, There
 from streams.identity import client_order_id
@@ -278,6 +279,49 @@ def test_positions_explain_every_balance_to_the_last_digit(trades: list[Any]) ->
         if fee:
             expected[asset] -= fee
     assert explained(here(opened=True, holdings=held, positions={"BTC/USDT": position})) == expected
+
+
+PERPETUAL = "BTC/USDT:USDT"
+
+
+@given(st.lists(st.tuples(SIDES, AMOUNTS, AMOUNTS, FEES), max_size=12))
+def test_a_wallet_gets_the_profit_of_what_was_closed_and_pays_the_fees(trades: list[Any]) -> None:
+    """As the venue pays it, by average cost, to the rounding of each payment; what is open moves no wallet."""
+    held = {"USDT": Decimal(1000), "BNB": Decimal(1)}
+    paid, position = {"BNB": Decimal(1), "USDT": Decimal(1000), "BTC": ZERO}, Position()
+    for side, quantity, price, (fee, asset) in trades:
+        fill = execution(order(), side=side, quantity=quantity, price=price, fee=fee, fee_asset=asset)
+        position = move(position, place("sim.main", symbol=PERPETUAL), fill)
+        if fee:
+            paid[asset] -= fee
+    signs = {"buy": 1, "sell": -1}
+    there_ = replayed((signs[side] * quantity, price) for side, quantity, price, _ in trades)
+    paid["USDT"] += there_.realized
+    found = explained(here(opened=True, holdings=held, positions={PERPETUAL: position}))
+    assert there_.amount == position.quantity
+    assert abs(found["USDT"] - paid["USDT"]) <= len(trades) * Decimal("0.00000001")
+    assert (found.get("BTC", ZERO), found["BNB"]) == (paid["BTC"], paid["BNB"])
+
+
+def _wallets(real: str, realized: str = "0", *, quantity: str = "0") -> list[Finding]:
+    """A wallet of 100 and what a perpetual paid into it, against the venue's; the venue has no position."""
+    position = Position(quantity=Decimal(quantity), realized=Decimal(realized))
+    ours = here(opened=True, holdings={"USDT": Decimal(100)}, positions={PERPETUAL: position},
+                bases={"USDT": ("USDT/USDC",)}, lots={PERPETUAL: Decimal("0.001")})  # fmt: skip
+    return compare(ours, there(balances={"USDT": Decimal(real)}, positions={}), TERMS, {})
+
+
+def test_a_wallet_that_profit_and_fees_do_not_explain_has_drifted() -> None:
+    """Above a thousandth of what they came to, because the venue rounds; exact to a cent where that is less."""
+    assert _wallets("100.01") == []
+    assert kinds(_wallets("100.02")) == [("balance_drift", "adjust")]
+    assert _wallets("1101", "1000") == []
+    assert kinds(_wallets("1101.1", "1000")) == [("balance_drift", "adjust")]
+
+
+def test_a_wallet_is_not_judged_while_a_position_that_pays_into_it_drifts() -> None:
+    """Its profit is not the venue's then, and the position is the graver finding."""
+    assert kinds(_wallets("500", quantity="1")) == [("position_drift", "adjust")]
 
 
 STATUSES: st.SearchStrategy[VenueStatus] = st.sampled_from(

@@ -1,6 +1,7 @@
 """A margin account against its venue's books: funding, liquidation, and positions that drift."""
 
 from decimal import Decimal
+from typing import Any
 
 from consumers.patrol import Patrol, Report
 from streams import events
@@ -22,7 +23,57 @@ async def _holding(margin: Pipeline) -> str:
 
 
 async def _adjustments(margin: Pipeline) -> list[Adjustment]:
-    return [one.adjustment for one in await margin.journal() if isinstance(one, events.Adjusted)]
+    """But for what the wallets had before the first fill."""
+    told = [one.adjustment for one in await margin.journal() if isinstance(one, events.Adjusted)]
+    return [one for one in told if one.cause != "opening"]
+
+
+async def _opened(margin: Pipeline, **settings: Any) -> Patrol:
+    """A patrol that has recorded what the wallets had before the first fill."""
+    patrol = await margin.patrol(**settings)
+    assert (await patrol.once("full", "start")).opened
+    return patrol
+
+
+async def _half_closed(margin: Pipeline) -> Decimal:
+    """A long position of 1, of which 0.4 was sold 25 higher, by orders of ours; what the wallet has now."""
+    await _holding(margin)
+    [name] = await margin.place(margin.terms(side="sell", quantity=Decimal("0.4"), price=PRICE + 25))
+    await margin.status(name, "open")
+    await margin.house("BUY", "0.4", PRICE + 25)
+    await margin.status(name, "filled")
+    await margin.quiet()
+    book = (await margin.control.books(margin.book))["accounts"][margin.book]["balances"]["USDT"]
+    return Decimal(book["free"]) + Decimal(book["locked"])
+
+
+async def test_wallets_are_what_was_put_in_and_profit_fees_and_funding(margin: Pipeline) -> None:
+    """Equal to the venue's while a position is open, whatever that would bring."""
+    patrol = await _opened(margin)
+    has = await _half_closed(margin)
+    fees = sum((fill.fee or Decimal(0) for _, fill in await margin.applied()), Decimal(0))
+    assert has == 1_000_000 + 10 - fees
+    await margin.control.funding(margin.book, "USDT", Decimal("-0.75"))
+    await margin.until(lambda: _count(margin, 1))
+    await _equal(margin, patrol)
+    assert (await margin.store.holdings())["USDT"] == Decimal("999999.25")
+
+
+async def test_what_a_gap_of_the_stream_hid_of_a_wallet_is_found_and_booked_once(margin: Pipeline) -> None:
+    """Funding, a rebate, a transfer that nobody heard: the wallet differs by it, and a second run changes nothing."""
+    patrol = await _opened(margin)
+    await _half_closed(margin)
+    await margin.control.transfer(margin.book, "USDT", Decimal("-3.5"), told=False)
+    report = await _settled(margin, patrol)
+    [left] = report.left
+    assert (left.kind, left.subject, left.action) == ("balance_drift", "USDT", "adjust")
+    assert Decimal(left.there) - Decimal(left.here) == Decimal("-3.5")
+    ready = await margin.patrol(modes={"balance_drift": "auto"})
+    await _settled(margin, ready)
+    await margin.until(lambda: _count(margin, 1))
+    await _equal(margin, ready)
+    [booked] = await _adjustments(margin)
+    assert (booked.cause, booked.amounts) == ("drift", {"USDT": Decimal("-3.5")})
 
 
 async def _equal(margin: Pipeline, patrol: Patrol) -> None:

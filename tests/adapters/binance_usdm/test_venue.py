@@ -11,6 +11,7 @@ import pytest
 
 from adapters.binance.decode import decode
 from adapters.binance_usdm.venue import BinanceUsdmVenue
+from adapters.binance_usdm.wallets import WALLETS_FORMAT, wallets
 from adapters.credentials import Credentials
 from adapters.simulated.control import Control
 from adapters.simulated.faults import OFF
@@ -154,9 +155,13 @@ async def test_a_wrong_key_is_visible_on_the_stream(process: SimulatedVenue) -> 
     assert process.rest_url not in lost.reason
 
 
-async def test_holdings_are_not_said(venue: BinanceUsdmVenue) -> None:
-    """A margin account's balance is no sum of its fills, so it is not compared with one."""
-    assert (await venue.balances()).rows == ()
+async def test_wallets_are_said_without_what_open_positions_would_bring(venue: BinanceUsdmVenue) -> None:
+    """What was put in; orders only lock it."""
+    rows = await venue.balances()
+    assert rows.format == WALLETS_FORMAT
+    [raw] = rows.rows
+    assert wallets(rows.format, raw)["USDT"] > 0
+    assert b"crossUnPnl" in raw
 
 
 async def test_what_rests_is_cancelled_when_nobody_speaks_in_time(venue: BinanceUsdmVenue, make_order: Any) -> None:
