@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.demo.plan import NAMES, Script
+from consumers.demo.webhook import Webhook, signals
 from streams.clock import SystemClock
 from streams.connection import connect
 from streams.errors import UsageError
@@ -104,9 +105,22 @@ async def main() -> None:
     script, url = msgspec.json.decode(os.environ[SCRIPT], type=Script), os.environ[URL]
     redis = connect(url, name="demo-marks", single=False)
     feeding = asyncio.create_task(feed(script, redis))
+    webhook = Webhook(url, script.account)
+    await webhook.start()
+    sending = asyncio.create_task(webhook.send(signals(script)))
     await live(script, url, asyncio.create_task(asyncio.sleep(FIRST_LIFE_MS / 1000)))
-    await live(script, url, asyncio.get_running_loop().create_future())  # until it is ended from outside
+    await webhook.kill()
+    await webhook.start()
+    await live(script, url, asyncio.create_task(_for_ever_after(sending)))
     await end([feeding])
+    await webhook.kill()
+    await sending  # only what it was answered wrongly ends it
+
+
+async def _for_ever_after(sending: "asyncio.Task[None]") -> None:
+    """Wait until this process is ended from outside, or the sender is answered wrongly."""
+    await sending
+    await asyncio.get_running_loop().create_future()
 
 
 if __name__ == "__main__":
