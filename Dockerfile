@@ -11,6 +11,8 @@ COPY streams /src/streams
 COPY adapters /src/adapters
 COPY consumers /src/consumers
 COPY lua /src/lua
+COPY examples/strategies /src/examples/strategies
+COPY tests/examples /src/tests/examples
 RUN pip install --no-deps --no-build-isolation /src
 
 FROM python:3.12-slim

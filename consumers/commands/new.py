@@ -1,6 +1,7 @@
 """`fillonce new`: a strategy to start from, with its test."""
 
 import keyword
+import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -8,6 +9,8 @@ import typer
 
 from consumers.commands import output
 from streams.errors import UsageError
+
+Example = Literal["market_maker", "grid", "twap", "chaser", "webhook"]
 
 STRATEGY: Final = '''\
 """{name}: whatever is bought under its name is offered again, one percent dearer."""
@@ -80,6 +83,7 @@ def new(
     kind: Annotated[Literal["strategy"], typer.Argument(help="What to write: strategy.")],
     name: Annotated[str, typer.Argument(help="Its name, a Python word; also of its module and its orders.")],
     *,
+    example: Annotated[Example | None, typer.Option("--from", help="Start from an example instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> int:
     """Write a strategy that runs, and its test, into the current directory.
@@ -87,6 +91,7 @@ def new(
     \b
     Examples:
       fillonce new strategy mean_reversion
+      fillonce new strategy my_grid --from grid
       pytest test_mean_reversion.py
       fillonce run --strategy mean_reversion:app
     """  # noqa: D301 - \b tells the help to keep the lines
@@ -94,16 +99,42 @@ def new(
         raise UsageError(
             f"{name!r} cannot be a module; use letters, digits and underscores, mean_reversion for example."
         )
-    files = {f"{name}.py": STRATEGY, f"test_{name}.py": TEST}
+    given = _plain(name) if example is None else _example(name, example)
+    files = {f"{name}.py": given[0], f"test_{name}.py": given[1]} if given[1] else {f"{name}.py": given[0]}
     for file in files:
         if Path(file).exists():
             raise UsageError(f"{file} is there already; choose another name or remove it.")
     for file, text in files.items():
-        Path(file).write_text(text.format(name=name), encoding="utf-8")
+        Path(file).write_text(text, encoding="utf-8")
     if as_json:
         output.document({"kind": kind, "name": name, "files": list(files)})
     else:
-        output.show(
-            f"wrote {' and '.join(files)}", f"next: pytest test_{name}.py", f"then: fillonce run --strategy {name}:app"
-        )
+        run = f"python {name}.py 8080" if example == "webhook" else f"fillonce run --strategy {name}:app"
+        tried = [f"next: pytest test_{name}.py"] if len(files) > 1 else []
+        output.show(f"wrote {' and '.join(files)}", *tried, f"then: {run}")
     return output.DONE
+
+
+def _plain(name: str) -> tuple[str, str]:
+    return STRATEGY.format(name=name), TEST.format(name=name)
+
+
+def _example(name: str, example: str) -> tuple[str, str]:
+    """An example and its test under another name; the webhook, which is a program, has no test that stands alone."""
+
+    def renamed(text: str) -> str:
+        text = text.replace(f"from examples.strategies.{example} import", f"from {name} import")
+        return text.replace(f'"{example}"', f'"{name}"').replace(f'"{example}-', f'"{name}-')
+
+    code = _starter(f"{example}.py", "examples/strategies")
+    test = "" if example == "webhook" else _starter(f"test_{example}.py", "tests/examples")
+    return renamed(code), renamed(test)
+
+
+def _starter(file: str, folder: str) -> str:
+    """Read a file of the examples: where it is kept in a checkout, else where an installation puts it."""
+    for root in (Path(__file__).parents[2], Path(sys.prefix) / "share" / "fillonce"):
+        path = root / folder / file
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise UsageError(f"{file} is not part of this installation; leave --from out.")

@@ -148,3 +148,30 @@ def test_a_new_strategy_passes_its_own_test_in_a_fresh_folder(tmp_path: Path) ->
     again = shell("new", "strategy", "mean_reversion")
     assert (again.code, "mean_reversion.py is there already" in again.err) == (2, True)
     assert shell("new", "strategy", "mean-reversion").code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("example", ["grid", "market_maker"])
+def test_a_strategy_from_an_example_passes_the_examples_test_under_its_own_name(tmp_path: Path, example: str) -> None:
+    """Its orders are under that name, too."""
+    said = Shell(tmp_path)("new", "strategy", "mine", "--from", example, "--json")
+    assert said.json["files"] == ["mine.py", "test_mine.py"]
+    assert 'orders("mine")' in (tmp_path / "test_mine.py").read_text()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "ignore::pytest.PytestDeprecationWarning"],
+        cwd=tmp_path, env=environment({}), capture_output=True, text=True, check=False, timeout=150,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_example_can_be_started_from(tmp_path: Path) -> None:
+    """The webhook is a program and comes without a test; one that there is not is named with those there are."""
+    shell = Shell(tmp_path)
+    for example in ("twap", "chaser", "webhook"):
+        said = shell("new", "strategy", f"my_{example}", "--from", example, "--json")
+        assert said.json["files"][0] == f"my_{example}.py"
+        compile((tmp_path / f"my_{example}.py").read_text(), example, "exec")
+        assert "examples.strategies" not in "".join(one.read_text() for one in tmp_path.iterdir())
+    assert not (tmp_path / "test_my_webhook.py").exists()
+    assert shell("new", "strategy", "x", "--from", "nothing").code == 2
