@@ -211,6 +211,10 @@ def test_a_strategy_runs_beside_the_pipeline_and_outlives_a_kill_and_the_server(
         assert found["fillonce_reconcile_age_seconds", ACCOUNT, "resolver.0"] >= 0
         assert found["fillonce_stream_age_seconds", ACCOUNT, "resolver.0"] >= 0
         assert found["fillonce_figure", ACCOUNT, "strategy.follower:app", "handled"] > 0
+        shown = {one["budget"]: one["limit"] for one in pipeline.status()["budgets"]}
+        left = {name[3]: value for name, value in found.items() if name[0] == "fillonce_rate_budget_left"}
+        assert left.keys() == shown.keys() >= {"orders/10s", "orders/1d"}
+        assert all(0 < left[name] <= limit for name, limit in shown.items())
         assert any(name[0] == "faststream_received_processed_messages_total" for name in found)
         pipeline.redis.close()
         process.terminate()

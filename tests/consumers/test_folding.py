@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from consumers.folding import (
     LOOK_AS_IT_IS,
     LOOK_NEVER,
+    LOOK_RETRY_MAX_MS,
     LOOK_RETRY_MIN_MS,
     LOOK_SOON_MS,
     Folded,
@@ -47,11 +48,13 @@ from streams.schemas import (
     Refused,
     Throttled,
     Unknown,
+    from_ms,
 )
 
 KEYS = AccountKeys("sim.main")
 NOW_MS = 1_000_000
 CALM_MS = 30_000
+AGE_MS = 40_000
 RULES = Rules(resubmission_allowed=True, calm_ms=CALM_MS)
 FIXED_KEYS = 6  # the commit's own, before those of the plan
 CLAIM = "t1"
@@ -69,6 +72,15 @@ def order(number: int = 1, status: str = "submitting", symbol: str = "BTC/USDT",
         "token": CLAIM, "valid_until_ms": 2 * NOW_MS,
     }  # fmt: skip
     return Order(**{**given_, **changes})
+
+
+def aged() -> Order:
+    """An order that has been tried for a while."""
+    made = order()
+    assert made.terms is not None
+    return msgspec.structs.replace(
+        made, terms=msgspec.structs.replace(made.terms, signal_time=from_ms(NOW_MS - AGE_MS))
+    )
 
 
 def tombstone(number: int = 1) -> Order:
@@ -470,6 +482,9 @@ OPEN = order(status="open", state=msgspec.structs.replace(NEW_STATE, venue_order
         (order(), [says(Throttled(700))], 700),
         (order(valid_until_ms=NOW_MS + 300), [says(Throttled(700))], 301),
         (order(valid_until_ms=NOW_MS - 300), [says(Throttled(700))], 0),
+        (aged(), [says(Throttled(700))], 700),  # the venue said when
+        (aged(), [says(NotSent("x"))], AGE_MS // 4),
+        (aged(), [says(Throttled(10**9))], LOOK_RETRY_MAX_MS),
         (order(status="unknown"), [says(Absent(1))], LOOK_RETRY_MIN_MS),
         (order(status="created"), [says(Throttled(70), token="old")], LOOK_AS_IT_IS),
         (OPEN, [says(Refused("-2011", "unknown order"), kind="cancel")], LOOK_SOON_MS),

@@ -248,6 +248,18 @@ async def test_an_order_whose_entry_waits_is_left_alone_by_the_sweep(bench: Benc
     assert await bench.redis.xlen(bench.keys.intents) == 1
 
 
+async def test_a_cancel_that_had_no_effect_is_due_again_when_its_window_has_closed(bench: Bench) -> None:
+    """The order is asked for meanwhile; who waits for the next calm look waits too long."""
+    identity = (await opened(bench)).client_order_id
+    item = bench.claim_item("1-1", place(bench.account), command="cancel", token="cancel")
+    await bench.scripts.claim([item], "gateway.0", WINDOW_MS, LOOK_MS)
+    [look] = await bench.sweep(identity)
+    assert look.order.client_order_id == identity
+    due_ms = await bench.redis.zscore(bench.keys.live, identity)
+    stored: Any = await bench.redis.hget(bench.keys.order(identity), "cancel_by")
+    assert due_ms == int(stored) + 1
+
+
 async def test_a_quarantined_entry_keeps_its_bytes_and_is_acknowledged_once(bench: Bench) -> None:
     """The second call finds nothing pending and writes nothing."""
     await bench.redis.xadd(bench.keys.intents, {"data": b"\xff not json"})
