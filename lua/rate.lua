@@ -83,11 +83,13 @@ local found, wait, more, good = {}, blocked_ms, nil, nil
 for number, counter in ipairs(plan.counters) do
   local one = read(counter)
   if plan.need > 0 and blocked_ms == 0 then wait = math.max(wait, wait_for(counter, one)) end
-  -- A hundredth of the limit is kept at most, and nothing when half of the room is gone or an edge is near.
-  local extra = math.floor(one.limit / 100)
-  if one.early or one.late or (one.used + plan.need + extra) * 2 > one.room then extra = 0 end
+  -- A hundredth of the limit is kept at most, or a few, and nothing when half of the room is gone.
+  local extra = math.max(4, math.floor(one.limit / 100))
+  if (math.max(one.used, one.early and one.before or 0) + plan.need + extra) * 2 > one.room then extra = 0 end
   more = math.min(more or extra, extra)
-  good = math.min(good or one.left, math.max(0, one.left - counter.guard_ms))
+  -- What is spent late counts in the next window as well, so it may be used there.
+  local worth = one.left - counter.guard_ms + (one.late and counter.interval_ms or 0)
+  good = math.min(good or worth, worth)
   found[number] = one
 end
 

@@ -1,9 +1,11 @@
 """The shared request budget of one account: asks Redis, and keeps a little so that it seldom has to.
 
-Far from a limit the script grants a hundredth of it beyond what is needed; what is kept is used without asking, for a
-second and until the window nears its end. It was counted when it was granted, so no process can use more than there is.
+Far from a limit the script grants a hundredth of it beyond what is needed; what is kept is used without asking, until
+the window nears its end. It was counted when it was granted, so no process can use more than there is. Every grant is a
+write, which the server may have to put on disk first; so requests in a row pay for one of them together.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -16,17 +18,18 @@ from streams.scripts import Scripts
 
 log = logging.getLogger("fillonce.rate")
 
-# What is kept is used without asking, so a block that another process met is heard of after this time at the latest.
-KEEP_MS = 1_000
+# What is kept is used without asking for more, so this often it is asked whether another process met a block.
+BLOCK_EVERY_MS = 1_000
 # When the server gives no answer, a look-up is asked again so much later.
 UNREACHABLE_MS = 1_000
 
 
 class _Pocket:
-    """What was granted beyond need, and until when it is good."""
+    """What was granted beyond need, and until when it is good; and whether somebody is asking for more."""
 
     def __init__(self) -> None:
-        self.left, self.until_ms = 0, 0
+        self.left = self.until_ms = self.heard_ms = 0
+        self.asking: asyncio.Future[None] | None = None
 
     def take(self, need: int, now_ms: int) -> bool:
         if now_ms >= self.until_ms or self.left < need:
@@ -35,9 +38,9 @@ class _Pocket:
         return True
 
     def put(self, units: int, until_ms: int, now_ms: int) -> None:
-        """Units of an older window are worth nothing."""
+        """Put more to what is still good; all of it is good as long as the part that ends first."""
         kept = self.left if now_ms < self.until_ms else 0
-        self.left, self.until_ms = kept + units, max(until_ms, self.until_ms) if kept else until_ms
+        self.left, self.until_ms = kept + units, min(until_ms, self.until_ms) if kept else until_ms
 
 
 class Rate:
@@ -52,7 +55,7 @@ class Rate:
         """Bind it; the scripts are on a pool, because requests go out side by side."""
         self.asked = self.turned_away = 0
         self._scripts, self._clock = scripts, clock
-        # What is scarce first: a request that is turned away has spent nothing of the others.
+        self._scarce = False  # then one after the other, so that who is turned away has spent nothing of the rest
         self._pots = sorted(pots, key=lambda pot: pot.of != "orders")
         self._pockets = {number: _Pocket() for number in range(len(self._pots))}
         self._told: dict[str, Told] = {}
@@ -103,29 +106,61 @@ class Rate:
         return over or now.limit != known.limit
 
     async def _take(self, cost: Cost, ahead_ms: int) -> int:
-        taken: list[tuple[int, int]] = []
-        for number, pot in enumerate(self._pots):
-            need = pot.need(cost)
-            if not need:
-                continue
-            wait_ms = await self._take_one(number, need, cost, ahead_ms)
-            if wait_ms:
-                for other, units in taken:
-                    self._pockets[other].left += units
-                return wait_ms
-            taken.append((number, need))
-        return 0
+        """Take of every pot, or of none: what was taken in vain stays here while it is good."""
+        wanted = [(number, need) for number, pot in enumerate(self._pots) if (need := pot.need(cost))]
+        waits: list[int] = []
+        if self._scarce:
+            for number, need in wanted:
+                waits.append(await self._take_one(number, need, cost, ahead_ms))
+                if waits[-1]:
+                    break
+        else:
+            waits += await asyncio.gather(*(self._take_one(number, need, cost, ahead_ms) for number, need in wanted))
+        self._scarce = any(waits)
+        if self._scarce:
+            for (number, need), wait_ms in zip(wanted, waits, strict=False):
+                self._pockets[number].left += 0 if wait_ms else need
+        return max(waits, default=0)
 
     async def _take_one(self, number: int, need: int, cost: Cost, ahead_ms: int) -> int:
         pocket = self._pockets[number]
         if pocket.take(need, self._clock.monotonic_ms()):
+            return await self._unless_blocked(number, need)
+        # Requests that begin at the same moment need one answer where it grants enough for all of them.
+        if pocket.asking is not None:
+            await asyncio.wait([pocket.asking])
+            if pocket.take(need, self._clock.monotonic_ms()):
+                return 0
+        asking = pocket.asking or asyncio.get_running_loop().create_future()
+        pocket.asking = asking
+        try:
+            return await self._ask(number, need, cost, ahead_ms)
+        finally:
+            if pocket.asking is asking:
+                pocket.asking = None
+            if not asking.done():
+                asking.set_result(None)
+
+    async def _unless_blocked(self, number: int, need: int) -> int:
+        """Use what was kept, if no other process has met a block since it was asked last."""
+        pocket, pot, now_ms = self._pockets[number], self._pots[number], self._clock.monotonic_ms()
+        if now_ms - pocket.heard_ms < BLOCK_EVERY_MS:
             return 0
+        pocket.heard_ms = now_ms
+        wait_ms = await self._scripts.blocked_ms(pot.key, pot.blocked)
+        if wait_ms:
+            pocket.left += need
+            pocket.heard_ms = 0
+        return wait_ms
+
+    async def _ask(self, number: int, need: int, cost: Cost, ahead_ms: int) -> int:
+        pocket = self._pockets[number]
         self.asked += 1
         began_ms = self._clock.monotonic_ms()
         grant = await self._call(number, need, cost, ahead_ms, 0)
         if not grant.wait_ms:
-            until_ms = began_ms + min(grant.good_ms, KEEP_MS)
-            pocket.put(grant.granted - need, until_ms, self._clock.monotonic_ms())
+            pocket.heard_ms = began_ms
+            pocket.put(grant.granted - need, began_ms + grant.good_ms, self._clock.monotonic_ms())
         return grant.wait_ms
 
     async def _call(self, number: int, need: int, cost: Cost, ahead_ms: int, block_ms: int) -> Grant:

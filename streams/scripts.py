@@ -275,6 +275,15 @@ class Scripts:
         wait_ms, granted, good_ms = await call(self._redis, "rate", [key], [plan])
         return Grant(int(wait_ms), int(granted), int(good_ms))
 
+    async def blocked_ms(self, key: str, field: str) -> int:
+        """Ask for how long a venue answers nothing; a read, which no disk has to confirm."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hget(key, field)
+        pipe.time()
+        stored, (seconds, micros) = await pipe.execute()
+        until_ms = msgspec.msgpack.decode(stored, type=int) if stored else 0
+        return max(0, until_ms - int(seconds) * 1000 - int(micros) // 1000)
+
     async def _passing(self, step: Callable[[], Awaitable[Any]]) -> Any:
         """Call a script that must be told the gate's opening and the months of spent identities, as it has them."""
         if not self.passage.current:

@@ -1,5 +1,7 @@
 """The shared budget in one process: what it asks, keeps, gives back and learns. The clock is the test's own."""
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
@@ -7,7 +9,7 @@ from streams.budget import BLOCKED, Cost, Counter, Pot, Reading, Usage
 from streams.clock import SystemClock
 from streams.connection import connect
 from streams.keys import AccountKeys, egress_rate
-from streams.rate import KEEP_MS, UNREACHABLE_MS, Rate
+from streams.rate import BLOCK_EVERY_MS, UNREACHABLE_MS, Rate
 from streams.scripts import Scripts
 from streams.store import Store
 
@@ -79,15 +81,36 @@ async def test_two_processes_share_one_budget(redis: Redis, account: str) -> Non
 
 
 async def test_far_from_the_limit_most_requests_ask_nobody(redis: Redis, account: str) -> None:
-    """A hundredth is kept, for a second."""
+    """A hundredth is kept, until the window nears its end."""
     bench = Bench(redis, account)
     rate = bench.process()
-    for _ in range(9):
+    for _ in range(11):
         assert not await bench.take(rate, PLACE)
+        bench.watch.at_ms += 2 * BLOCK_EVERY_MS
     assert rate.asked == 2  # once for the weight, once for the orders
-    bench.watch.at_ms += KEEP_MS
+    bench.watch.at_ms += MINUTE_MS - MIDDLE_MS - 22 * BLOCK_EVERY_MS
     assert not await bench.take(rate, PLACE)
     assert rate.asked == 4
+
+
+async def test_what_is_kept_of_one_window_is_not_used_in_the_next(redis: Redis, account: str) -> None:
+    """It was counted in the one before."""
+    bench = Bench(redis, account)
+    rate = bench.process()
+    assert not await bench.take(rate, Cost("query", 1))  # ten are kept
+    bench.watch.at_ms += MINUTE_MS - MIDDLE_MS + 10
+    assert not await bench.take(rate, Cost("query", 1))
+    assert rate.asked == 2
+
+
+async def test_requests_that_begin_together_ask_once_where_one_answer_is_enough(redis: Redis, account: str) -> None:
+    """And each for itself where it is not; nobody gets more than there is."""
+    bench = Bench(redis, account, weight=10_000, orders=20)
+    rate = bench.process()
+    assert not any(await asyncio.gather(*(bench.take(rate, Cost("new", 1)) for _ in range(50))))
+    assert rate.asked == 1
+    waits = await asyncio.gather(*(bench.take(rate, Cost("new", 0, 1)) for _ in range(50)))
+    assert sum(not one for one in waits) == 16
 
 
 async def test_a_request_that_lacks_one_budget_spends_nothing_of_the_other(redis: Redis, account: str) -> None:
@@ -95,6 +118,7 @@ async def test_a_request_that_lacks_one_budget_spends_nothing_of_the_other(redis
     bench = Bench(redis, account, weight=10, orders=1)
     rate = bench.process()
     assert not await bench.take(rate, PLACE)
+    assert await bench.take(rate, Cost("new", 0, 1))
     for _ in range(20):
         assert await bench.take(rate, PLACE)
     for _ in range(8):
@@ -135,6 +159,21 @@ async def test_a_block_that_one_met_keeps_all_of_the_address_away(redis: Redis, 
     await bench.hear(one, Usage(block_ms=60_000))
     for rate in (one, other):
         assert 50_000 < await bench.take(rate, CANCEL) <= 60_000
+
+
+async def test_what_is_kept_is_not_used_long_into_a_block_that_another_process_met(redis: Redis, account: str) -> None:
+    """A second at most, and then nothing of it is lost."""
+    bench = Bench(redis, account)
+    one, other = bench.process(), bench.process()
+    assert not await bench.take(one, CANCEL)
+    await bench.hear(other, Usage(block_ms=60_000))
+    assert not await bench.take(one, CANCEL)
+    bench.watch.at_ms += BLOCK_EVERY_MS
+    for _ in range(30):
+        assert await bench.take(one, CANCEL) > 50_000
+    await redis.hdel(bench.pots[0].key, bench.pots[0].blocked)
+    assert not await bench.take(one, CANCEL)
+    assert one.asked == 1
 
 
 async def test_a_count_of_the_venue_is_told_with_the_next_question(redis: Redis, account: str) -> None:
