@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import uuid4
 
 import msgspec
@@ -50,7 +50,10 @@ class Deployment:
         accounts: their names.
     """
 
-    def __init__(self, redis: Redis, url: str, limits: Limits, accounts: int) -> None:
+    def __init__(
+        self, redis: Redis, url: str, limits: Limits, accounts: int, order_entry: Literal["rest", "ws"] = "rest"
+    ) -> None:
+        self._order_entry: Literal["rest", "ws"] = order_entry
         self.redis, self.accounts = redis, [f"sim.b{uuid4().hex[:12]}" for _ in range(accounts)]
         self.egress = uuid4().hex[:12]
         told: VenueSettings = msgspec.structs.replace(
@@ -69,6 +72,7 @@ class Deployment:
         account = AccountSettings(
             symbols=("BTC/USDT",), venue="binance", rest_url=f"http://127.0.0.1:{port}",
             stream_url=f"ws://127.0.0.1:{port}/ws-api/v3", durability="memory", egress=self.egress,
+            order_entry=self._order_entry,
             lookup_lag_ms=300, request_lifetime_ms=500,
         )  # fmt: skip
         settings = Settings(
@@ -147,9 +151,9 @@ async def test_a_flood_is_placed_as_the_venue_allows_it_while_cancels_go_out(red
 
 
 async def test_accounts_behind_one_address_share_what_is_counted_by_address_alone(redis: Redis, redis_url: str) -> None:
-    """Each has its own count of orders; the weight of both is one."""
+    """Each has its own count of orders, by websocket as by REST; the weight of both is one."""
     limits = Limits(weight_1m=6_000, orders_10s=ORDERS_10S)
-    async with Deployment(redis, redis_url, limits, 2) as it:
+    async with Deployment(redis, redis_url, limits, 2, "ws") as it:
         names = {account: await it.place(account, NEW) for account in it.accounts}
         for account, placed in names.items():
             await it.until(account, placed, "open")

@@ -98,6 +98,7 @@ def test_accounts_that_are_json_but_not_accounts_are_refused(text: str, write: W
     [
         ("gatways = 3", "unknown field `gatways`"),
         (ACCOUNT + "send_window = 3", "unknown field `send_window`"),
+        (ACCOUNT + 'egress = "No. 1"', r"matching regex .* at `\$\.accounts\[\.\.\.\]\.egress`"),
         ("gateways = 0", r"Expected `int` >= 1 - at `\$\.gateways`"),
         ("batch_max = 201", r"Expected `int` <= 200 - at `\$\.batch_max`"),
         ('log_level = "loud"', r"'loud' - at `\$\.log_level`"),
