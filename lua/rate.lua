@@ -41,9 +41,12 @@ local function read(counter)
     one.promised = math.max(0, one.promised - (window - one.window) * 2 * one.room)
     one.before = follows and one.used or 0
     one.used, one.tail, one.window = follows and one.tail or 0, 0, window
+  elseif window < one.window - 1 then
+    -- A clock that was set back begins anew with all that was used; the other one's windows are hours away.
+    one.promised, one.before, one.tail, one.window = 0, one.used, 0, window
   end
   if counter.window == one.window then one.used = math.max(one.used, counter.count) end
-  -- A clock that stepped back stays in the window it has reached.
+  -- Two that measured the venue's clock apart stay in the window that one of them has reached.
   one.past = math.max(0, at - one.window * counter.interval_ms)
   one.left = counter.interval_ms - one.past
   one.early, one.late = one.past < counter.guard_ms, one.left <= counter.guard_ms

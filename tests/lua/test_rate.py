@@ -172,6 +172,13 @@ async def test_a_clock_that_steps_back_finds_what_was_spent(bench: Bench) -> Non
     assert (await bench.ask(1, "cancel", MIDDLE_MS)).granted == 0
 
 
+async def test_a_clock_that_was_set_back_by_an_hour_waits_for_one_window_and_not_for_an_hour(bench: Bench) -> None:
+    """What was used still counts, in the window that is now."""
+    await bench.drain("cancel", 60 * MINUTE_MS + MIDDLE_MS)
+    assert (await bench.ask(1, "cancel", MIDDLE_MS)).granted == 0
+    assert (await bench.ask(1, "cancel", MINUTE_MS + MIDDLE_MS)).granted
+
+
 async def test_counters_of_nobody_go_away(bench: Bench, redis: Redis) -> None:
     """They are no truth: what was counted two days ago says nothing."""
     await bench.ask(1)
