@@ -227,6 +227,8 @@ class _Demo:
             )
         try:
             yield
+            if failed := [process.returncode for process in processes if process.returncode]:
+                raise ServerError(f"A strategy of the demo ended by itself (exit code {failed[0]}); its log says why.")
         finally:
             for process in processes:
                 if process.returncode is None:
