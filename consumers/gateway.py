@@ -6,8 +6,9 @@ lies between the claim and the answer. An entry is never acknowledged here, only
 
 import asyncio
 import logging
+import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 import msgspec
@@ -62,8 +63,9 @@ class Gateway:
         duplicates: entries that had been dealt with before.
         quarantined: entries that were not intents.
         halted: entries that were left to wait because the account is halted.
-        waiting: entries that were left to wait for the private stream, the account's start, or the venue's clock.
+        waiting: entries that were left to wait: for the private stream, the account's start, the venue's clock or rate.
         clock_off: the venue's clock and the server's differ too much for anything but cancels.
+        shut_ms: asked for how long the venue is known to take no new order, for its rate.
         in_flight: commands between claim and settle.
         conflicts: intents whose identity is taken by another order.
         known: intents that needed nothing when they were claimed last, by their bytes.
@@ -93,6 +95,8 @@ class Gateway:
         self._passed_over: set[str] = set()  # delivered again while their answers were out
         self.known: Cache[bytes, Prepared] = Cache(settings.remembers_max)
         self.clock_off = False
+        self.shut_ms: Callable[[], int] = lambda: 0
+        self._open_at_ms = math.inf  # when the venue takes new orders again that wait here
         self._held = False  # something waits for more than its turn
         self._signs: Sequence[bytes | None] | None = None
         self._tokens: dict[str, str] = {}  # by entry id, from the first try of a claim to its answer
@@ -162,6 +166,13 @@ class Gateway:
             wanted = [one for one in prepared if one.item.command == "cancel"]
             self.waiting += len(prepared) - len(wanted)
             self._held = self._held or len(wanted) < len(prepared)
+            prepared = wanted
+        if shut_ms := self.shut_ms():
+            # They stay pending as they are: thrown back one by one they would keep everybody from the cancels.
+            wanted = [one for one in prepared if one.item.command != "place" or _reduce_only(one)]
+            if len(wanted) < len(prepared):
+                self.waiting += len(prepared) - len(wanted)
+                self._open_at_ms = self._clock.monotonic_ms() + shut_ms
             prepared = wanted
         # Cancels first: what is no longer wanted is not sent; one whose place comes after it leaves a tombstone.
         prepared.sort(key=lambda one: one.item.command != "cancel")
@@ -279,9 +290,12 @@ class Gateway:
                 task.add_done_callback(lambda _, entry=one.item.entry: self._answered(entry))  # type: ignore[misc]  # the default binds the loop's value
 
     async def _release(self) -> None:
-        """Read again what was left to wait whenever a switch, the stream or the start has moved since the last time."""
+        """Read again what was left to wait whenever a switch, the stream or the start has moved, or there is budget."""
         while True:
             await self._clock.sleep_ms(HELD_EVERY_MS)
+            if self._clock.monotonic_ms() >= self._open_at_ms:
+                self._open_at_ms = math.inf
+                self._reader.forget()
             if not self._held:
                 continue
             try:
@@ -390,3 +404,8 @@ class Gateway:
 def _again(item: ClaimItem, answer: Answer) -> bool:
     """Whether nothing of an amend was sent: its entry stays, a place's record is queued again by the sweep."""
     return item.command == "amend" and isinstance(answer.outcome, NotSent | Throttled)
+
+
+def _reduce_only(prepared: Prepared) -> bool:
+    """Whether an order can only make a position smaller, by its own canonical terms."""
+    return '"reduce_only":true' in prepared.item.terms

@@ -39,6 +39,7 @@ from streams.connection import connect
 from streams.errors import FillonceError, UsageError
 from streams.instrument import Instruments, tabulate
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
+from streams.limits import Limits
 from streams.measures import Measures
 from streams.producer import FIRST_LOOK_MS
 from streams.pulse import Pulse
@@ -115,6 +116,7 @@ class Workshop:
         self.venue_name = venue_name(task.account, self.account)
         self.keys, self.clock = AccountKeys(task.account), SystemClock()
         self.server_clock = ServerClock(self.clock)
+        self.rate: Rate | None = None
         self.background: list[Callable[[], Awaitable[None]]] = []
         self.beside: list[Callable[[], Mapping[str, int | str]]] = []  # figures of what runs beside the role
         self._closers: list[Callable[[], Awaitable[object]]] = []
@@ -156,7 +158,9 @@ class Workshop:
     def _allowance(self, rest_url: str) -> Rate | None:
         """The shared budget of the account's requests; None where nothing is counted."""
         found = pots(registry.facts(self.venue_name), self.task.account, self.account.egress, rest_url)
-        return Rate(Scripts(self.redis("rate", single=False), self.keys), found, self.clock) if found else None
+        if found:
+            self.rate = Rate(Scripts(self.redis("rate", single=False), self.keys), found, self.clock)
+        return self.rate
 
     def facts(self, declared: VenueFacts) -> VenueFacts:
         """What the venue declares, with what the settings know better."""
@@ -232,6 +236,10 @@ async def _gateway(shop: Workshop) -> Role:
         ),
         clock=shop.clock,
     )
+
+    # Which order reduces is known only after a claim where limits are kept, so there each is claimed and tried.
+    if shop.rate is not None and shop.account.limits == Limits():
+        gateway.shut_ms = shop.rate.shut_ms
 
     async def refresh() -> None:
         # A server that lost the table knows no symbol until it is told again; what is known here stands until then.

@@ -12,7 +12,7 @@ ARGV[1]  plan, msgpack: map {need, share, queues, ahead_ms, blocked, block_ms, c
 
 Returns {ms to wait, granted, ms until what is kept is worth nothing}
   {0, granted, ms}  spent of every counter: what was needed, or more to keep while far from the limit
-  {ms, 0, 0}        nothing was spent; asking sooner is of no use
+  {ms, 0, more}     nothing was spent; asking sooner is of no use; after `more` ms, which may be less, there is more
 A call that is repeated spends once more, which errs to the safe side.
 ]]
 --@include server
@@ -62,15 +62,15 @@ end
 -- to each as it has room for: some are cancelled or expire meanwhile, and a window should not be left unused.
 local function wait_for(counter, one)
   if one.used + plan.need <= one.room then
-    if one.early and one.before + plan.need > one.room then return counter.guard_ms - one.past end
-    return 0
+    local edge = one.early and one.before + plan.need > one.room and counter.guard_ms - one.past or 0
+    return edge, edge
   end
-  local wait = one.left + counter.guard_ms
+  local more, turn = one.left + counter.guard_ms, 0
   if plan.queues then
-    wait = wait + math.floor(one.promised / (2 * one.room)) * counter.interval_ms
+    turn = math.floor(one.promised / (2 * one.room)) * counter.interval_ms
     one.promised = one.promised + plan.need
   end
-  return wait
+  return more + turn, more
 end
 
 local until_ms = 0
@@ -82,10 +82,13 @@ if plan.block_ms > 0 then
 end
 
 local blocked_ms = math.max(0, until_ms - now)
-local found, wait, more, good = {}, blocked_ms, nil, nil
+local found, wait, soonest, more, good = {}, blocked_ms, blocked_ms, nil, nil
 for number, counter in ipairs(plan.counters) do
   local one = read(counter)
-  if plan.need > 0 and blocked_ms == 0 then wait = math.max(wait, wait_for(counter, one)) end
+  if plan.need > 0 and blocked_ms == 0 then
+    local turn, first = wait_for(counter, one)
+    wait, soonest = math.max(wait, turn), math.max(soonest, first)
+  end
   -- A hundredth of the limit is kept at most, or a few, and nothing when half of the room is gone.
   local extra = math.max(4, math.floor(one.limit / 100))
   if (math.max(one.used, one.early and one.before or 0) + plan.need + extra) * 2 > one.room then extra = 0 end
@@ -106,5 +109,5 @@ for number, counter in ipairs(plan.counters) do
   write(counter, one)
 end
 redis.call('EXPIRE', rate, KEPT_S)
-if granted == 0 then return {wait, 0, 0} end
+if granted == 0 then return {wait, 0, soonest} end
 return {0, granted, good}

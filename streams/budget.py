@@ -123,7 +123,13 @@ class Told(Struct, frozen=True):
 
 
 class Grant(Struct, frozen=True):
-    """What `lua/rate.lua` answered: ms to wait, else what was granted and for how many ms what is kept is good."""
+    """What `lua/rate.lua` answered.
+
+    Attributes:
+        wait_ms: how long to wait; 0 when it was granted.
+        granted: how much, at least what was needed.
+        good_ms: for how long what is kept of it is good; or, to wait, after how long anybody gets more.
+    """
 
     wait_ms: int
     granted: int

@@ -55,6 +55,7 @@ class Rate:
         """Bind it; the scripts are on a pool, because requests go out side by side."""
         self.asked = self.turned_away = 0
         self._scripts, self._clock = scripts, clock
+        self._shut_until_ms = 0
         self._scarce = False  # then one after the other, so that who is turned away has spent nothing of the rest
         self._pots = sorted(pots, key=lambda pot: pot.of != "orders")
         self._pockets = {number: _Pocket() for number in range(len(self._pots))}
@@ -79,6 +80,10 @@ class Rate:
                 self.turned_away += 1
                 return wait_ms
             await self._clock.sleep_ms(wait_ms)
+
+    def shut_ms(self) -> int:
+        """For how long no new order will find budget, as far as is known here: a claim would only be thrown back."""
+        return max(0, self._shut_until_ms - self._clock.monotonic_ms())
 
     async def heard(self, usage: Usage, *, ahead_ms: int, began_ms: int, ended_ms: int) -> None:
         """Learn from an answer; the server is told with the next question, of a refusal or another limit at once."""
@@ -158,6 +163,8 @@ class Rate:
         self.asked += 1
         began_ms = self._clock.monotonic_ms()
         grant = await self._call(number, need, cost, ahead_ms, 0)
+        if grant.wait_ms and cost.urgency == "new":
+            self._shut_until_ms = self._clock.monotonic_ms() + grant.good_ms
         if not grant.wait_ms:
             pocket.heard_ms = began_ms
             pocket.put(grant.granted - need, began_ms + grant.good_ms, self._clock.monotonic_ms())

@@ -380,3 +380,22 @@ async def test_what_is_known_locally_and_lost_by_the_server_is_claimed_again(pip
     await pipeline.redis.xadd(pipeline.keys.intents, {"data": data})
     await later.run(burst=True)
     assert (later.known.counters.hits, later.claimed) == (1, 1)
+
+
+async def test_new_orders_wait_unclaimed_while_the_venue_takes_none(pipeline: Pipeline) -> None:
+    """Cancels go past them; when the venue takes orders again they are claimed without being published again."""
+    gateway = await pipeline.gateway()
+    await pipeline.ledger()
+    [resting] = await pipeline.place(pipeline.terms())
+    await pipeline.status(resting, "open")
+    shut = [100]
+    gateway.shut_ms = lambda: shut[0]
+    names = await pipeline.place(pipeline.terms(), pipeline.terms())
+    await pipeline.until(lambda: gateway.waiting > len(names))  # read more than once
+    await pipeline.publish_cancel(resting)
+    await pipeline.status(resting, "cancelled")
+    assert [(await pipeline.order(name)).status for name in names] == ["created", "created"]
+    assert gateway.claimed == 2
+    shut[0] = 0
+    for name in names:
+        await pipeline.status(name, "open")

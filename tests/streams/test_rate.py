@@ -151,6 +151,19 @@ async def test_who_has_patience_waits_and_whoever_has_less_than_it_takes_is_told
     assert await patient.take(CANCEL, ahead_ms=await bench.ahead_ms(), patience_ms=60_000) == 0
 
 
+async def test_it_knows_for_how_long_no_new_order_finds_budget(redis: Redis, account: str) -> None:
+    """Until the next window, whatever place in the queue the one that was turned away was given."""
+    bench = Bench(redis, account, orders=1)
+    rate = bench.process()
+    assert rate.shut_ms() == 0
+    assert not await bench.take(rate, PLACE)
+    for _ in range(5):
+        wait_ms = await bench.take(rate, PLACE)
+    assert wait_ms > rate.shut_ms() > MIDDLE_MS
+    bench.watch.at_ms += MINUTE_MS
+    assert rate.shut_ms() == 0
+
+
 async def test_a_block_that_one_met_keeps_all_of_the_address_away(redis: Redis, account: str) -> None:
     """What was kept is worth nothing then; orders alone are nothing without weight."""
     bench = Bench(redis, account)
