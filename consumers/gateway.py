@@ -167,20 +167,26 @@ class Gateway:
             self.waiting += len(prepared) - len(wanted)
             self._held = self._held or len(wanted) < len(prepared)
             prepared = wanted
-        if shut_ms := self.shut_ms():
-            # They stay pending as they are: thrown back one by one they would keep everybody from the cancels.
-            wanted = [one for one in prepared if one.item.command != "place" or _reduce_only(one)]
-            if len(wanted) < len(prepared):
-                self.waiting += len(prepared) - len(wanted)
-                self._open_at_ms = self._clock.monotonic_ms() + shut_ms
-            prepared = wanted
         # Cancels first: what is no longer wanted is not sent; one whose place comes after it leaves a tombstone.
         prepared.sort(key=lambda one: one.item.command != "cancel")
         while prepared:
             # No more claims than can be sent at once: a claim that waits here eats up its own window.
             room = await self._wait_for_room()
+            prepared = self._unless_shut(prepared)
             await self._claim(prepared[:room])
             prepared = prepared[room:]
+
+    def _unless_shut(self, prepared: list[Prepared]) -> list[Prepared]:
+        """Leave new orders pending as they are while the venue takes none.
+
+        Thrown back one by one they would keep everybody from the cancels.
+        """
+        shut_ms = self.shut_ms()
+        wanted = [one for one in prepared if not shut_ms or one.item.command != "place" or _reduce_only(one)]
+        if len(wanted) < len(prepared):
+            self.waiting += len(prepared) - len(wanted)
+            self._open_at_ms = self._clock.monotonic_ms() + shut_ms
+        return wanted
 
     async def _handle_or_wait(self, batch: Sequence[Entry]) -> None:
         while batch:
