@@ -100,7 +100,9 @@ class Amends:
     async def _anew(self, order: Order, window: Window) -> Answer:
         """Cancel, then place what is left. Dead in between, the look-ups find the one and not the other."""
         assert order.amend is not None
-        cancelled = await self._venue.cancel(order, window)
+        # Half of the window is the successor's: a cancel that waits for the request budget must not use up all of it.
+        half_ms = (window.send_by_ms - window.opened_at_ms) // 2
+        cancelled = await self._venue.cancel(order, replace(window, send_by_ms=window.opened_at_ms + half_ms))
         if cancelled.outcome != Accepted():
             return Answer(cancelled.outcome, "", cancelled.raw)
         await self._keep(Rows(cancelled.format, (cancelled.raw,)))

@@ -28,7 +28,7 @@ class Sending(Struct, frozen=True):
 def groups(sendings: Sequence[Sending], facts: VenueFacts) -> list[list[Sending]]:
     """Put together what the venue takes in one request: places, or cancels of one symbol; anything else goes alone."""
     found: list[list[Sending]] = []
-    filling: dict[tuple[str, str], list[Sending]] = {}
+    filling: dict[tuple[str, str, int], list[Sending]] = {}
     for one in sendings:
         kind, most = _kind(one, facts)
         group = filling.get(kind)
@@ -39,12 +39,12 @@ def groups(sendings: Sequence[Sending], facts: VenueFacts) -> list[list[Sending]
     return found
 
 
-def _kind(one: Sending, facts: VenueFacts) -> tuple[tuple[str, str], int]:
+def _kind(one: Sending, facts: VenueFacts) -> tuple[tuple[str, str, int], int]:
     """What it can share a request with, and how many may."""
     terms = one.claim.order.terms
     if one.item.command == "place":
         # What reduces goes before what is new, also where requests are short.
-        return ("place", one.window.urgency), facts.batch_place
+        return ("place", one.window.urgency, one.claim.send_by_ms), facts.batch_place
     if one.item.command == "cancel" and terms is not None:
-        return ("cancel", terms.symbol), facts.batch_cancel
-    return (one.item.command, one.item.entry), 1
+        return ("cancel", terms.symbol, one.claim.send_by_ms), facts.batch_cancel
+    return (one.item.command, one.item.entry, 0), 1

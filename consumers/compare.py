@@ -299,7 +299,12 @@ def _apart(here: Here, there: There, terms: Terms) -> Iterator[tuple[str, Decima
     """Positions that are not the venue's: key, our quantity (None where we have no such position), the venue's."""
     if there.positions is None:
         return
-    ours = {key: one for key, one in here.positions.items() if ":" in key}
+    # The venue's were read for the symbols of the settings; of others nothing can be said.
+    ours = {
+        key: one
+        for key, one in here.positions.items()
+        if ":" in key and (here.symbols is None or symbol_of(key) in here.symbols)
+    }
     for key in sorted({*ours, *there.positions}):
         have = ours[key].quantity if key in ours else None
         real, _ = there.positions.get(key, (ZERO, ZERO))

@@ -53,19 +53,20 @@ def difference(finding: Finding, look: Look) -> Adjustment:
     """
     between = plain(CONTEXT.subtract(Decimal(finding.there), Decimal(finding.here)))
     key, at_ms = finding.subject, finding.first_seen_ms
+    name = f"{finding.id}:{look.here.occasions.get(finding.id, 0)}"  # it may come again after it was booked
     if ":" not in key:
-        return Adjustment(id=finding.id, cause="drift", amounts={key: between}, at_ms=at_ms)
+        return Adjustment(id=name, cause="drift", amounts={key: between}, at_ms=at_ms)
     symbol = symbol_of(key)
     _, price = (look.there.positions or {}).get(key, (ZERO, ZERO))
     held = look.here.positions.get(key, Position())
     if not price and held.quantity:
         price = plain(RATIOS.divide(held.entry_cost, held.quantity))
     execution = Execution(
-        venue_symbol=look.instruments.by_symbol[symbol].venue_symbol, venue_order_id="drift", trade_id=finding.id,
+        venue_symbol=look.instruments.by_symbol[symbol].venue_symbol, venue_order_id="drift", trade_id=name,
         side="buy" if between > 0 else "sell", quantity=abs(between), price=price, executed_at_ms=at_ms,
     )  # fmt: skip
     side: PositionSide = key.removeprefix(symbol).removeprefix(":") or "net"  # type: ignore[assignment]  # the key was made of it
-    return Adjustment(id=finding.id, cause="drift", at_ms=at_ms, execution=execution, position_side=side)
+    return Adjustment(id=name, cause="drift", at_ms=at_ms, execution=execution, position_side=side)
 
 
 def _terms(one: Execution) -> Sequence[object]:

@@ -60,7 +60,9 @@ class Here(Struct, frozen=True, kw_only=True):
         positions: by symbol (and side).
         holdings: what the account holds beside its fills, by asset.
         opened: whether what it held before its first fill is among them.
+        occasions: how often a difference was booked, by finding id; it may come again.
         booked: ids of adjustments that are booked, of those that the venue's executions could be.
+        symbols: that positions were asked for; None for all.
         bases: base asset -> symbols that are traded here.
         lots: symbol -> smallest step of a quantity.
         quiet: nothing was on its way from the venue to a record.
@@ -73,7 +75,9 @@ class Here(Struct, frozen=True, kw_only=True):
     positions: Mapping[str, Position] = {}
     holdings: Mapping[str, Decimal] = {}
     opened: bool = False
+    occasions: Mapping[str, int] = {}
     booked: frozenset[str] = frozenset()
+    symbols: frozenset[str] | None = None
     bases: Mapping[str, tuple[str, ...]] = {}
     lots: Mapping[str, Decimal] = {}
     quiet: bool = True

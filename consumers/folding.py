@@ -325,7 +325,7 @@ class _Batch:
             self._execute(one, replace(execution, generation=generation) if generation else execution, item.entry)
         taken_back = [fact for fact in parked.values() if isinstance(fact, Correction)]
         for correction in sorted(taken_back, key=lambda fact: (fact.corrected_at_ms, fact.mark)):
-            self._correct(one, correction, item.entry)
+            self._correct(one, _of_leg(correction, generation) if generation else correction, item.entry)
 
     def _move(self, one: _Progress) -> None:
         terms, key = one.order.terms, self._place(one.order)
@@ -449,6 +449,16 @@ class _Batch:
 
     def _number(self, key: str) -> int:
         return self.numbers.setdefault(key, len(self.numbers) + 1)
+
+
+def _of_leg(correction: Correction, generation: int) -> Correction:
+    """The correction as one of a replaced order's leg, which a list that names no client order id cannot tell."""
+    instead = correction.instead
+    return replace(
+        correction,
+        execution=replace(correction.execution, generation=generation),
+        instead=None if instead is None else replace(instead, generation=generation),
+    )
 
 
 def _next_look_ms(one: _Progress, rules: Rules, now_ms: int) -> int:  # noqa: PLR0911 - one for each way to stand

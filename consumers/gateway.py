@@ -292,6 +292,7 @@ class Gateway:
         for group in groups(sendings, self._venue.facts) if kept else [[one] for one in sendings]:
             task = asyncio.create_task(self._send(group) if kept else self._hold_back(group[0].item))
             for one in group:
+                self._tokens.pop(one.item.entry, None)
                 self._tasks[one.item.entry] = task
                 task.add_done_callback(lambda _, entry=one.item.entry: self._answered(entry))  # type: ignore[misc]  # the default binds the loop's value
 

@@ -25,7 +25,7 @@ def policies(told: ReconcileSettings, scope: str, *, foreign: bool) -> Reconcile
         scope: as switches have it.
         foreign: whether orders of other systems and of people are cancelled too; none of them is a strategy's.
     """
-    others = "leave" if scope.startswith("strategy:") else "cancel" if foreign else told.orphans.foreign
+    others = "cancel" if foreign and not scope.startswith("strategy:") else "leave"
     return replace(told, orphans=replace(told.orphans, ours="cancel", by={}, foreign=others))
 
 
@@ -47,7 +47,7 @@ def found(report: "Report", scope: str) -> Orphans:
     by_strategy = scope.startswith("strategy:")
     return Orphans(
         [one.subject for one in mine if one.id in report.done],
-        [one.subject for one in mine if one.id not in report.done],
+        [one.subject for one in mine if one.id not in report.done and one.action != "adopt"],
         [one.subject for one in report.findings if by_strategy and one.kind == "orphan" and one.action == "cancel"],
         again=any(not one.confirmed and one.action == "cancel" for one in mine),
     )
@@ -56,7 +56,10 @@ def found(report: "Report", scope: str) -> Orphans:
 def finder(patrol: "Patrol", scope: str, because: str) -> Callable[[], Awaitable[Orphans]]:
     """Make of a patrol under `policies` what looks for orphans of a scope and cancels them."""
 
+    def wanted(one: "Finding") -> bool:
+        return one.action == "cancel" and concerns(one, scope)
+
     async def find() -> Orphans:
-        return found(await patrol.once("light", because, lambda one: concerns(one, scope)), scope)
+        return found(await patrol.once("light", because, wanted), scope)
 
     return find

@@ -194,6 +194,7 @@ class Survey:
         return None, None
 
     async def _here(self, there: There, live: Mapping[str, Order], instruments: Instruments) -> Here:
+        occasions = await self._store.occasions()  # before what they moved: what is seen there is counted here
         backlog = await self._store.backlog()
         owners = await self._owners(there)
         named = {report.client_order_id for report, _ in there.reports if report.client_order_id}
@@ -210,6 +211,8 @@ class Survey:
             spent=await self._spent(named - set(orders)),
             positions=await self._store.positions(),
             holdings=await self._store.holdings(),
+            occasions=occasions,
+            symbols=frozenset(self._symbols),
             opened=await self._store.booked("opening"),
             booked=await self._booked(there),
             bases={asset: tuple(sorted(found)) for asset, found in bases.items()},

@@ -28,7 +28,7 @@ def met(order: Order, fact: Execution | OrderReport) -> Order:
             return took_effect(replace(order, state=state), amend)
         # Its claim is lost with an older history; its name alone proves that it is ours.
         state, amend = replace(state, revision=fact.generation, quantity=None, price=None), _later(amend, fact)
-    if fact.generation == state.revision and state.quantity is None and isinstance(fact, OrderReport):
+    if fact.generation == state.revision and isinstance(fact, OrderReport):
         state = _told(state, fact)
     return replace(order, amend=amend, state=state)
 
@@ -124,7 +124,10 @@ def _told(state: OrderState, report: OrderReport) -> OrderState:
     if report.quantity is None:
         return state
     total = plain(CONTEXT.add(executed_before(state), report.quantity))
-    return replace(state, quantity=total, price=report.price)
+    if state.quantity is not None and (not state.legs or total <= state.quantity):
+        return state
+    # What earlier legs executed may come to light after the newest one was told of.
+    return replace(state, quantity=total, price=report.price if state.quantity is None else state.price)
 
 
 def _first(state: OrderState) -> tuple[Leg, ...]:

@@ -208,7 +208,7 @@ def _settle_status(was: Order, state: OrderState) -> Order:
         now: OrderStatus = "filled"  # whatever the venue counts later; what is missing is asked for
     elif state.ended is not None and state.ended != "filled":
         now = state.ended
-    elif state.filled >= quantity > 0 or (state.ended == "filled" and state.filled >= state.reported > 0):
+    elif _is_executed(state, quantity):
         now = "filled"
     else:
         # The venue may say `filled` already: until its executions are here, ours is not.
@@ -221,6 +221,13 @@ def _settle_status(was: Order, state: OrderState) -> Order:
         state = replace(state, anomalies=_flagged(state.anomalies, f"contradiction:{status}/{now}"))
     # Nothing is left to tell of an amend: it could not replace what was filled.
     return replace(was, status=now, state=state, amend=None if now in _TERMINAL else was.amend)
+
+
+def _is_executed(state: OrderState, quantity: Decimal) -> bool:
+    """Whether it is filled: of one that was replaced only the venue knows, whose newest order may have more to go."""
+    if not state.legs and state.filled >= quantity > 0:
+        return True
+    return state.ended == "filled" and state.filled >= state.reported > 0
 
 
 def _close_amend(order: Order, command: Command) -> Order:

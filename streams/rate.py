@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from streams.budget import Cost, Counter, Grant, Pot, Reading, Told, Usage, learned, plan
 from streams.clock import Clock
-from streams.errors import StoreError
+from streams.errors import StoreError, StoreUnreachable
 from streams.scripts import Scripts
 
 log = logging.getLogger("fillonce.rate")
@@ -29,7 +29,7 @@ class _Pocket:
 
     def __init__(self) -> None:
         self.left = self.until_ms = self.heard_ms = 0
-        self.asking: asyncio.Future[None] | None = None
+        self.asking: asyncio.Future[bool] | None = None  # False: the server gave no answer
 
     def take(self, need: int, now_ms: int) -> bool:
         if now_ms >= self.until_ms or self.left < need:
@@ -132,19 +132,23 @@ class Rate:
         if pocket.take(need, self._clock.monotonic_ms()):
             return await self._unless_blocked(number, need)
         # Requests that begin at the same moment need one answer where it grants enough for all of them.
-        if pocket.asking is not None:
-            await asyncio.wait([pocket.asking])
+        if (leader := pocket.asking) is not None:
+            await asyncio.wait([leader])
+            if not leader.result():
+                raise StoreUnreachable("The server gave who asked before no answer.")
             if pocket.take(need, self._clock.monotonic_ms()):
                 return 0
-        asking = pocket.asking or asyncio.get_running_loop().create_future()
-        pocket.asking = asking
+        asking: asyncio.Future[bool] = pocket.asking or asyncio.get_running_loop().create_future()
+        pocket.asking, answered = asking, False
         try:
-            return await self._ask(number, need, cost, ahead_ms)
+            wait_ms = await self._ask(number, need, cost, ahead_ms)
+            answered = True
+            return wait_ms
         finally:
             if pocket.asking is asking:
                 pocket.asking = None
             if not asking.done():
-                asking.set_result(None)
+                asking.set_result(answered)
 
     async def _unless_blocked(self, number: int, need: int) -> int:
         """Use what was kept, if no other process has met a block since it was asked last."""

@@ -1,6 +1,7 @@
 """Reading what is stored: orders, positions, the registry, and the figures `status` shows. Never writes state."""
 
-from collections.abc import Awaitable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -60,6 +61,11 @@ class Store:
     async def booked(self, adjustment_id: str) -> bool:
         """Say whether an adjustment was booked."""
         return bool(await _answer(self._redis.hexists(self._keys.holdings, f":{adjustment_id}")))
+
+    async def occasions(self) -> Mapping[str, int]:
+        """Count the adjustments that were booked of each kind that may come again: id without its last part."""
+        names = await _answer(self._redis.hkeys(self._keys.holdings))
+        return Counter(name.decode()[1:].rpartition(":")[0] for name in names if name.startswith(b":"))
 
     async def holdings(self) -> dict[str, Decimal]:
         """Read what the account holds beside its fills, by asset; empty before an opening was recorded."""

@@ -14,7 +14,9 @@ from adapters.classify import BODY_BYTES_MAX, Response, retry_after_ms
 from streams.budget import Of, Reading, Usage
 
 _HEADER = re.compile(r"x-mbx-(used-weight|order-count)-([0-9]{1,4})([smhd])", re.IGNORECASE)
-_TOO_MANY_ORDERS = re.compile(r"([0-9]{1,9}) orders per ([0-9]{1,4}) ?(SECOND|MINUTE|HOUR|DAY)", re.IGNORECASE)
+_TOO_MANY_ORDERS = re.compile(
+    r"([0-9]{1,9}) orders per (?:([0-9]{1,4}|TEN)[ _]?)?(SECOND|MINUTE|HOUR|DAY)", re.IGNORECASE
+)
 _OF_HEADER: dict[str, Of] = {"used-weight": "weight", "order-count": "orders"}
 _OF_TYPE: dict[str, Of] = {"REQUEST_WEIGHT": "weight", "ORDERS": "orders"}
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -50,8 +52,10 @@ def usage(answer: Response) -> Usage:
         # The account has placed too many orders; whatever else it asks is answered.
         found = _TOO_MANY_ORDERS.search(error.msg)
         if found is not None:
-            limit, number, unit = int(found[1]), int(found[2]), found[3][0].lower()
+            number = 10 if (found[2] or "").upper() == "TEN" else int(found[2] or 1)
+            limit, unit = int(found[1]), found[3][0].lower()
             return Usage((*readings, Reading("orders", number * _UNIT_MS[unit], limit, limit)), over=True)
+        return Usage(readings)  # whatever its sentence: the address is not shut out
     return Usage(readings, block_ms=retry_after_ms(answer.headers))
 
 

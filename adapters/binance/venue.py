@@ -323,9 +323,17 @@ class BinanceVenue:
         return {"timestamp": str(self._venue_now_ms()), "recvWindow": str(LOOKUP_WINDOW_MS)}
 
     async def _sample_clock(self) -> float:
-        before_ms = self._now_ms()
-        answer = await self._public(self.product.time, "clock")
-        return answers.server_time_ms(answer) - (before_ms + self._now_ms()) / 2
+        asked_ms = answered_ms = 0
+
+        async def ask() -> Response | Failure:
+            nonlocal asked_ms, answered_ms
+            asked_ms = self._now_ms()  # not before: it may have waited for the request budget
+            answer = await self._rest.call(self.product.time, {})
+            answered_ms = self._now_ms()
+            return answer
+
+        answer = await self.metered.ask(cost(self.facts, "clock", "query"), ask, PATIENCE_MS)
+        return answers.server_time_ms(answer) - (asked_ms + answered_ms) / 2
 
     def _venue_now_ms(self) -> int:
         return self._now_ms() + self.clock_offset_ms

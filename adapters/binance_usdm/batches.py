@@ -18,6 +18,7 @@ from adapters.venue import Window
 class _Leg(Struct, frozen=True, rename="camel"):
     order_id: int | None = None
     code: int | None = None
+    client_order_id: str | None = None
 
 
 _LEGS = msgspec.json.Decoder(list[Raw])
@@ -44,21 +45,26 @@ def earliest(windows: Sequence[Window]) -> Window:
     return Window(min(one.opened_at_ms for one in windows), min(one.send_by_ms for one in windows))
 
 
-def legs(answer: Response | Failure, count: int) -> list[Response | Failure]:
+def legs(answer: Response | Failure, names: Sequence[str]) -> Sequence[Response | Failure]:
     """Take an answer apart; what cannot be taken apart speaks of every leg as it is, and proves nothing but a refusal.
 
     Args:
         answer: to the whole request.
-        count: of legs that were asked for.
+        names: the orders' names at the venue, in the order in which they were asked for.
 
     Returns:
         For each leg what it would have been answered by itself.
     """
-    parts = None if isinstance(answer, Failure) or answer.status != 200 else _parts(answer.body, count)
+    parts = None if isinstance(answer, Failure) or answer.status != 200 else _parts(answer.body, len(names))
     if parts is None or isinstance(answer, Failure):
         # HTTP 200 with a body that holds no orders is that for every leg: its classification finds it out.
-        return [answer] * count
-    return [Response(_status(part), answer.headers, part) for part in parts]
+        return [answer] * len(names)
+    told = [Response(_status(part), answer.headers, part) for part in parts]
+    if all(_LEG.decode(part).client_order_id in (None, name) for part, name in zip(parts, names, strict=True)):
+        return told
+    # One leg shows the order of another: then nobody can tell of which order a refusal without a name speaks.
+    doubt = Failure(sent=True, reason="the legs of the answer are not in the order of the request")
+    return [one if one.status == 200 else doubt for one in told]
 
 
 def _parts(body: bytes, count: int) -> list[bytes] | None:

@@ -165,7 +165,7 @@ class BinanceUsdmVenue(BinanceVenue):
                 return [answers_by.get(number, Answer(Throttled(wait_ms))) for number in range(len(orders))]
             params = {**join(list(said.values())), **within(window, self.clock_offset_ms)}
             answer = await self.metered.send(lambda: self._rest.call(command.endpoint, params, check))
-            for number, part in zip(said, batches.legs(answer, len(said)), strict=True):
+            for number, part in zip(said, batches.legs(answer, [wire(orders[one]) for one in said]), strict=True):
                 outcome = classify(command.table, part, wire(orders[number]))
                 raw = part.body[:RAW_BYTES_MAX] if isinstance(part, Response) else b""
                 form = ORDER_FORMAT if isinstance(outcome, Accepted) else ""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from adapters.binance.payloads import RAW_BYTES_MAX
 from adapters.ccxt_unified import Performed
 from adapters.classify import Failure, clean
 from adapters.generic.payloads import told_name
@@ -43,7 +44,7 @@ def why(done: Performed) -> str:
 
 
 def _body(done: Performed) -> bytes:
-    return done.response.body if done.response is not None else b""
+    return done.response.body[:RAW_BYTES_MAX] if done.response is not None else b""
 
 
 def rows_of(rows: Any) -> list[Row]:

@@ -155,10 +155,12 @@ def status_of(order: _Order) -> VenueStatus:
     Raises:
         BadPayload: the word is on no list, or the amounts that would decide are missing.
     """
-    filled = amount_or_none(order.filled, "filled")
+    filled = _filled(order)
     if order.status in _RESTING:
         return "partially_filled" if filled else "open"
     if order.status in _ENDED:
+        if filled is None and order.status != "rejected":
+            raise BadPayload("an order that ended, and how much of it was executed is not told")
         return _ENDED[order.status]
     if order.status != "closed":
         raise BadPayload(f"status {str(order.status)[:48]!r} is not on the list of known ones")
@@ -168,13 +170,22 @@ def status_of(order: _Order) -> VenueStatus:
     return "filled" if (filled and left == ZERO) or (wanted and filled >= wanted) else "cancelled"
 
 
+def _filled(order: _Order) -> Decimal | None:
+    """What was executed of it; where that is not told, what is not left of it."""
+    filled = amount_or_none(order.filled, "filled")
+    wanted, left = amount_or_none(order.amount, "amount"), amount_or_none(order.remaining, "remaining")
+    if filled is None and wanted is not None and left is not None and left <= wanted:
+        return plain(CONTEXT.subtract(wanted, left))
+    return filled
+
+
 def _report(row: _OrderRow) -> OrderReport:
     order = row.order
     return OrderReport(
         venue_symbol=order.symbol,
         venue_order_id=order.id,
         status=status_of(order),
-        filled=amount_or_none(order.filled, "filled") or ZERO,
+        filled=_filled(order) or ZERO,
         reported_at_ms=max(order.timestamp or 0, order.traded_at or 0, order.updated_at or 0),
         client_order_id=row.name,
     )

@@ -316,11 +316,17 @@ class CcxtVenue:
         return str(row.get("id"))
 
     async def _sample_clock(self) -> float:
-        before_ms = self._now_ms()
-        told = await self._ask.call(lambda x: x.fetch_time())
-        if not isinstance(told, int | float):
+        asked_ms = self._now_ms()
+
+        def written() -> str:
+            nonlocal asked_ms
+            asked_ms = self._now_ms()  # not before: ccxt keeps requests waiting for their turn
+            return ""
+
+        done = await self._rest.perform(lambda x: x.fetch_time(), written)
+        if done.failure is not None or not isinstance(done.value, int | float):
             raise CouldNotAsk("the exchange's clock cannot be read")
-        return told - (before_ms + self._now_ms()) / 2
+        return done.value - (asked_ms + self._now_ms()) / 2
 
     def _venue_ms(self, here_ms: int) -> int:
         return max(here_ms + self.clock_offset_ms, 0)

@@ -61,12 +61,13 @@ def test_addresses_of_ones_own_stand() -> None:
 
 
 @pytest.mark.parametrize("may", [True, False])
-async def test_a_key_that_may_withdraw_is_refused(*, may: bool) -> None:
+async def test_a_key_that_may_withdraw_is_refused(redis_url: str, *, may: bool) -> None:
     """Where the venue tells; nothing is traded with it."""
     told = local_settings(["binance.main"], {"USDT": Decimal(1)})
     held = replace(told.accounts[0], may_withdraw=may)
     with SimulatedVenue(replace(told, accounts=(held,))) as venue:
-        settings = Settings(accounts={"binance.main": account(rest_url=venue.rest_url, stream_url=venue.ws_url)})
+        reached = account(rest_url=venue.rest_url, stream_url=venue.ws_url)
+        settings = Settings(redis_url=redis_url, accounts={"binance.main": reached})
         key, secret = variables("binance.main")
         shop = Workshop(
             Task(role="gateway", account="binance.main"), settings, {key: held.api_key, secret: held.secret}

@@ -466,3 +466,6 @@ def test_positions_of_a_margin_account_are_held_against_the_venues_own(
     assert [one.kind for one in drafts] == found
     assert all((one.subject, one.symbol, one.action) == (key, PERPETUAL, "adjust") for one in drafts)
     assert compare(ours, there(), TERMS, {}) == []
+    # A symbol that is not in the settings is not asked for, so nothing can be said of its position.
+    asked = replace(ours, symbols=frozenset({"ETH/USDT:USDT"}))
+    assert have is None or compare(asked, there(positions={}), TERMS, {}) == []

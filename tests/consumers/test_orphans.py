@@ -47,7 +47,7 @@ def test_an_orphan_of_ours_is_named_where_nobody_can_tell_its_strategy() -> None
 
 @pytest.mark.parametrize(
     ("scope", "foreign", "others"),
-    [("", False, "adopt"), ("", True, "cancel"), ("strategy:s", True, "leave"), ("symbol:BTC/USDT", True, "cancel")],
+    [("", False, "leave"), ("", True, "cancel"), ("strategy:s", True, "leave"), ("symbol:BTC/USDT", True, "cancel")],
 )
 def test_ours_are_cancelled_and_others_as_asked(scope: str, foreign: bool, others: str) -> None:
     """Whatever the settings do about them otherwise."""

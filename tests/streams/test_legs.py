@@ -183,6 +183,18 @@ def test_a_newer_replacement_whose_claim_is_lost_settles_an_older_amend_that_nob
     assert (after.status, after.amend, after.state.revision) == ("cancelled", None, 2)
 
 
+def test_what_an_older_leg_executed_may_come_to_light_after_the_newest_was_told_of() -> None:
+    """Ten in all, four by a leg whose claims are lost: it is not filled before the venue says so of the newest one."""
+    said = [
+        report("open", leg=2, quantity=Decimal(6), price=Decimal(50)), report("cancelled", Decimal(4), leg=1),
+        trade(1, 1, Decimal(4)), trade(1, 2, Decimal(2)),
+    ]  # fmt: skip
+    after = folded(resting(amend=None), said)
+    assert (after.status, after.state.filled) == ("partially_filled", Decimal(6))
+    told = report("partially_filled", Decimal(2), leg=2, at_ms=9, quantity=Decimal(6), price=Decimal(50))
+    assert fold(after, told, NEVER).quantity == 10
+
+
 def test_a_replacement_that_appears_after_it_was_declared_lost_is_flagged() -> None:
     """We ended the order; the venue's word corrects it."""
     gone = folded(resting(), [report("cancelled"), says(Absent(1))])

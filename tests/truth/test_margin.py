@@ -167,3 +167,16 @@ async def _settled(margin: Pipeline, patrol: Patrol) -> Report:
 
     await margin.until(stands)
     return reports[-1]
+
+
+async def test_a_difference_that_comes_again_is_booked_again(margin: Pipeline) -> None:
+    """The same figures on both sides, on another occasion: it is no repetition of what was booked."""
+    await _opened(margin)
+    await _half_closed(margin)
+    ready = await margin.patrol(modes={"balance_drift": "auto"})
+    for number, amount in enumerate(("-3.5", "3.5", "-3.5"), start=1):
+        await margin.control.transfer(margin.book, "USDT", Decimal(amount), told=False)
+        await _settled(margin, ready)
+        await margin.until(lambda: _count(margin, number))  # noqa: B023 - waited for within its turn
+        await _equal(margin, ready)
+    assert len(await _adjustments(margin)) == 3

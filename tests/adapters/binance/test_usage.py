@@ -52,10 +52,23 @@ def test_rate_limits_that_cannot_be_read_take_nothing_from_the_answer(rows: byte
     assert (heard.response.body, usage(heard.response)) == (b'{"orderId":1}', Usage())
 
 
-def test_too_many_orders_is_the_accounts_matter_and_blocks_nobody() -> None:
-    """The sentence names limit and interval; cancels and look-ups go on."""
-    told = usage(Response(429, {}, TOO_MANY_ORDERS))
-    assert told == Usage((Reading("orders", 10_000, 100, 100),), over=True)
+@pytest.mark.parametrize(
+    ("said", "interval_ms", "limit"),
+    [
+        ("100 orders per 10 SECOND", 10_000, 100), ("300 orders per TEN_SECONDS", 10_000, 300),
+        ("100000 orders per DAY", 86_400_000, 100_000),
+    ],
+)  # fmt: skip
+def test_too_many_orders_is_the_accounts_matter_and_blocks_nobody(said: str, interval_ms: int, limit: int) -> None:
+    """The sentence names limit and interval, in the products' words; cancels and look-ups go on."""
+    body = TOO_MANY_ORDERS.replace(b"100 orders per 10 SECOND", said.encode())
+    told = usage(Response(429, {"Retry-After": "43200"}, body))
+    assert told == Usage((Reading("orders", interval_ms, limit, limit),), over=True)
+
+
+def test_too_many_orders_without_a_figure_blocks_nobody_either() -> None:
+    """The one command was throttled; the address is not shut out."""
+    assert usage(Response(429, {"Retry-After": "9"}, b'{"code":-1015,"msg":"Too many new orders."}')) == Usage()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +77,6 @@ def test_too_many_orders_is_the_accounts_matter_and_blocks_nobody() -> None:
         (429, {"Retry-After": "7"}, TOO_MUCH_WEIGHT, 7_000),
         (418, {"Retry-After": "120"}, BANNED, 120_000),
         (429, {}, b"<html>", RETRY_AFTER_MS_DEFAULT),
-        (429, {}, b'{"code":-1015,"msg":"Too many."}', RETRY_AFTER_MS_DEFAULT),
     ],
 )
 def test_any_other_refusal_for_its_rate_blocks_the_address(

@@ -487,6 +487,21 @@ async def test_every_request_is_paid_for_by_what_it_is(venue: Venue, till: Till,
     assert {reading.interval_ms for reading in till.told[0].readings} == {60_000, 10_000, DAY_MS}
 
 
+async def test_waiting_for_the_request_budget_is_no_part_of_the_clocks_measure(venue: BinanceVenue) -> None:
+    """Else every send window would be moved by half of the wait."""
+    waited = [5_000.0]
+
+    class Slow(Till):
+        async def take(self, cost: Cost, *, ahead_ms: int, patience_ms: int = 0) -> int:
+            waited[0] += 4_000
+            return await super().take(cost, ahead_ms=ahead_ms, patience_ms=patience_ms)
+
+    venue._now_ms = lambda: now_ms() + int(waited[0]) - 5_000 - 20_000  # a clock that passes while budget is awaited
+    venue.metered.allowance = Slow()
+    await venue.measure_clock()
+    assert abs(venue.clock_offset_ms - 8_000) < 1_000
+
+
 async def test_a_command_without_budget_is_throttled_before_anything_leaves(
     venue: Venue, till: Till, make_order: Any
 ) -> None:

@@ -56,6 +56,7 @@ def test_an_order_says_where_it_stands() -> None:
         ({"status": "canceling"}, "partially_filled"),
         ({"status": None, "filled": None, "amount": None}, "open"),
         ({"status": "canceled"}, "cancelled"),
+        ({"status": "canceled", "filled": None}, "cancelled"),
         ({"status": "expired"}, "expired"),
         ({"status": "rejected", "filled": "0"}, "rejected"),
         ({"status": "closed", "filled": "3", "remaining": None}, "filled"),
@@ -69,11 +70,17 @@ def test_amounts_decide_how_a_closed_order_ended(changes: dict[str, Any], status
     assert report(**changes).status == status
 
 
+def test_what_is_not_left_of_an_order_was_executed() -> None:
+    """Where the exchange tells the one and not the other."""
+    assert report(status="canceled", filled=None, amount="1", remaining="0.6").filled == Decimal("0.4")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"status": "PENDING_REVIEW"},
-        {"status": "closed", "filled": None},
+        {"status": "closed", "filled": None, "remaining": None},
+        {"status": "canceled", "filled": None, "remaining": None},
         {"status": "closed", "amount": None, "remaining": None},
         {"filled": "-1"},
         {"filled": "many"},
