@@ -26,6 +26,7 @@ from streams.pulse import Pulse
 from streams.schemas import Absent, Amending, Command, CommandKind, Evidence, Order, OrderReport
 from streams.scripts import Scripts
 from streams.store import Store
+from streams.tasks import end
 
 log = logging.getLogger("fillonce.resolver")
 
@@ -35,6 +36,8 @@ GATE_EVERY_MS, STARTING_EVERY_MS = 500, 100
 STANDBY_MS, STANDBY_MAX_MS = 200, 30_000
 # Questions under way at once: look-ups cost the venue's request budget, orders come first.
 QUESTIONS_MAX = 8
+# Nothing due waits longer for the questions of one sweep; a list may wait a minute for the venue's budget.
+PATIENCE_S = 2.0
 SWEEP_MAX = 128
 # A claim's clock and the venue's order time may differ by this much when a list is asked from the claim on.
 SINCE_MARGIN_MS = 5_000
@@ -69,10 +72,18 @@ class Resolver:
         self._settings, self._reconciler, self._clock = settings, reconciler, clock
         self._registration = registration
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
+        self._room = asyncio.Semaphore(QUESTIONS_MAX)
+        self._asking: dict[str, asyncio.Task[None]] = {}  # by client order id
         self._running = True
 
     async def run(self) -> None:
         """Keep the gate and sweep until stopped."""
+        try:
+            await self._run()
+        finally:
+            await end(self._asking.values())  # they only ask; whoever comes next asks again
+
+    async def _run(self) -> None:
         gate_at_ms, standby_ms = 0, STANDBY_MS
         while self._running:
             self.pulse.beat()
@@ -93,13 +104,14 @@ class Resolver:
                 busy = await self.sweep()
                 await self._clock.sleep_ms(0 if busy else PAUSE_MS)
             except HistoryChanged:
+                await end(self._asking.values())  # what they were asked for was read under another history
                 gate_at_ms = 0
             except (StoreUnreachable, RedisError, OSError) as error:
                 log.warning("waits for Redis: %s", type(error).__name__)
                 await self._clock.sleep_ms(STANDBY_MS)
 
     def stop(self) -> None:
-        """End `run` after the questions at hand."""
+        """End `run` after the sweep at hand."""
         self._running = False
 
     def figures(self) -> dict[str, int | str]:
@@ -118,20 +130,34 @@ class Resolver:
         return Measures()
 
     async def sweep(self) -> bool:
-        """Sweep what is due once and ask about it; True when there may be more."""
+        """Sweep what is due once and ask about it; True when there may be more.
+
+        A question that takes longer than `PATIENCE_S` goes on beside the next sweeps, which do not ask it again.
+        """
         due = await self._store.due(await self._store.now_ms(), SWEEP_MAX)
         if not due:
             return False
         settings = self._settings
         now_ms, looks = await self._scripts.sweep(due, settings.calm_ms, settings.retry_min_ms, settings.retry_max_ms)
-        room = asyncio.Semaphore(QUESTIONS_MAX)
-
-        async def ask(order: Order) -> None:
-            async with room:
-                await self.look_up(order, now_ms)
-
-        await asyncio.gather(*(ask(look.order) for look in looks))
+        fresh = [look.order for look in looks if look.order.client_order_id not in self._asking]
+        tasks = {order.client_order_id: asyncio.create_task(self._ask(order, now_ms)) for order in fresh}
+        self._asking |= tasks
+        for task in tasks.values():
+            task.add_done_callback(self._answered)
+        if tasks:
+            done, _ = await asyncio.wait(tasks.values(), timeout=PATIENCE_S)
+            for task in done:
+                task.result()
         return len(due) == SWEEP_MAX
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._asking = {name: one for name, one in self._asking.items() if one is not task}
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("a question is asked again: %s", type(error).__name__)
+
+    async def _ask(self, order: Order, begun_at_ms: int) -> None:
+        async with self._room:
+            await self.look_up(order, begun_at_ms)
 
     async def look_up(self, order: Order, begun_at_ms: int) -> None:
         """Ask the venue about one order and write down what it says.

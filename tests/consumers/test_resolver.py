@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from adapters.venue import Rows
 from consumers.folding import Rules
 from streams import events
 from streams.keys import GATEWAYS
 from streams.producer import FIRST_LOOK_MS
 from streams.reader import Reader
-from streams.schemas import Cancel
+from streams.schemas import Cancel, Order
 from tests.flow import soon
 from tests.pipeline import CLOCK_MS, LAG_MS, LIFETIME_MS, Pipeline, Proxy, identities
 
@@ -98,6 +99,40 @@ async def test_an_intent_that_waits_expires_when_it_is_due(pipeline: Pipeline) -
     [name] = await pipeline.place(pipeline.terms(signal_time=soon(-10), valid_until=soon(0.6)))
     order = await pipeline.status(name, "expired", timeout_s=FIRST_LOOK_MS / 2_000)
     assert order.refusal == "valid_until passed before it was sent"
+
+
+async def test_a_question_that_takes_long_holds_up_nothing_else(pipeline: Pipeline) -> None:
+    """A list may wait a minute for the venue's request budget; what is due meanwhile is dealt with."""
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        await pipeline.ledger()
+        name = await _unknown(pipeline, proxy)
+        proxy.orders_down = False
+        slow = Slow(await pipeline.venue())
+        resolver = await pipeline.resolver(venue=slow)
+        await pipeline.until(lambda: resolver.asked)
+        await pipeline.scripts.halt("halt", "why", "me")
+        [other] = await pipeline.place(pipeline.terms(signal_time=soon(-10), valid_until=soon(0.6)))
+        await pipeline.status(other, "expired")
+        assert (await pipeline.order(name)).status == "unknown"
+        await pipeline.scripts.halt("resume", "why", "me")
+        slow.answers.set()
+        await pipeline.status(name, "open")
+
+
+class Slow:
+    """A venue that answers questions about one order when it may."""
+
+    def __init__(self, venue: Any) -> None:
+        self.answers, self._venue = asyncio.Event(), venue
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._venue, name)
+
+    async def find(self, order: Order) -> Rows:
+        """Wait."""
+        await self.answers.wait()
+        found: Rows = await self._venue.find(order)
+        return found
 
 
 async def test_a_lost_order_whose_cancel_was_requested_ends_cancelled(pipeline: Pipeline) -> None:

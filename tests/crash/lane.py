@@ -19,6 +19,7 @@ from consumers.demo.audit import Local, audit, read_books
 from consumers.roles import ROLES
 from streams import events
 from streams.errors import ServerError
+from streams.tasks import end
 from streams.verify import verify
 from tests.crash.deployment import Deployment
 from tests.crash.points import PROFILES, UNNAMED, WAVES, Point, Profile, Target, counted
@@ -31,6 +32,7 @@ WAVES_MAX = 6
 # A ledger renews its lease and a listener its watermark when nothing else happened for so long.
 IDLE_S = 1.2
 LOOKS_S = 6.0
+UNHEARD_S = 4.0
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -187,16 +189,24 @@ class Lane(Deployment):
         return passes
 
     async def _parked(self) -> None:
-        """Park while nobody listens; the listener is paused, and its parent wakes it whatever happens."""
+        """Park while nobody listens; the listener is paused, and its parent wakes it whatever happens.
+
+        A strike may have the account start anew, and that waits for the listener: then it is woken early.
+        """
         paused = [child.pid for child in self.children if child.task.role == "listener" and child.pid]
         for pid in paused:
             os.kill(pid, signal.SIGSTOP)
+        parking = asyncio.create_task(self.desk.park())
         try:
-            await self.desk.park()
+            try:
+                await asyncio.wait([parking], timeout=UNHEARD_S)
+            finally:
+                for pid in paused:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGCONT)
+            await parking  # it gives up by itself
         finally:
-            for pid in paused:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            await end([parking])
 
     async def _struck(self) -> bool:
         """Whether all points were struck; some are passed only while nothing happens, so a wave is given that time."""

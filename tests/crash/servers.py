@@ -8,7 +8,7 @@ import itertools
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -70,7 +70,8 @@ class Servers:
         async with Redis.from_url(self.primary.url) as before, Redis.from_url(self.replica.url) as after:
 
             async def caught_up() -> bool:
-                return int((await after.info("replication"))["slave_repl_offset"]) >= mark
+                told: dict[str, Any] = await after.info("replication")
+                return int(told.get("slave_repl_offset", mark)) >= mark  # none once it has taken the server's place
 
             try:
                 mark = int((await before.info("replication"))["master_repl_offset"])
