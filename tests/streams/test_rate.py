@@ -10,8 +10,10 @@ from streams.clock import SystemClock
 from streams.connection import connect
 from streams.keys import AccountKeys, egress_rate
 from streams.rate import BLOCK_EVERY_MS, UNREACHABLE_MS, Rate
+from streams.script_loader import load
 from streams.scripts import Scripts
 from streams.store import Store
+from tests.proxy import Proxy
 
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 BASE_MS = 40_000 * DAY_MS
@@ -226,3 +228,18 @@ async def test_without_a_server_commands_go_on_and_questions_wait(
     assert await rate.take(cost, ahead_ms=0) == wait_ms
     await rate.heard(Usage(block_ms=1), ahead_ms=0, began_ms=1, ended_ms=2)
     await away.aclose()
+
+
+async def test_who_asks_at_the_same_moment_waits_for_one_answer_that_does_not_come_and_not_for_two(
+    redis: Redis, redis_url: str, account: str
+) -> None:
+    """A send window is only so long: the commands go on together."""
+    await redis.script_load(load("rate").text)
+    sha = load("rate").sha.encode()
+    async with Proxy.redis(redis_url) as proxy:
+        proxy.hold(sha)
+        slow = connect(proxy.url, name="test", single=False, timeout_ms=300)
+        rate = Bench(redis, account).process(slow)
+        assert await asyncio.gather(*(rate.take(CANCEL, ahead_ms=0) for _ in range(3))) == [0, 0, 0]
+        assert len([one for one in proxy.seen if sha in one]) == 1
+        await slow.aclose()
