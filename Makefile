@@ -25,7 +25,7 @@ demo: install ## Run the whole pipeline against the simulated venue and audit it
 	@$(BIN)/fillonce demo $(ARGS)
 
 test: install ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 crash: install ## Kill roles and server, and promote a replica, at every crash point (half an hour)
 	@$(BIN)/python -m tests.crash $(ARGS)
