@@ -59,16 +59,15 @@ async def run(
     """Strike every target.
 
     Args:
-        targets: what to try; a target that is missed is tried again at the end, by itself.
+        targets: what to try; a target that is missed is tried again at the end.
         folder: one subfolder with a log per lane.
         seed: of the venues' faults.
         lanes: how many work side by side.
         until: monotonic time after which no further target is begun.
         show: told after each outcome.
     """
-    waiting, tally = deque(volleys(targets)), Tally(wanted=len(targets))
+    waiting, tally = _Waiting(targets), Tally(wanted=len(targets))
     left: dict[Target, list[Target]] = {}  # target -> how it is still to be tried if it is missed once more
-
     starting = asyncio.Lock()
 
     async def lane(number: int) -> None:
@@ -88,17 +87,17 @@ async def run(
                 assert process.stdin is not None
                 assert process.stdout is not None
                 ready = await process.stdout.readline()
-            while ready and waiting and time.monotonic() < until:
-                volley = waiting.popleft()
+            while ready and waiting.count and time.monotonic() < until:
+                volley = waiting.take()
                 process.stdin.write(msgspec.json.encode(volley) + b"\n")
                 ready = await process.stdout.readline()
                 if not ready:
-                    waiting.append(volley)
+                    waiting.volleys.append(volley)
                 for outcome in _outcomes.decode(ready or b"[]"):
                     others = left.pop(outcome.target, list(tries(outcome.target)))
                     if others and not (outcome.fired or outcome.trouble):
                         left[others[0]] = others[1:]
-                        waiting.append(others[:1])
+                        waiting.missed.append(others[0])
                         continue
                     tally.outcomes.append(outcome)
                     show(tally)
@@ -107,5 +106,29 @@ async def run(
         return bool(ready)
 
     await asyncio.gather(*(lane(number) for number in range(lanes)))
-    tally.left += sum(map(len, waiting))
+    tally.left += waiting.count
     return tally
+
+
+class _Waiting:
+    """What is still to be tried: volleys, and behind them what was missed, put together once more.
+
+    Attributes:
+        volleys: as they are handed out.
+        missed: targets of which none is in them.
+    """
+
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self.volleys, self.missed = deque(volleys(targets)), list[Target]()
+
+    @property
+    def count(self) -> int:
+        """How many targets there are."""
+        return sum(map(len, self.volleys)) + len(self.missed)
+
+    def take(self) -> list[Target]:
+        """Take a volley."""
+        if not self.volleys:
+            self.volleys.extend(volleys(self.missed))
+            self.missed.clear()
+        return self.volleys.popleft()

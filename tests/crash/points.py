@@ -30,7 +30,7 @@ WAVES: Mapping[Profile, int] = {"plain": 1, "park": 1, "restart": 1, "faults": 2
 # Scenarios with faults that a rare call is waited for in; it comes by in about two of three.
 RARE_TRIES = 5
 # Deaths that share the scenario they happen in, what follows it, and its audit.
-VOLLEY_MAX = 5
+VOLLEY_MAX = 7
 UNNAMED = "unnamed"
 # A later occurrence is looked for among the first so many of a wave; further ones are the same place again.
 LATER_MAX = 12
