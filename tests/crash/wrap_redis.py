@@ -84,7 +84,9 @@ class _Around:
             self._closed(connection)
             await connection.connect_check_health(check_health=False)
         if names[0] in _SETUP:
-            names, site = ["connect"], str(connection.client_name).partition("-")[2] or "library"
+            # The same connection of another account is the same point.
+            site = str(connection.client_name).partition("-")[2].partition("-binance.")[0]
+            names, site = ["connect"], site or "library"
         chunks = _chunks(command)
         target = self._striker.passing(_call(names), site, self._numbered(connection), sum(map(len, chunks)))
         self._striker.strike(target, "before")
