@@ -18,6 +18,7 @@ from adapters.budgets import cost
 from adapters.ccxt_rest import CcxtRest, always
 from adapters.classify import Failure, Response, classify, clean
 from adapters.credentials import Credentials
+from adapters.deadline import Deadline
 from adapters.metered import Metered
 from adapters.socket_calls import SocketCalls
 from adapters.sockets import Pace
@@ -259,26 +260,16 @@ class BinanceVenue:
     async def _command(
         self, command: Command, params: requests.Params, name: str, window: Window, price: Cost
     ) -> Answer:  # fmt: skip
-        sent_at_ms = 0
-
-        def check() -> str:
-            nonlocal sent_at_ms
-            now_ms = self._now_ms()
-            if now_ms >= window.send_by_ms:
-                return f"the send window closed {now_ms - window.send_by_ms} ms ago"
-            sent_at_ms = now_ms
-            return ""
-
+        check = Deadline(window, self._now_ms)
         # What must go out waits for its turn while its window is open; anything else is due again later.
-        patience_ms = max(0, window.send_by_ms - self._now_ms()) if price.urgency == "cancel" else 0
-        if wait_ms := await self.metered.take(price, patience_ms):
+        if wait_ms := await self.metered.take(price, check.left_ms() if price.urgency == "cancel" else 0):
             return Answer(Throttled(wait_ms))
         params = {**params, **requests.within(window, self.clock_offset_ms)}
         answer = await self.metered.send(lambda: self._send(command, params, check))
         outcome = classify(command.table, answer, name)
         raw, others = command.parts(answer.body[:RAW_BYTES_MAX]) if isinstance(answer, Response) else (b"", ())
         also = Rows(ORDER_FORMAT, others) if others else None
-        return Answer(outcome, ORDER_FORMAT if isinstance(outcome, Accepted) else "", raw, sent_at_ms, also)
+        return Answer(outcome, ORDER_FORMAT if isinstance(outcome, Accepted) else "", raw, check.sent_at_ms, also)
 
     async def _send(self, command: Command, params: requests.Params, check: Callable[[], str]) -> Response | Failure:
         """Send by the order socket; by REST where nothing has left by it: the same claim, the same window, once."""

@@ -24,6 +24,7 @@ from adapters.budgets import cost
 from adapters.ccxt_rest import CcxtRest
 from adapters.classify import Response, classify, clean
 from adapters.credentials import Credentials
+from adapters.deadline import Deadline
 from adapters.socket_calls import SocketCalls
 from adapters.venue import Answer, Rows, StreamEvent, Window
 from adapters.websocket import listen
@@ -146,22 +147,14 @@ class BinanceUsdmVenue(BinanceVenue):
                 said[number] = say(order)
             except BadIntent as error:
                 answers_by[number] = Answer(Refused("unsupported", clean(str(error))))
-        window, sent_at_ms = batches.earliest(windows), 0
-
-        def check() -> str:
-            nonlocal sent_at_ms
-            now_ms = self._now_ms()
-            if now_ms >= window.send_by_ms:
-                return f"the send window closed {now_ms - window.send_by_ms} ms ago"
-            sent_at_ms = now_ms
-            return ""
-
+        window = batches.earliest(windows)
+        check = Deadline(window, self._now_ms)
         if said:
             places = command is PLACE_MANY
             # All of them are as urgent as the least urgent one is: none of them may use what is kept for others.
             new = places and any(urgency(orders[number], windows[number]) == "new" for number in said)
             price = cost(self.facts, "batch", "new" if new else "reduce" if places else "cancel", len(said) * places)
-            if wait_ms := await self.metered.take(price, 0 if places else max(0, window.send_by_ms - self._now_ms())):
+            if wait_ms := await self.metered.take(price, 0 if places else check.left_ms()):
                 return [answers_by.get(number, Answer(Throttled(wait_ms))) for number in range(len(orders))]
             params = {**join(list(said.values())), **within(window, self.clock_offset_ms)}
             answer = await self.metered.send(lambda: self._rest.call(command.endpoint, params, check))
@@ -169,7 +162,7 @@ class BinanceUsdmVenue(BinanceVenue):
                 outcome = classify(command.table, part, wire(orders[number]))
                 raw = part.body[:RAW_BYTES_MAX] if isinstance(part, Response) else b""
                 form = ORDER_FORMAT if isinstance(outcome, Accepted) else ""
-                answers_by[number] = Answer(outcome, form, raw, sent_at_ms)
+                answers_by[number] = Answer(outcome, form, raw, check.sent_at_ms)
         return [answers_by[number] for number in range(len(orders))]
 
     async def _address(self) -> str:

@@ -13,6 +13,7 @@ from typing import Self
 from adapters.ccxt_unified import CcxtUnified, Performed, Written
 from adapters.classify import clean
 from adapters.credentials import Credentials
+from adapters.deadline import Deadline
 from adapters.generic.answers import (
     ALTERED,
     by_time,
@@ -261,18 +262,9 @@ class CcxtVenue:
     async def _command(
         self, deed: Deed, judge: Callable[[Written], str | None], window: Window
     ) -> tuple[Performed, int]:
-        sent_at_ms = 0
-
-        def check() -> str:
-            nonlocal sent_at_ms
-            now_ms = self._now_ms()
-            if now_ms >= window.send_by_ms:
-                return f"the send window closed {now_ms - window.send_by_ms} ms ago"
-            sent_at_ms = now_ms
-            return ""
-
+        check = Deadline(window, self._now_ms)
         done = await self._rest.perform(deed, check, judge)
-        return done, sent_at_ms if done.sent else 0
+        return done, check.sent_at_ms if done.sent else 0
 
     async def _ended(self, order: Order, done: Performed, sent_at_ms: int) -> Answer:
         try:
