@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from consumers.compare import symbol_of
+from consumers.amounts import symbol_of
 from consumers.findings import Finding
 from consumers.survey import Look
 from streams import codec, events

@@ -105,6 +105,32 @@ class Terms(Struct, frozen=True, kw_only=True):
     policies: Policies = Policies()
 
 
+class Draft(Struct, frozen=True, kw_only=True):
+    """A finding before its times.
+
+    Attributes:
+        kind, subject, here, there, severity, action, evidence, symbol, strategy: as a finding has them.
+        twice: whether it counts only when a second look sees it, too.
+        held_back: whether it does not count yet, however often it was seen.
+        told_at_ms: the venue's time of what it rests on, where that is recent.
+        moved_by: what moves amounts once it is put right; None where nothing does.
+    """
+
+    kind: Kind
+    subject: str
+    here: str
+    there: str
+    severity: Severity
+    action: Action
+    evidence: tuple[str, ...] = ()
+    symbol: str = ""
+    strategy: str = ""
+    twice: bool = False
+    held_back: bool = False
+    told_at_ms: int = 0
+    moved_by: OrderReport | Execution | None = None
+
+
 class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One difference.
 
@@ -122,6 +148,8 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
         first_seen_ms: the server's clock of the look that saw it first.
         age_ms: since then.
         confirmed: whether it has been seen often enough to be acted upon.
+        holds: what is not compared while it stands, because it would differ by it: assets (`*` for all of them) and
+            positions by their keys.
     """
 
     id: str
@@ -137,3 +165,4 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     symbol: str = ""
     strategy: str = ""
     evidence: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()

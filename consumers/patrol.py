@@ -17,7 +17,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters.venue import CouldNotAsk
-from consumers.compare import compare, moves_amounts, opening
+from consumers.amounts import opening
+from consumers.compare import compare, moves_amounts
 from consumers.findings import Finding, Terms
 from consumers.repair import Repair
 from consumers.survey import Look, Survey
@@ -90,6 +91,11 @@ class Report(Struct, frozen=True, kw_only=True):
         """Confirmed findings that matter and about which nothing was done."""
         return [one for one in self.findings if one.confirmed and one.severity != "info" and one.id not in self.done]
 
+    @property
+    def held(self) -> list[str]:
+        """What was not compared, because findings that stand would be the difference: assets (`*`: all), positions."""
+        return sorted({name for one in self.findings for name in one.holds})
+
 
 class Patrol:
     """Compares one account's venue and records, again and again.
@@ -149,6 +155,7 @@ class Patrol:
         if depth == "light" and findings:
             depth = "full"
             look, findings = await self._look(depth)
+        self._seen = {one.id: one.first_seen_ms for one in findings}  # a light look may have compared less
         opened = self._opening(look, findings)
         if opened:
             await self._repair.opening(opened, look)
@@ -178,7 +185,6 @@ class Patrol:
         since_ms = await self._since_ms() if depth == "full" else None
         look = await self._survey.look(since_ms)
         findings = compare(look.here, look.there, self.settings.terms, self._seen)
-        self._seen = {one.id: one.first_seen_ms for one in findings}
         if depth == "full":
             self._full_from_ms = look.there.asked_at_ms
         return look, findings
@@ -264,5 +270,5 @@ def _found(one: Finding, done: Mapping[str, str]) -> events.Found:
     return events.Found(
         id=one.id, kind=one.kind, subject=one.subject, symbol=one.symbol, strategy=one.strategy, here=one.here,
         there=one.there, evidence=one.evidence, severity=one.severity, action=one.action, age_ms=one.age_ms,
-        done=done.get(one.id, ""),
+        done=done.get(one.id, ""), holds=one.holds,
     )  # fmt: skip

@@ -231,6 +231,7 @@ class Found(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         id: of the finding.
         done: the action that was taken; empty when it was only reported.
+        holds: what is not compared while it stands: assets (`*` for all of them) and positions by their keys.
     """
 
     id: str
@@ -245,6 +246,7 @@ class Found(Struct, frozen=True, kw_only=True, omit_defaults=True):
     strategy: str = ""
     evidence: tuple[str, ...] = ()
     done: str = ""
+    holds: tuple[str, ...] = ()
 
 
 class Reconciled(Change, frozen=True, kw_only=True, omit_defaults=True, tag="reconciled"):

@@ -129,6 +129,7 @@ def _told(first: "Report", reports: "list[Report]") -> dict[str, Any]:
         "opened": any(report.opened for report in reports),
         "findings": [{**msgspec.to_builtins(one), "done": done.get(one.id, "")} for one in seen.values()],
         "left": [one.id for one in reports[-1].left],
+        "not_compared": reports[-1].held,
     }
 
 
@@ -147,6 +148,9 @@ def _shown(told: dict[str, Any]) -> list[Any]:
         return [*lines, f"{told['account']}: the venue's books and ours agree."]
     columns = ["kind", "severity", "what", "symbol", "here", "at the venue", "#since", "action"]
     left = len(told["left"])
+    if told["not_compared"]:
+        names = ", ".join("every wallet" if one == "*" else one for one in told["not_compared"])
+        lines.append(f"{told['account']}: not compared until what concerns it is put right: {names}.")
     return [*lines, output.table(told["account"], columns, rows), f"{left} left to decide." if left else "Put right."]
 
 

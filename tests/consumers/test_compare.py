@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from adapters.binance.facts import FACTS
 from adapters.simulated.margin import replayed
-from consumers.compare import compare, explained, opening
+from consumers.amounts import explained, opening
+from consumers.compare import compare
 from consumers.findings import Finding, Here, Row, Terms, There
 from streams.identity import client_order_id
 from streams.lifecycle import Resubmission, fold
@@ -469,3 +470,65 @@ def test_positions_of_a_margin_account_are_held_against_the_venues_own(
     # A symbol that is not in the settings is not asked for, so nothing can be said of its position.
     asked = replace(ours, symbols=frozenset({"ETH/USDT:USDT"}))
     assert have is None or compare(asked, there(positions={}), TERMS, {}) == []
+
+
+ETHER = "ETH/USDT:USDT"
+BUSTED = fold(fold(order(), execution(order()), AGAIN), report(order(), "partially_filled", "0.4"), AGAIN)
+
+
+def _beside(known: Order | None, said: OrderReport, *fills: Execution, **changes: Any) -> list[Finding]:
+    """One finding about executions, while every balance differs; fees of BTC/USDT were paid in BNB."""
+    bases = {"BTC": ("BTC/USDT",), "ETH": ("ETH/USDT",)}
+    position = Position(quantity=Decimal("0.4"), entry_cost=Decimal(20_000), fees={"BNB": Decimal("0.001")})
+    ours = here(*([known] if known else []), opened=True, holdings={"BTC": ZERO, "USDT": Decimal(50_000)},
+                positions={"BTC/USDT": position}, bases=bases, **changes)  # fmt: skip
+    real = {one: Decimal(7) for one in ("BTC", "ETH", "USDT", "BNB", "XRP")}
+    terms = replace(TERMS, policies=Policies(foreign="adopt"))
+    answered = there(said, executions=[(one, ROW) for one in fills], balances=real)
+    return compare(ours, answered, terms, {})
+
+
+def _compared(found: list[Finding]) -> set[str]:
+    return {one.subject for one in found if one.action == "adjust"}
+
+
+def test_while_an_execution_is_in_doubt_only_what_it_moves_is_not_compared() -> None:
+    """A correction that waits for a person: its two assets and those that its symbol's fees were paid in."""
+    found = _beside(BUSTED, report(BUSTED, "partially_filled", "0", reported_at_ms=NOW))
+    assert [one.holds for one in found if one.kind == "busted"] == [("BNB", "BTC", "USDT")]
+    assert _compared(found) == {"ETH", "XRP"}
+
+
+STRANGER = replace(order(), client_order_id="manual-1")
+
+
+@pytest.mark.parametrize(
+    ("filled", "fees", "holds", "compared"),
+    [
+        ("0", [], (), {"BTC", "ETH", "USDT", "BNB", "XRP"}),  # what rests has moved nothing
+        ("0.4", [], ("*",), set()),  # its fees may have been paid in anything
+        ("0.8", ["XRP"], ("*",), set()),  # one of its executions is not listed
+        ("0.4", ["XRP"], ("BTC", "USDT", "XRP"), {"ETH", "BNB"}),
+    ],
+)
+def test_an_order_that_may_be_adopted_holds_back_what_its_executions_moved(
+    filled: str, fees: list[str], holds: tuple[str, ...], compared: set[str]
+) -> None:
+    """And everything, where nobody can tell what that is."""
+    fills = [execution(STRANGER, fee=Decimal("0.01"), fee_asset=asset) for asset in fees]
+    found = _beside(None, report(STRANGER, "partially_filled" if fills else "open", filled), *fills)
+    assert [one.holds for one in found if one.kind == "orphan"] == [holds]
+    assert _compared(found) == compared
+
+
+def test_positions_of_other_symbols_are_compared_beside_a_correction_that_waits() -> None:
+    """The wallet that both pay into is not."""
+    known = replace(BUSTED, terms=place("sim.main", symbol=PERPETUAL))
+    row = Row(PERPETUAL, "binance.order", b"{}")
+    position = Position(quantity=Decimal("0.4"))
+    ours = here(known, opened=True, holdings={"USDT": Decimal(100)}, positions={PERPETUAL: position, ETHER: position})
+    said = report(known, "partially_filled", "0", reported_at_ms=NOW)
+    asked = There(asked_at_ms=NOW, reports=[(said, row)], balances={"USDT": Decimal(7)}, positions={})
+    found = compare(ours, asked, TERMS, {})
+    assert [(one.kind, one.subject) for one in found if one.action == "adjust"] == [("position_drift", ETHER)]
+    assert [one.holds for one in found if one.kind == "busted"] == [("USDT", PERPETUAL)]

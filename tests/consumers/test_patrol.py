@@ -303,6 +303,49 @@ async def test_a_drift_that_nobody_explained_is_reported_and_adjusted_only_when_
     assert (await verify(pipeline.redis, pipeline.keys)).good
 
 
+async def test_what_a_correction_that_waits_does_not_touch_is_compared_and_booked(pipeline: Pipeline) -> None:
+    """An execution is gone at the venue and a person is to decide; an asset beside it drifts, also by light looks."""
+    patrol = await _opened(pipeline, modes={"balance_drift": "auto", "position_drift": "auto"})
+    await pipeline.listener()
+    await pipeline.gateway()
+    name = await _resting(pipeline)
+    await pipeline.house("SELL", "0.4")
+    await pipeline.status(name, "partially_filled")
+    await pipeline.quiet()
+    [(_, fill)] = await pipeline.applied()
+    await pipeline.control.bust(pipeline.book, pipeline.venue_symbol, int(fill.trade_id))
+    await pipeline.control.transfer(pipeline.book, "XRP", FIVE, told=False)
+
+    async def booked() -> bool:
+        report = await patrol.once("light", "command")
+        assert report.held == sorted({"USDT", pipeline.base})
+        assert {one.kind for one in report.findings} <= {"busted", "balance_drift"}
+        return (await pipeline.store.holdings()).get("XRP") == FIVE
+
+    await pipeline.until(booked)
+    [_, told] = [one for one in await pipeline.journal() if isinstance(one, events.Adjusted)]
+    assert told.adjustment.amounts == {"XRP": FIVE}
+    assert (await pipeline.order(name)).state.filled == Decimal("0.4")
+    last = [one for one in await pipeline.journal() if isinstance(one, events.Reconciled)][-1]
+    assert {one.kind: one.holds for one in last.findings}["busted"] == tuple(sorted({"USDT", pipeline.base}))
+
+
+async def test_what_only_full_looks_can_compare_is_confirmed_by_two_of_them(pipeline: Pipeline) -> None:
+    """A light look does not know what a stranger's fees were paid in; it forgets nothing that a full one saw."""
+    adopt = Policies(foreign="adopt")
+    patrol = await _opened(pipeline, policies=adopt, modes={"orphan": "report", "balance_drift": "auto"})
+    await _strange(pipeline, "manual-1")
+    await pipeline.house("SELL", "0.4")
+    await pipeline.control.transfer(pipeline.book, "XRP", FIVE, told=False)
+
+    async def booked() -> bool:
+        report = await patrol.once("light", "command")
+        assert report.held == sorted({"USDT", pipeline.base})
+        return (await pipeline.store.holdings()).get("XRP") == FIVE
+
+    await pipeline.until(booked)
+
+
 async def _holds(pipeline: Pipeline, amount: Decimal) -> bool:
     return (await pipeline.store.holdings()).get(pipeline.base) == amount
 
