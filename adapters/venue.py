@@ -160,7 +160,7 @@ class Standing(Struct, frozen=True, kw_only=True):
         venue_symbol: the venue's spelling.
         side: which of the symbol's positions.
         quantity: base units, negative when short.
-        price: what the venue values it at, in quote units.
+        price: what it was entered at on average, as the venue has it, in quote units.
     """
 
     venue_symbol: str

@@ -49,7 +49,8 @@ def corrections(ours: Mapping[str, Execution], listed: Mapping[str, Execution], 
 def difference(finding: Finding, look: Look) -> Adjustment:
     """What is between both sides, as one change: of an asset, or of a position.
 
-    A position moves at the price the venue states; where it has none of it any more, at our average, for no profit.
+    What a position has more moves at the price that makes our average what the venue says it was entered at; what it
+    has less, at our average: which profit that brought, the venue's wallet tells.
     """
     between = plain(CONTEXT.subtract(Decimal(finding.there), Decimal(finding.here)))
     key, at_ms = finding.subject, finding.first_seen_ms
@@ -57,16 +58,25 @@ def difference(finding: Finding, look: Look) -> Adjustment:
     if ":" not in key:
         return Adjustment(id=name, cause="drift", amounts={key: between}, at_ms=at_ms)
     symbol = symbol_of(key)
-    _, price = (look.there.positions or {}).get(key, (ZERO, ZERO))
-    held = look.here.positions.get(key, Position())
-    if not price and held.quantity:
-        price = plain(RATIOS.divide(held.entry_cost, held.quantity))
+    quantity, entered_at = (look.there.positions or {}).get(key, (ZERO, ZERO))
+    price = plain(_price(look.here.positions.get(key, Position()), quantity, entered_at))
     execution = Execution(
         venue_symbol=look.instruments.by_symbol[symbol].venue_symbol, venue_order_id="drift", trade_id=name,
         side="buy" if between > 0 else "sell", quantity=abs(between), price=price, executed_at_ms=at_ms,
     )  # fmt: skip
     side: PositionSide = key.removeprefix(symbol).removeprefix(":") or "net"  # type: ignore[assignment]  # the key was made of it
     return Adjustment(id=name, cause="drift", at_ms=at_ms, execution=execution, position_side=side)
+
+
+def _price(held: Position, quantity: Decimal, entered_at: Decimal) -> Decimal:
+    """At what the difference between a position here and the venue's quantity counts."""
+    if not held.quantity or held.quantity * quantity < 0:
+        return entered_at  # all of it was entered there
+    if abs(quantity) <= abs(held.quantity):
+        return RATIOS.divide(held.entry_cost, held.quantity)
+    cost = CONTEXT.subtract(CONTEXT.multiply(quantity, entered_at), held.entry_cost)
+    price = RATIOS.divide(cost, CONTEXT.subtract(quantity, held.quantity))
+    return price if price > 0 else entered_at  # ours cost more than all of the venue's: its word for what is new
 
 
 def _terms(one: Execution) -> Sequence[object]:

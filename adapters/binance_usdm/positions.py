@@ -19,7 +19,7 @@ class _Row(Struct, frozen=True, rename="camel"):
 
     symbol: VenueSymbol
     position_amt: Raw
-    mark_price: Raw
+    entry_price: Raw
     position_side: str = "BOTH"
 
 
@@ -41,7 +41,7 @@ def positions(format: str, raw: bytes) -> Sequence[Standing]:  # noqa: A002 - th
     found = [
         Standing(
             venue_symbol=row.symbol, side=position_side(row.position_side),
-            quantity=amount(row.position_amt, "positionAmt", least=None), price=amount(row.mark_price, "markPrice"),
+            quantity=amount(row.position_amt, "positionAmt", least=None), price=amount(row.entry_price, "entryPrice"),
         )
         for row in rows
     ]  # fmt: skip

@@ -2,12 +2,20 @@
 
 from decimal import Decimal
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from consumers.concluding import corrections, counted
+from consumers.concluding import corrections, counted, difference
+from consumers.findings import Finding, Here, There
+from consumers.survey import Look
 from streams import events
 from streams.corrections import Move
-from streams.schemas import Execution
+from streams.instrument import Instrument, tabulate
+from streams.money import text
+from streams.position import move
+from streams.schemas import Execution, Position
 
 ONE = Execution(
     venue_symbol="BTCUSDT", venue_order_id="7", trade_id="1", side="buy", quantity=Decimal(1), price=Decimal(100),
@@ -50,3 +58,71 @@ def test_what_only_says_less_or_more_beside_the_amounts_is_the_same_execution() 
     """A list names no client order id, a stream no maker flag: money is what counts."""
     listed = replace(ONE, client_order_id="fo-1", maker=False, executed_at_ms=9)
     assert corrections({"7:1": ONE}, {"7:1": listed}, 10) == []
+
+
+SYMBOL = "BTC/USDT:USDT"
+BTC = Instrument(
+    symbol=SYMBOL,
+    venue_symbol="BTCUSDT",
+    base="BTC",
+    quote="USDT",
+    tick=Decimal("0.1"),
+    lot=Decimal("0.001"),
+    quantity_min=Decimal("0.001"),
+    notional_min=Decimal(5),
+)
+AMOUNTS = st.integers(-5_000, 5_000).map(lambda lots: Decimal(lots) / 1000)
+PRICES = st.integers(1, 10**6).map(lambda ticks: Decimal(ticks) / 10)
+
+
+def _booked(held: Position, quantity: Decimal, entered_at: Decimal) -> Position:
+    """Our position after the difference between both sides was booked."""
+    stated = {SYMBOL: (quantity, entered_at)} if quantity else {}
+    look = Look(
+        here=Here(orders={}, positions={SYMBOL: held}), there=There(asked_at_ms=1, positions=stated),
+        instruments=tabulate([BTC]),
+    )  # fmt: skip
+    finding = Finding(
+        id="f", kind="position_drift", subject=SYMBOL, here=text(held.quantity), there=text(quantity),
+        severity="critical", action="adjust", first_seen_ms=1, age_ms=0, confirmed=True,
+    )  # fmt: skip
+    execution = difference(finding, look).execution
+    assert execution is not None
+    return move(held, BTC, execution)
+
+
+@pytest.mark.parametrize(
+    ("ours", "stated", "after", "realized"),
+    [
+        (("0", "0"), ("3", "50"), "150", "0"),  # a position that nobody here made
+        (("1", "100"), ("3", "80"), "240", "0"),  # two more at 70
+        (("1", "100"), ("0.4", "80"), "40", "0"),  # less: what that brought, the wallet tells
+        (("1", "100"), ("0", "0"), "0", "0"),
+        (("1", "100"), ("-2", "80"), "-160", "-20"),  # turned round: what is held was entered there
+        (("-1", "-100"), ("-3", "120"), "-360", "0"),
+        (("1", "100"), ("1.5", "60"), "130", "0"),  # no price of what is new gives its average: it was entered at 60
+    ],
+)
+def test_a_position_that_drifted_ends_as_the_venue_says_it_was_entered(
+    ours: tuple[str, str], stated: tuple[str, str], after: str, realized: str
+) -> None:
+    """Quantity and cost here, quantity and average there; the price of the moment has nothing to do with it."""
+    quantity, entered_at = map(Decimal, stated)
+    booked = _booked(Position(quantity=Decimal(ours[0]), entry_cost=Decimal(ours[1])), quantity, entered_at)
+    assert (booked.quantity, booked.entry_cost, booked.realized) == (quantity, Decimal(after), Decimal(realized))
+
+
+@given(AMOUNTS, PRICES, AMOUNTS.filter(bool), PRICES)
+def test_a_difference_that_is_booked_leaves_the_venues_quantity_and_no_profit_of_what_is_still_held(
+    held: Decimal, bought_at: Decimal, stated: Decimal, entered_at: Decimal
+) -> None:
+    """Whatever both sides have had."""
+    ours = Position(quantity=held, entry_cost=held * bought_at)
+    if held == stated:
+        return
+    booked = _booked(ours, stated, entered_at)
+    assert booked.quantity == stated
+    if held * stated >= 0:
+        assert abs(booked.realized) < Decimal("1e-15")
+    if held * stated < 0 or not held:
+        assert booked.entry_cost == stated * entered_at

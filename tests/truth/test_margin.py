@@ -8,6 +8,7 @@ from streams import events
 from streams.schemas import Adjustment
 from streams.verify import verify
 from tests.pipeline import PRICE, Pipeline
+from tests.truth.ways import strange
 
 
 async def _holding(margin: Pipeline) -> str:
@@ -148,6 +149,33 @@ async def test_a_position_that_nobody_can_explain_is_adjusted_only_when_told_to(
 
     await margin.until(reached)
     assert not (await ready.once("full", "command")).findings
+
+
+async def test_a_position_that_somebody_else_opened_is_booked_at_what_it_was_entered_at(margin: Pipeline) -> None:
+    """Half at 100 and half at 80: not at 80, where it stands now. The fees are the wallet's difference."""
+    await margin.ledger()
+    patrol = await _opened(margin)
+    for number, price in enumerate((PRICE, PRICE - 20)):
+        await strange(margin, f"manual-{number}", price=price)
+        await margin.house("SELL", 1, price)
+    report = await _settled(margin, patrol)
+    assert [(one.kind, one.subject, one.there) for one in report.left] == [("unexplained", margin.symbol, "2")]
+    ready = await margin.patrol(modes={"unexplained": "auto", "balance_drift": "auto"})
+    await _settled(margin, ready)
+    await margin.until(lambda: _holds(margin, Decimal(2)))
+    position = (await margin.store.positions())[margin.symbol]
+    assert (position.entry_cost, position.realized) == (2 * (PRICE - 10), Decimal(0))
+
+    async def reached() -> bool:
+        return not (await ready.once("full", "command")).findings
+
+    await margin.until(reached)
+    assert (await verify(margin.redis, margin.keys)).good
+
+
+async def _holds(margin: Pipeline, quantity: Decimal) -> bool:
+    position = (await margin.store.positions()).get(margin.symbol)
+    return position is not None and position.quantity == quantity
 
 
 async def _without_executions(margin: Pipeline, name: str) -> bytes:

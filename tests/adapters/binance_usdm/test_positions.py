@@ -16,9 +16,9 @@ FORM = "binance.positions"
 def test_open_positions_are_read_with_side_and_price() -> None:
     """A short one is negative; a flat one is left out."""
     raw = b"""[
-        {"symbol":"BTCUSDT","positionSide":"SHORT","positionAmt":"-1.5","markPrice":"60000.5","entryPrice":"1"},
-        {"symbol":"ETHUSDT","positionAmt":"2","markPrice":"2500"},
-        {"symbol":"BNBUSDT","positionSide":"BOTH","positionAmt":"0.000","markPrice":"500"}]"""
+        {"symbol":"BTCUSDT","positionSide":"SHORT","positionAmt":"-1.5","markPrice":"1","entryPrice":"60000.5"},
+        {"symbol":"ETHUSDT","positionAmt":"2","entryPrice":"2500"},
+        {"symbol":"BNBUSDT","positionSide":"BOTH","positionAmt":"0.000","entryPrice":"0.0"}]"""
     found = [(one.venue_symbol, one.side, one.quantity, one.price) for one in positions(FORM, raw)]
     assert found == [
         ("BTCUSDT", "short", Decimal("-1.5"), Decimal("60000.5")), ("ETHUSDT", "net", Decimal(2), Decimal(2500)),
@@ -33,9 +33,9 @@ def test_open_positions_are_read_with_side_and_price() -> None:
         ("binance.order", b"[]"),
         (FORM, b"{}"),
         (FORM, b"["),
-        (FORM, b'[{"symbol":"BTCUSDT","positionAmt":"x","markPrice":"1"}]'),
-        (FORM, b'[{"symbol":"BTCUSDT","positionAmt":"1"}]'),
-        (FORM, b'[{"symbol":"BTCUSDT","positionAmt":"1","markPrice":"1","positionSide":"UP"}]'),
+        (FORM, b'[{"symbol":"BTCUSDT","positionAmt":"x","entryPrice":"1"}]'),
+        (FORM, b'[{"symbol":"BTCUSDT","positionAmt":"1","markPrice":"1"}]'),
+        (FORM, b'[{"symbol":"BTCUSDT","positionAmt":"1","entryPrice":"1","positionSide":"UP"}]'),
     ],
 )
 def test_what_is_no_statement_of_positions_is_refused(form: str, raw: bytes) -> None:
