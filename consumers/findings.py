@@ -61,7 +61,7 @@ class Here(Struct, frozen=True, kw_only=True):
         holdings: what the account holds beside its fills, by asset.
         opened: whether what it held before its first fill is among them.
         occasions: how often a difference was booked, by finding id; it may come again.
-        booked: ids of adjustments that are booked, of those that the venue's executions could be.
+        booked: ids of every adjustment that is booked.
         symbols: that positions were asked for; None for all.
         bases: base asset -> symbols that are traded here.
         lots: symbol -> smallest step of a quantity.

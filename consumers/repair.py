@@ -20,7 +20,7 @@ from consumers.survey import Look
 from streams.clock import Clock
 from streams.errors import BadIntent, BadPayload
 from streams.evidence import append
-from streams.holdings import liquidated
+from streams.holdings import OPENING, liquidated
 from streams.identity import is_ours
 from streams.keys import AccountKeys
 from streams.money import ZERO
@@ -90,7 +90,7 @@ class Repair:
     async def opening(self, amounts: dict[str, Decimal], look: Look) -> None:
         """Book what the account held before its first fill, once."""
         at_ms = look.there.asked_at_ms
-        await self._adjust(Adjustment(id="opening", cause="opening", amounts=amounts, at_ms=at_ms), look, "opening")
+        await self._adjust(Adjustment(id=OPENING, cause="opening", amounts=amounts, at_ms=at_ms), look, OPENING)
 
     async def _act(self, finding: Finding, look: Look) -> str:
         match finding.action:

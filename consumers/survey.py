@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from adapters.venue import CouldNotAsk, Decoder, Rows, Standing, Venue
 from consumers.findings import Here, Row, There, VenueOrder
 from streams.errors import BadPayload
-from streams.holdings import liquidated
+from streams.holdings import OPENING
 from streams.identity import is_ours
 from streams.instrument import Instruments, tabulate
 from streams.keys import AccountKeys
@@ -194,7 +194,7 @@ class Survey:
         return None, None
 
     async def _here(self, there: There, live: Mapping[str, Order], instruments: Instruments) -> Here:
-        occasions = await self._store.occasions()  # before what they moved: what is seen there is counted here
+        held = await self._store.all_holdings()  # before what they moved: what is seen there is counted here
         backlog = await self._store.backlog()
         owners = await self._owners(there)
         named = {report.client_order_id for report, _ in there.reports if report.client_order_id}
@@ -210,11 +210,11 @@ class Survey:
             executions=await self._applied(there, owners, orders),
             spent=await self._spent(named - set(orders)),
             positions=await self._store.positions(),
-            holdings=await self._store.holdings(),
-            occasions=occasions,
+            holdings=held.amounts,
+            occasions=held.occasions,
             symbols=frozenset(self._symbols),
-            opened=await self._store.booked("opening"),
-            booked=await self._booked(there),
+            opened=OPENING in held.booked,
+            booked=held.booked,
             bases={asset: tuple(sorted(found)) for asset, found in bases.items()},
             lots={symbol: one.lot for symbol, one in instruments.by_symbol.items()},
             quiet=backlog["evidence"]["lag"] + backlog["evidence"]["pending"] == 0,
@@ -244,17 +244,6 @@ class Survey:
             pipe.hexists(self._keys.order(owner), execution_id)
         answers: Sequence[Any] = await pipe.execute() if asked else []
         return frozenset(one for one, known in zip(asked, answers, strict=True) if known)
-
-    async def _booked(self, there: There) -> frozenset[str]:
-        """Which executions that the venue made for us are booked."""
-        own = self._venue.facts.own_ids
-        made = {
-            (one.venue_symbol, one.venue_order_id)
-            for one, _ in there.reports
-            if own and (one.client_order_id or "").startswith(own)
-        }
-        names = [liquidated(fill) for fill, _ in there.executions if (fill.venue_symbol, fill.venue_order_id) in made]
-        return frozenset([name for name in names if await self._store.booked(name)])
 
     async def _spent(self, names: Iterable[str]) -> frozenset[str]:
         rule = self._venue.facts.id_rule

@@ -1,10 +1,33 @@
 """Holdings: what an account holds beside its fills, and how an adjustment moves it. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final
+
+from msgspec import Struct
 
 from streams.money import CONTEXT, ZERO, text
 from streams.schemas import Adjustment, Execution
+
+OPENING: Final = "opening"  # the adjustment that says what an account held before its first fill
+
+
+class Holdings(Struct, frozen=True):
+    """What an account holds beside its fills, as one read saw it.
+
+    Attributes:
+        amounts: by asset.
+        booked: ids of every adjustment that they are the sum of.
+    """
+
+    amounts: Mapping[str, Decimal]
+    booked: frozenset[str]
+
+    @property
+    def occasions(self) -> Mapping[str, int]:
+        """Count the adjustments of each kind that may come again: id without its last part."""
+        return Counter(name.rpartition(":")[0] for name in self.booked)
 
 
 def liquidated(execution: Execution) -> str:

@@ -1,13 +1,13 @@
 """Reading what is stored: orders, positions, the registry, and the figures `status` shows. Never writes state."""
 
-from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
 
+from streams.holdings import Holdings
 from streams.instrument import Instrument
 from streams.keys import ACCOUNTS, GATEWAYS, LEDGERS, AccountKeys
 from streams.record import FIELDS, to_order, to_position
@@ -62,15 +62,17 @@ class Store:
         """Say whether an adjustment was booked."""
         return bool(await _answer(self._redis.hexists(self._keys.holdings, f":{adjustment_id}")))
 
-    async def occasions(self) -> Mapping[str, int]:
-        """Count the adjustments that were booked of each kind that may come again: id without its last part."""
-        names = await _answer(self._redis.hkeys(self._keys.holdings))
-        return Counter(name.decode()[1:].rpartition(":")[0] for name in names if name.startswith(b":"))
-
     async def holdings(self) -> dict[str, Decimal]:
         """Read what the account holds beside its fills, by asset; empty before an opening was recorded."""
+        return dict((await self.all_holdings()).amounts)
+
+    async def all_holdings(self) -> Holdings:
+        """Read what the account holds beside its fills, with the names of everything that was booked of it."""
         rows = await _answer(self._redis.hgetall(self._keys.holdings))
-        return {name.decode(): Decimal(held.decode()) for name, held in rows.items() if not name.startswith(b":")}
+        return Holdings(
+            {name.decode(): Decimal(held.decode()) for name, held in rows.items() if not name.startswith(b":")},
+            frozenset(name[1:].decode() for name in rows if name.startswith(b":")),
+        )
 
     async def due(self, now_ms: int, count: int) -> list[str]:
         """Name the orders whose next look is due."""

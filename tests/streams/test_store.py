@@ -1,6 +1,8 @@
 """Reading what is stored, on the real server."""
 
+from collections.abc import Awaitable
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -111,3 +113,15 @@ async def test_an_account_is_registered_when_it_and_what_it_trades_are_known(red
     assert await registered(redis, account)
     await redis.delete(AccountKeys(account).instruments)
     assert not await registered(redis, account)
+
+
+async def test_holdings_come_with_the_names_of_what_they_are_the_sum_of(bench: Bench) -> None:
+    """In one read, so that a difference is not booked under the name of an occasion that its amounts do not know."""
+    amounts = {b"USDT": b"12.5", b"BTC": b"-1"}
+    names = [b":opening", b":f00:0", b":f00:1", b":liquidation:BTCUSDT:7:1"]
+    rows: dict[Any, Any] = {**amounts, **dict.fromkeys(names, b"")}
+    await cast("Awaitable[int]", bench.redis.hset(bench.keys.holdings, mapping=rows))
+    held = await bench.store.all_holdings()
+    assert held.amounts == await bench.store.holdings() == {"USDT": Decimal("12.5"), "BTC": Decimal(-1)}
+    assert held.booked == {one.decode()[1:] for one in names}
+    assert (held.occasions["f00"], held.occasions["liquidation:BTCUSDT:7"]) == (2, 1)
