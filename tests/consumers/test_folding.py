@@ -27,6 +27,7 @@ from consumers.folding import (
 )
 from consumers.interpret import Item
 from streams import codec, events, lifecycle
+from streams.corrections import Waiting, waits_as
 from streams.keys import AccountKeys
 from streams.lifecycle import Resubmission
 from streams.money import text
@@ -36,7 +37,9 @@ from streams.record import NEW_STATE
 from streams.schemas import (
     Absent,
     Accepted,
+    Amending,
     Command,
+    Correction,
     Duplicate,
     Execution,
     NotSent,
@@ -131,7 +134,7 @@ def snapshot(
     *orders: Order,
     seen: Sequence[str] = (),
     owners: Mapping[tuple[str, str], str] | None = None,
-    parked: Mapping[tuple[str, str], Mapping[str, Execution]] | None = None,
+    parked: Mapping[tuple[str, str], Mapping[str, Waiting]] | None = None,
 ) -> Snapshot:
     """What was read; positions are flat."""
     positions = {position_key(one, KEYS): (Position(), "p0") for one in orders if one.terms}
@@ -360,6 +363,27 @@ def test_parked_executions_are_taken_in_by_the_commit_that_learns_their_order() 
     assert plan.executions == ("v1:t1", "v1:t2", "v1:t3")
     assert plan.mappings[0].parked_digest == codec.parked_digest([b"v1:t1", b"v1:t2"])
     assert change(plan.change).evidence == ("1-0", "2-0", "3-0")
+
+
+@pytest.mark.parametrize("parked", [["trade", "bust"], ["bust"]], ids="+".join)
+def test_a_parked_correction_is_of_the_leg_that_its_order_became(parked: list[str]) -> None:
+    """A list names no order of ours, so it could not tell; taken for the first leg, it would be a second order."""
+    first = lifecycle.fold(order(), report(), Resubmission(allowed=False, now_ms=NOW_MS))
+    amend = Amending(revision=1, quantity=Decimal(10), price=Decimal(60))
+    held = msgspec.structs.replace(first, amend=amend, token="a1")
+    gone = trade(1, named=False, venue_order_id="v2")
+    told: dict[str, Execution | Correction] = {
+        "trade": gone,
+        "bust": Correction(id="b", execution=gone, instead=trade(2, named=False, venue_order_id="v2", quantity="0.4"),
+                           corrected_at_ms=2),
+    }  # fmt: skip
+    waiting = {waits_as(fact)[0]: fact for fact in (told[name] for name in parked)}
+    before = snapshot(held, parked={("BTCUSDT", "v2"): waiting})
+    folded = fold_batch(items(report(at_ms=5, venue_order_id="v2", generation=1)), before, RULES, KEYS)
+    [after] = folded.orders
+    assert after.state.anomalies == ("corrected",)
+    assert [(leg.generation, leg.venue_order_id) for leg in after.state.legs] == [(0, "v1"), (1, "v2")]
+    assert (after.state.filled, after.state.busted) == (Decimal("0.4"), Decimal("0.6"))
 
 
 def test_a_known_venue_order_is_not_mapped_again() -> None:

@@ -1,8 +1,7 @@
 """Reading what is stored, on the real server."""
 
-from collections.abc import Awaitable
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -120,7 +119,7 @@ async def test_holdings_come_with_the_names_of_what_they_are_the_sum_of(bench: B
     amounts = {b"USDT": b"12.5", b"BTC": b"-1"}
     names = [b":opening", b":f00:0", b":f00:1", b":liquidation:BTCUSDT:7:1"]
     rows: dict[Any, Any] = {**amounts, **dict.fromkeys(names, b"")}
-    await cast("Awaitable[int]", bench.redis.hset(bench.keys.holdings, mapping=rows))
+    await bench.redis.hset(bench.keys.holdings, mapping=rows)
     held = await bench.store.all_holdings()
     assert held.amounts == await bench.store.holdings() == {"USDT": Decimal("12.5"), "BTC": Decimal(-1)}
     assert held.booked == {one.decode()[1:] for one in names}
