@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.simulated.faults import Faults
 from adapters.venue import Answer, Venue, Window
 from streams import codec, events
+from streams.connection import connect
 from streams.keys import GATEWAYS
 from streams.producer import publish_item
 from streams.schemas import Cancel, NotSent, Order
+from streams.scripts import Scripts
 from tests.flow import soon
 from tests.pipeline import Pipeline, Proxy, identities
+from tests.proxy import Proxy as RedisProxy
 
 
 class Gate:
@@ -83,6 +87,36 @@ async def test_what_is_not_an_intent_of_this_account_is_quarantined_with_its_byt
     assert [type(one) for one in await pipeline.journal()].count(events.Quarantined) == 4
     assert await pipeline.pending(pipeline.keys.intents, GATEWAYS) == 0
     assert await pipeline.venue_orders() == []
+
+
+async def test_what_is_being_sent_has_used_up_its_token_though_its_batch_is_not_done(pipeline: Pipeline) -> None:
+    """Redis does not answer for the entry before it; what is tried again meanwhile is another claim."""
+    terms = pipeline.terms()
+    first = await pipeline.gateway()
+    await pipeline.place(terms)
+    await pipeline.until(lambda: first.claimed)
+    await pipeline.drain(first)
+    other = msgspec.structs.replace(terms, quantity=terms.quantity * 2)
+    await pipeline.redis.xadd(pipeline.keys.intents, {"data": codec.encode(other)})
+    [name] = await pipeline.place(pipeline.terms())
+    async with RedisProxy.redis(pipeline.url) as proxy, connect(proxy.url, name="held") as redis:
+        held = proxy.hold(b"was used for another order")
+        gateway = await pipeline.gateway(1, start=False)
+        gateway._scripts = Scripts(redis, pipeline.keys)
+        pipeline._start(gateway)
+        await held.arrived.wait()
+        assert gateway.claimed == 0  # the batch is at the entry before it
+        assert list(gateway._tokens) == []
+        await pipeline.until(lambda: _sent(pipeline, name))
+        held.release()
+        await pipeline.until(lambda: gateway.quarantined)
+        await pipeline.drain(gateway)
+    rows: Any = await pipeline.redis.xrange(pipeline.keys.quarantine)
+    assert [fields[b"raw"] for _, fields in rows] == [codec.encode(other)]
+
+
+async def _sent(pipeline: Pipeline, name: str) -> bool:
+    return name in identities(await pipeline.venue_orders())
 
 
 async def test_no_more_commands_are_under_way_than_allowed(pipeline: Pipeline) -> None:
