@@ -12,7 +12,7 @@ import typer
 from consumers.commands import output
 from consumers.commands.connecting import address, connected, person, settings_of
 from streams.errors import UsageError
-from streams.policy import Mode
+from streams.policy import Kind, Mode
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def reconcile(
     account: Annotated[str, typer.Option(help="Only this account; default all of the settings.")] = "",
     mode: Annotated[
         Mode | None,
-        typer.Option(help="report: only tell; approve: ask for each finding; auto: act. Default: the settings."),
+        typer.Option(
+            help="report: only tell; approve: ask for each finding; auto: act. Default: by kind, as the settings say."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> int:
@@ -51,9 +53,10 @@ def reconcile(
         settings.account(account)
     if not settings.accounts:
         raise UsageError("The settings name no account; nothing can be asked of a venue without one.")
-    if mode == "approve" and not (sys.stdin.isatty() and not as_json):
+    asks = sys.stdin.isatty() and not as_json
+    if mode == "approve" and not asks:
         raise UsageError("--mode approve asks for each finding; it needs a terminal and no --json.")
-    found = asyncio.run(_all(settings, [account] if account else sorted(settings.accounts), mode))
+    found = asyncio.run(_all(settings, [account] if account else sorted(settings.accounts), mode, asks=asks))
     if as_json:
         output.document({"accounts": found})
     else:
@@ -61,13 +64,13 @@ def reconcile(
     return output.WRONG if any(one["left"] for one in found) else output.DONE
 
 
-async def _all(settings: Settings, accounts: list[str], mode: Mode | None) -> list[dict[str, Any]]:
+async def _all(settings: Settings, accounts: list[str], mode: Mode | None, *, asks: bool) -> list[dict[str, Any]]:
     async with connected(settings):
         located = msgspec.structs.replace(settings, redis_url=address(settings))
-        return [await _one(located, account, mode) for account in accounts]
+        return [await _one(located, account, mode, asks=asks) for account in accounts]
 
 
-async def _one(settings: Settings, account: str, mode: Mode | None) -> dict[str, Any]:
+async def _one(settings: Settings, account: str, mode: Mode | None, *, asks: bool) -> dict[str, Any]:
     from consumers.patrolling import patrol
     from consumers.roles import Task, Workshop
     from streams.store import Store
@@ -77,7 +80,7 @@ async def _one(settings: Settings, account: str, mode: Mode | None) -> dict[str,
         redis = shop.redis("reconcile", single=False)
         await shop.server_clock.measure(redis)
         compared = patrol(shop, redis, await shop.venue(), person())
-        act = None if mode is None else _chooser(mode)
+        act = _chooser(mode, compared.settings.mode, asks=asks)
         first = await compared.once("full", "command", act)
         last = await _again(compared, first, act, Store(redis, shop.keys))
         return _told(first, last)
@@ -85,9 +88,7 @@ async def _one(settings: Settings, account: str, mode: Mode | None) -> dict[str,
         await shop.close()
 
 
-async def _again(
-    patrol: "Patrol", first: "Report", act: "Callable[[Finding], bool] | None", store: "Store"
-) -> "list[Report]":
+async def _again(patrol: "Patrol", first: "Report", act: "Callable[[Finding], bool]", store: "Store") -> "list[Report]":
     """Look once more at what one look does not prove, and then at what is left of everything."""
     reports = [first]
     if any(not one.confirmed for one in first.findings):
@@ -109,12 +110,18 @@ async def _applied(store: "Store") -> None:
     output.say("The ledger has not applied everything yet; is the pipeline running?")
 
 
-def _chooser(mode: Mode) -> "Callable[[Finding], bool]":
+def _chooser(mode: Mode | None, by_kind: "Callable[[Kind], Mode]", *, asks: bool) -> "Callable[[Finding], bool]":
+    """Decide about findings: by one mode for all, or by each kind's own; a person is asked once about each."""
+    answers: dict[str, bool] = {}
+
     def choose(one: "Finding") -> bool:
-        if mode == "approve" and one.action not in ("leave", "wait", "person"):
-            question = f"{one.kind} {one.subject}: {one.here} here, {one.there} at the venue. {one.action}?"
-            return typer.confirm(output.clean(question))
-        return mode == "auto"
+        told = mode or by_kind(one.kind)
+        if told == "approve" and asks and one.action not in ("leave", "wait", "person"):
+            if one.id not in answers:
+                question = f"{one.kind} {one.subject}: {one.here} here, {one.there} at the venue. {one.action}?"
+                answers[one.id] = typer.confirm(output.clean(question))
+            return answers[one.id]
+        return told == "auto"
 
     return choose
 

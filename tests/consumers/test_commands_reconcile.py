@@ -1,14 +1,18 @@
 """`fillonce reconcile` as a person calls it: against a venue and a pipeline that run."""
 
+import os
+import pty
+import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
 from adapters.simulated.process import SimulatedVenue
-from tests.commands import Shell, words
+from tests.commands import PROGRAM, TIMEOUT_S, Said, Shell, words
 from tests.consumers.running import ACCOUNT, running, simulated
 
+RECONCILE = ("reconcile.absence_gap_ms = 50", 'reconcile.modes.balance_drift = "approve"')
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
@@ -22,7 +26,7 @@ def venue() -> Iterator[SimulatedVenue]:
 @pytest.fixture(scope="module")
 def shell(venue: SimulatedVenue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A folder with settings, a pipeline running on them."""
-    with running(venue, tmp_path_factory.mktemp("reconcile"), ["BTC/USDT"], "reconcile.absence_gap_ms = 50") as made:
+    with running(venue, tmp_path_factory.mktemp("reconcile"), ["BTC/USDT"], *RECONCILE) as made:
         yield made
 
 
@@ -45,6 +49,37 @@ async def test_before_and_after(shell: Shell, venue: SimulatedVenue) -> None:
     assert done.code == 0, done
     assert "adjust: done" in words(done.out)
     assert shell("reconcile", "--json").json["accounts"][0]["findings"] == []
+
+
+async def test_a_kind_that_is_to_be_approved_is_asked_for_at_a_terminal(shell: Shell, venue: SimulatedVenue) -> None:
+    """Once about each; a no leaves it as it is, and without a terminal nobody is asked."""
+    async with venue.control() as control:
+        await control.transfer(ACCOUNT, "USDT", Decimal(-30), told=False)
+    assert "adjust: proposed" in words(shell("reconcile").out)
+    refused = at_a_terminal(shell, "n")
+    assert refused.code == 1
+    assert refused.out.count("at the venue. adjust?") == 1
+    assert "adjust: proposed" in words(refused.out)
+    approved = at_a_terminal(shell, "y")
+    assert approved.code == 0, approved
+    assert "adjust: done" in words(approved.out)
+    assert shell("reconcile", "--json").json["accounts"][0]["findings"] == []
+
+
+def at_a_terminal(shell: Shell, answer: str) -> Said:
+    """`fillonce reconcile`, asked once and answered on a terminal of its own."""
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [PROGRAM, "reconcile"], stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=shell.folder,
+            env=shell.env,
+        )  # fmt: skip
+        os.write(ours, f"{answer}\n".encode())
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return Said(process.returncode, out.decode(), err.decode())
 
 
 def test_asking_needs_somebody_who_answers(shell: Shell) -> None:
