@@ -451,6 +451,10 @@ class Pipeline:
 
 _ORDERS = re.compile(rb"^(POST|DELETE) /api/v3/order[ ?]")
 _LOOKUPS = re.compile(rb"^GET /api/v3/(order|openOrders|allOrders|myTrades)[ ?]")
+THROTTLED = (
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 1\r\nContent-Length: 44\r\n\r\n"
+    b'{"code":-1003,"msg":"Too many requests now"}'
+)
 _DOWN = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html\r\nContent-Length: 17\r\n\r\n<html>down</html>"
 
 
@@ -461,7 +465,8 @@ class Proxy:
         requests: what passed, byte for byte, oldest first.
         hold: order requests wait for it while it is not set.
         held: how many order requests have waited or wait.
-        lookups_down: look-ups are answered with HTTP 503.
+        lookups_down: look-ups are answered with `down`.
+        down: an answer, byte for byte; HTTP 503.
         orders_down: order requests are answered with HTTP 503 and never reach the venue.
         refused_lookups: how many were.
     """
@@ -472,6 +477,7 @@ class Proxy:
         self.hold.set()
         self.held = self.refused_lookups = 0
         self.lookups_down = self.orders_down = False
+        self.down = _DOWN
         self._host, _, port = upstream_url.removeprefix("http://").partition(":")
         self._port = int(port)
         self._server: asyncio.Server
@@ -521,7 +527,7 @@ class Proxy:
     async def _answer(self, request: bytes) -> bytes:
         if _LOOKUPS.match(request) and self.lookups_down:
             self.refused_lookups += 1
-            return _DOWN
+            return self.down
         if _ORDERS.match(request):
             if self.orders_down:
                 return _DOWN

@@ -13,7 +13,7 @@ from streams import events
 from streams.limits import Limits
 from streams.producer import publish_item
 from streams.schemas import Position
-from tests.pipeline import Pipeline, Proxy
+from tests.pipeline import THROTTLED, Pipeline, Proxy
 
 NONE = StartSettings(limits=Limits(), deadline_ms=300_000)
 
@@ -114,17 +114,20 @@ async def test_a_start_that_was_interrupted_is_gone_on_with(pipeline: Pipeline) 
     await pipeline.status(held, "open")
 
 
-async def test_a_venue_that_is_down_keeps_the_account_blocked_and_nothing_is_cancelled(pipeline: Pipeline) -> None:
-    """It is asked again and again; intents are taken and wait, and trade when it is back."""
+@pytest.mark.parametrize(("down", "reason"), [(b"", "503"), (THROTTLED, "asks to wait 1000 ms")])
+async def test_a_venue_that_does_not_answer_keeps_the_account_blocked_and_nothing_is_cancelled(
+    pipeline: Pipeline, down: bytes, reason: str
+) -> None:
+    """Down, or no budget left: it is asked again; intents are taken and wait, and trade when it is back."""
     await pipeline.ledger()
     await pipeline.gateway()
     [resting] = await pipeline.place(pipeline.terms(price=Decimal(90)))
     await pipeline.status(resting, "open")
     await _shut(pipeline)
     async with Proxy(pipeline.process.rest_url) as proxy:
-        proxy.lookups_down = True
+        proxy.lookups_down, proxy.down = True, down or proxy.down
         resolver = await pipeline.resolver(venue=await pipeline.venue(rest_url=proxy.url), guarded=NONE)
-        await pipeline.until(lambda: "shut" in resolver.figures())
+        await pipeline.until(lambda: reason in str(resolver.figures().get("shut")))
         item = publish_item(pipeline.terms(), pipeline.info)
         await pipeline.redis.xadd(pipeline.keys.intents, {"data": item.data})
         assert {one["status"] for one in await pipeline.venue_orders()} == {"NEW"}
