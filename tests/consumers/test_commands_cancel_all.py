@@ -107,6 +107,18 @@ async def test_a_halt_leaves_nothing_of_ours_at_the_venue_when_it_is_asked_to(
     assert f"a cancel was asked for by {person()}" in words(journal)
 
 
+async def test_an_order_of_ours_that_nobody_remembers_is_cancelled_too(
+    shell: Shell, venue: SimulatedVenue, direct: Venue
+) -> None:
+    """Its record is lost; it gets one, and ends like any other."""
+    name = "fo-" + "a" * 22
+    await _stranger(direct, name)
+    said = shell("cancel-all", "--reason", "test", "--deadline", "30")
+    assert said.code == 0, said
+    assert name not in await _live(venue)
+    wait_until(lambda: _status(shell, name) == "cancelled", 30)
+
+
 async def test_one_symbol_is_cleared_alone(shell: Shell, venue: SimulatedVenue) -> None:
     """`cancel-all` turns no switch: the next intent goes out."""
     bitcoin, ether = rest(shell, "b1"), rest(shell, "b2", "ETH/USDT")

@@ -2,16 +2,21 @@
 
 import os
 import pty
+import re
 import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from adapters.simulated.process import SimulatedVenue
 from tests.commands import PROGRAM, TIMEOUT_S, Said, Shell, words
 from tests.consumers.running import ACCOUNT, running, simulated
 
+DOCS = Path(__file__).parents[2] / "docs" / "reconciliation.md"
 RECONCILE = ("reconcile.absence_gap_ms = 50", 'reconcile.modes.balance_drift = "approve"')
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -44,11 +49,24 @@ async def test_before_and_after(shell: Shell, venue: SimulatedVenue) -> None:
         "balance_drift", "USDT", "1000000", "999500", "adjust",
     )  # fmt: skip
     assert told["left"] == [finding["id"]]
+    documented = [timeless(orjson.loads(one)) for one in re.findall(r"```json\n(.*?)```", DOCS.read_text(), re.DOTALL)]
+    assert timeless(before.json) == documented[0]
     assert "adjust: proposed" in words(shell("reconcile", "--mode", "report").out)
     done = shell("reconcile", "--mode", "auto")
     assert done.code == 0, done
     assert "adjust: done" in words(done.out)
-    assert shell("reconcile", "--json").json["accounts"][0]["findings"] == []
+    assert timeless(shell("reconcile", "--json").json) == documented[1]
+
+
+def timeless(told: Any) -> Any:
+    """A document without its times."""
+    match told:
+        case dict():
+            return {name: timeless(one) for name, one in told.items() if not name.endswith("_ms")}
+        case list():
+            return [timeless(one) for one in told]
+        case _:
+            return told
 
 
 async def test_a_kind_that_is_to_be_approved_is_asked_for_at_a_terminal(shell: Shell, venue: SimulatedVenue) -> None:

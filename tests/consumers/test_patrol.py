@@ -390,6 +390,17 @@ async def test_it_looks_at_start_by_the_clock_and_when_the_stream_came_back(pipe
     assert await _because(pipeline, "start")
 
 
+async def test_it_looks_when_the_servers_history_changed(pipeline: Pipeline) -> None:
+    """Once the account is reconciled under the new one."""
+    await pipeline.ledger()
+    await pipeline.resolver(window_ms=100)
+    patrol = await pipeline.patrol(start=True)
+    await pipeline.until(lambda: patrol.looks)
+    await pipeline.redis.hset(pipeline.keys.control, "history", "of a server that is gone")
+    await pipeline.until(lambda: _because(pipeline, "history"), 30)
+    assert (await pipeline.scripts.gate()).is_open
+
+
 async def _because(pipeline: Pipeline, because: str) -> bool:
     told = [one for one in await pipeline.journal() if isinstance(one, events.Reconciled)]
     return any(one.because == because for one in told)

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import UsageError
+from streams.policy import Kind, Mode
+from streams.rules import Action, Rule, Rules
 from streams.settings import AccountSettings, Settings, read, venue_name
 
 ACCOUNT = '[accounts."binance.main"]\nsymbols = ["BTC/USDT"]\n'
@@ -168,3 +171,27 @@ def test_accounts_nested_without_end_are_refused(write: Write) -> None:
     """A sentence, not a stack trace."""
     with pytest.raises(UsageError):
         read(write(""), {"FILLONCE_ACCOUNTS": "[" * 100_000})
+
+
+ACTIONS = get_args(Action)
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.parametrize("rule", sorted(Rules().by_name()))
+def test_every_rule_has_a_threshold_and_an_action_in_the_settings(write: Write, rule: str) -> None:
+    """And the table of the README says what both are by default."""
+    for above, action in enumerate(ACTIONS, start=11):
+        table = f'{ACCOUNT}[accounts."binance.main".rules]\n{rule} = {{ above = {above}, action = "{action}" }}\n'
+        rules = read(write(table), {}).account("binance.main").rules
+        assert getattr(rules, rule) == Rule(above=above, action=action)
+    default = Rules().by_name()[rule]
+    assert f"| `{rule}` | {default.above} |" in README.read_text(encoding="utf-8")
+    assert default.action == "alert"
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_of_finding_has_a_mode_in_the_settings(write: Write, kind: str) -> None:
+    """Each of the three."""
+    for mode in get_args(Mode):
+        table = f'{ACCOUNT}reconcile.modes.{kind} = "{mode}"\n'
+        assert read(write(table), {}).account("binance.main").reconcile.modes == {kind: mode}
