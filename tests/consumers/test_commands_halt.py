@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from consumers.commands.connecting import person
 from streams.events import Switched
 from streams.keys import GATEWAYS
 from streams.plans import Claimed, Halted
@@ -39,13 +40,14 @@ async def test_a_halted_account_claims_nothing_until_it_is_resumed(redis: Redis,
     assert await bench.pending(bench.keys.intents, GATEWAYS) == 1
     assert shell("resume", "--reason", "done", "--json").json["trading"] == "trading"
     assert isinstance(await bench.claim(entry, terms), Claimed)
-    told = [(one.to, one.reason) for one in await bench.journal() if isinstance(one, Switched)]
-    assert told == [("halted", "test"), ("trading", "done")]
+    told = [(one.to, one.reason, one.who) for one in await bench.journal() if isinstance(one, Switched)]
+    assert told == [("halted", "test", person()), ("trading", "done", person())]
 
 
-async def test_a_halt_without_a_reason_is_bad_usage(shell: Shell) -> None:
+@pytest.mark.parametrize("command", ["halt", "resume", "cancel-all"])
+def test_without_a_reason_it_is_bad_usage(shell: Shell, command: str) -> None:
     """Nobody should have to guess later."""
-    said = shell("halt")
+    said = shell(command)
     assert said.code == 2
     assert "--reason" in said.err
 

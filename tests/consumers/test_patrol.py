@@ -1,5 +1,6 @@
 """Reconciliation against the real server and the simulated venue: an account is broken, found out, and put right."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -7,8 +8,10 @@ import msgspec
 import pytest
 
 from adapters.venue import CouldNotAsk, Window
-from consumers.patrol import Patrol, Report
+from consumers.findings import Finding
+from consumers.patrol import Depth, Patrol, Report
 from streams import codec, events
+from streams.clock import SystemClock
 from streams.evidence import append
 from streams.policy import Policies
 from streams.record import NEW_STATE
@@ -388,6 +391,42 @@ async def test_it_looks_at_start_by_the_clock_and_when_the_stream_came_back(pipe
     await pipeline.listener()
     await pipeline.until(lambda: _because(pipeline, "reconnect"))
     assert await _because(pipeline, "start")
+
+
+class Leaping(SystemClock):
+    """A clock that moves by what is slept, at once."""
+
+    at_ms = 0
+
+    def monotonic_ms(self) -> int:
+        """What was slept so far."""
+        return self.at_ms
+
+    async def sleep_ms(self, duration_ms: float) -> None:
+        """Move on."""
+        self.at_ms += round(duration_ms)
+        await super().sleep_ms(0)
+
+
+@pytest.mark.parametrize(("jitter", "light_ms"), [(0.0, 80), (0.5, 100), (1.0, 120)])
+async def test_light_and_full_looks_come_in_their_time_give_or_take_a_fifth(
+    pipeline: Pipeline, jitter: float, light_ms: int
+) -> None:
+    """The first is full, and so is the first after the time of a full one."""
+    patrol, clock, looks = await _opened(pipeline), Leaping(), list[tuple[str, int]]()
+    once = patrol.once
+
+    async def noted(depth: Depth, because: str, act: Callable[[Finding], bool] | None = None) -> Report:
+        looks.append((depth, clock.at_ms))
+        return await once(depth, because, act)
+
+    patrol._clock, patrol._jitter = clock, lambda: jitter
+    patrol.once = noted  # type: ignore[method-assign]  # the same, written down
+    pipeline._start(patrol)
+    await pipeline.until(lambda: len(looks) >= 12, 30)
+    await pipeline.kill(patrol)
+    wanted = [("full" if number in (0, 10) else "light", number * light_ms) for number in range(12)]
+    assert looks[:12] == wanted
 
 
 async def test_it_looks_when_the_servers_history_changed(pipeline: Pipeline) -> None:
