@@ -139,12 +139,22 @@ async def test_status_says_why_the_gate_is_shut(bench, shell, redis):
     assert "SHUT" in shell("status").out
 
 
+async def test_status_says_which_step_of_a_start_failed(bench, shell, redis):
+    """In the words of the resolver, which is at it."""
+    await redis.hset(bench.keys.control, "history", "of another server")
+    fresh_ms = await bench.store.now_ms() + 600_000  # whenever the command gets to it
+    beat = {"pid": 1, "started_ms": 1, "at_ms": fresh_ms, "shut": "the venue answered HTTP 503"}
+    await redis.hset(bench.keys.roles, "resolver.0", orjson.dumps(beat).decode())
+    [one] = shell("status", "--json").json["accounts"]
+    assert "the venue answered HTTP 503" in one["gate"]["reason"]
+
+
 async def test_a_role_without_a_heartbeat_is_marked(bench, shell, redis):
     """A beat older than three seconds is stale; restarts come from the supervisor's own beat."""
     now_ms = await bench.store.now_ms()
     beats = {
         "ledger.0": {"pid": 11, "started_ms": now_ms - 60_000, "at_ms": now_ms - 10_000, "applied": 3},
-        "gateway.0": {"pid": 12, "started_ms": now_ms - 60_000, "at_ms": now_ms, "claimed": 4},
+        "gateway.0": {"pid": 12, "started_ms": now_ms - 60_000, "at_ms": now_ms + 600_000, "claimed": 4},
         "supervisor": {"pid": 13, "started_ms": now_ms, "at_ms": now_ms, "restarts": {"gateway.0": 2}},
     }
     await redis.hset(bench.keys.roles, mapping={name: orjson.dumps(beat) for name, beat in beats.items()})
