@@ -21,6 +21,7 @@ SEED = os.environ.get("FILLONCE_PAIRS_SEED", "1")
 SAMPLED = 5
 _ALL = list(itertools.combinations(WAYS, 2))
 _FEW = random.Random(SEED).sample(_ALL, SAMPLED)
+ON_MARGIN = [way for way in WAYS if way.name != "position drift"]  # of spot: a base asset that was moved
 AUTO: Sequence[Kind] = ("busted", "position_drift", "balance_drift", "unexplained")
 
 
@@ -54,6 +55,24 @@ async def test_every_two_breaks_at_once_are_put_right(pipeline: Pipeline, ways: 
     """All of the pairs."""
     await _broken(pipeline, ways)
     await _put_right(pipeline, ways)
+
+
+@pytest.mark.parametrize("way", ON_MARGIN, ids=lambda way: way.name)
+async def test_one_break_of_a_margin_account_is_found_and_put_right(margin: Pipeline, way: Way) -> None:
+    """Its positions are the venue's own, and so is the wallet that they pay into."""
+    await _broken(margin, (way,))
+    if way.kind is not None:
+        before = await (await _patrol(margin)).once("full", "command", lambda _: False)
+        assert way.kind in {one.kind for one in before.findings}
+    await _put_right(margin, (way,))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ways", list(itertools.combinations(ON_MARGIN, 2)), ids=_named)
+async def test_every_two_breaks_of_a_margin_account_are_put_right(margin: Pipeline, ways: tuple[Way, ...]) -> None:
+    """All of the pairs."""
+    await _broken(margin, ways)
+    await _put_right(margin, ways)
 
 
 async def _broken(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
