@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -19,14 +20,28 @@ PARAMS = {
     "timestamp": "1",
     "recvWindow": "2",
 }
-TIMEOUT_MS = 400
+TIMEOUT_MS = 10_000
+SILENCE_MS = 400
 
 
 @pytest.fixture
 async def rest(wire: Any) -> AsyncIterator[CcxtRest]:
-    """A client of the raw server."""
+    """A client of the raw server that waits for its answers."""
+    async with _opened(wire, TIMEOUT_MS) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hasty(wire: Any) -> AsyncIterator[CcxtRest]:
+    """A client that soon takes silence for an end."""
+    async with _opened(wire, SILENCE_MS) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def _opened(wire: Any, timeout_ms: int) -> AsyncIterator[CcxtRest]:
     opened = await CcxtRest.open(
-        "binance", Credentials(KEY, SECRET), base_url=wire.url, timeout_ms=TIMEOUT_MS, options={}
+        "binance", Credentials(KEY, SECRET), base_url=wire.url, timeout_ms=timeout_ms, options={}
     )
     yield opened
     await opened.close()
@@ -102,18 +117,18 @@ async def test_a_cut_connection_may_have_been_sent(rest: CcxtRest, wire: Any) ->
     assert len(wire.requests) == 1
 
 
-async def test_a_cut_body_may_have_been_sent(rest: CcxtRest, wire: Any) -> None:
+async def test_a_cut_body_may_have_been_sent(hasty: CcxtRest, wire: Any) -> None:
     """Half of an answer is no answer."""
     wire.answer(b'{"orderId":1', length=400)
-    answer = await rest.call("private_post_order", PARAMS)
+    answer = await hasty.call("private_post_order", PARAMS)
     assert isinstance(answer, Failure)
     assert answer.sent
 
 
-async def test_silence_ends_at_the_deadline(rest: CcxtRest, wire: Any) -> None:
+async def test_silence_ends_at_the_deadline(hasty: CcxtRest, wire: Any) -> None:
     """A venue that never answers does not hold a worker."""
-    answer = await rest.call("private_post_order", PARAMS)
-    assert answer == Failure(True, f"no answer within {TIMEOUT_MS} ms")
+    answer = await hasty.call("private_post_order", PARAMS)
+    assert answer == Failure(True, f"no answer within {SILENCE_MS} ms")
     assert len(wire.requests) == 1
 
 
@@ -137,15 +152,15 @@ async def test_a_cancelled_call_stays_cancelled(rest: CcxtRest, wire: Any) -> No
 
 
 async def test_no_failure_and_no_log_tells_a_secret(
-    rest: CcxtRest, wire: Any, caplog: pytest.LogCaptureFixture
+    hasty: CcxtRest, wire: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """At debug level too: neither key, nor secret, nor signature, nor address."""
     caplog.set_level(logging.DEBUG)
     wire.hang_up()
     wire.answer(b"{", length=100)
     wire.answer(b"<html>", status=502)
-    told = [repr(await rest.call(f"private_{verb}_order", PARAMS)) for verb in ("post", "delete", "get")]
-    told += [repr(await rest.call("private_post_order", {**PARAMS, "symbol": object()})), repr(rest), caplog.text]
+    told = [repr(await hasty.call(f"private_{verb}_order", PARAMS)) for verb in ("post", "delete", "get")]
+    told += [repr(await hasty.call("private_post_order", {**PARAMS, "symbol": object()})), repr(hasty), caplog.text]
     signature = wire.requests[0].rpartition(b"signature=")[2].decode()
     assert len(signature) == 64
     for words in told:
