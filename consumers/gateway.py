@@ -23,16 +23,17 @@ from consumers.judge import Judge
 from consumers.prepare import Prepared, Unusable, prepare
 from consumers.quarantine import quarantine
 from consumers.sending import Sender
+from consumers.under_way import UnderWay
 from streams import codec
 from streams.cache import Cache
 from streams.clock import Clock
-from streams.errors import HistoryChanged, StoreUnreachable
+from streams.errors import BadIntent, HistoryChanged, StoreUnreachable
 from streams.instrument import Instruments
 from streams.keys import AccountKeys
 from streams.measures import Measures
 from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Gap, Halted, Reducing, Stale
 from streams.reader import Entry, Reader
-from streams.schemas import AccountInfo, Command, Evidence, NotSent, Throttled
+from streams.schemas import AccountInfo, Command, Evidence, NotSent, Place, Throttled
 from streams.scripts import Scripts
 from streams.tasks import end
 
@@ -41,6 +42,8 @@ log = logging.getLogger("fillonce.gateway")
 STANDBY_MS = 100
 # How soon entries that wait are claimed again once they may be; the reader's own blocking read adds to it.
 HELD_EVERY_MS = 100
+# What is claimed and sent sooner is not worth reading past.
+OVERTAKE_AFTER_MS = 10
 # An amend waits for its order to rest; a place is answered in a few of these.
 AMEND_AGAIN_MS = 50
 
@@ -88,11 +91,12 @@ class Gateway:
         self._scripts, self._claims, self._durability = scripts, claims, durability
         self._reader, self._keys, self._venue, self._info = reader, keys, venue, info
         self._judge, self._amends, self._settings, self._clock = judge, amends, settings, clock
+        reader.overtakes = overtakes
         self._running = True
-        self._tasks: dict[str, asyncio.Task[None]] = {}  # by entry id
+        self._under_way = UnderWay(settings.in_flight_max, reader.pulse)
         self._later: set[str] = set()  # entry ids of amends that are tried again
         self._retries: set[asyncio.Task[None]] = set()
-        self._passed_over: set[str] = set()  # delivered again while their answers were out
+        self._working: asyncio.Task[None] | None = None  # on a batch that others are read past
         self.known: Cache[bytes, Prepared] = Cache(settings.remembers_max)
         self.clock_off = False
         self.shut_ms: Callable[[], int] = lambda: 0
@@ -104,22 +108,41 @@ class Gateway:
     @property
     def in_flight(self) -> int:
         """Commands between claim and settle."""
-        return len(self._tasks)
+        return len(self._under_way)
 
     async def run(self, *, burst: bool = False) -> None:
         """Read, claim and send until stopped, then wait for the answers that are still out."""
         release = asyncio.create_task(self._release())
         try:
-            async for batch in self._reader.batches(burst=burst):
+            async for batch in self._reader.batches(burst=burst, idle=True):
                 # An entry whose answer is still out may be delivered again after a reconnect; it has its owner here.
-                self._passed_over.update(entry.id for entry in batch if entry.id in self._tasks)
-                await self._handle_or_wait([entry for entry in batch if not self._has(entry.id)])
+                await self._take_up([entry for entry in batch if not self._has(entry.id)], wait=burst)
+            if self._working is not None:
+                await self._working
         finally:
             await end([release])
+            await end([self._working] if self._working is not None else [])
             await end(self._retries)  # their entries stay pending
             # Whatever ends this loop, an answer that comes is settled: it saves a doubt.
-            while self._tasks:
-                await asyncio.wait(list(self._tasks.values()))
+            await self._under_way.all_ended()
+
+    async def _take_up(self, entries: Sequence[Entry], *, wait: bool) -> None:
+        """Work on what was read; on what takes long beside the reading, so that cancels go past it."""
+        if self._working is not None and self._working.done():
+            done, self._working = self._working, None
+            await done
+        if self._working is not None:
+            await self._handle_or_wait(entries)  # the reader yields nothing now but what overtakes
+        elif entries:
+            self._working = asyncio.create_task(self._work(entries))
+            await asyncio.wait([self._working], timeout=None if wait else OVERTAKE_AFTER_MS / 1000)
+            self._reader.paused = not self._working.done()
+
+    async def _work(self, entries: Sequence[Entry]) -> None:
+        try:
+            await self._handle_or_wait(entries)
+        finally:
+            self._reader.paused = False
 
     def stop(self) -> None:
         """Take nothing more; `run` ends when the answers that are out have come and are settled."""
@@ -169,12 +192,12 @@ class Gateway:
             prepared = wanted
         # Cancels first: what is no longer wanted is not sent; one whose place comes after it leaves a tombstone.
         prepared.sort(key=lambda one: one.item.command != "cancel")
-        while prepared:
-            # No more claims than can be sent at once: a claim that waits here eats up its own window.
-            room = await self._wait_for_room()
-            prepared = self._unless_shut(prepared)
-            await self._claim(prepared[:room])
-            prepared = prepared[room:]
+        while prepared := self._unless_shut(prepared):
+            if room := self._under_way.fits(one.item.command for one in prepared):
+                await self._claim(prepared[:room])
+                prepared = prepared[room:]
+            else:
+                await self._under_way.one_ended(prepared[0].item.command)
 
     def _unless_shut(self, prepared: list[Prepared]) -> list[Prepared]:
         """Leave new orders pending as they are while the venue takes none.
@@ -210,7 +233,7 @@ class Gateway:
 
     def _has(self, entry: str) -> bool:
         """Whether an entry is being sent, or waits here to be tried again."""
-        return entry in self._tasks or entry in self._later
+        return entry in self._under_way or entry in self._later
 
     def _try_later(self, entry: str, raw: bytes, after_ms: float) -> None:
         """Try an amend again: nobody else does, while its entry is pending here."""
@@ -225,12 +248,6 @@ class Gateway:
             task = asyncio.create_task(again())
             self._retries.add(task)
             task.add_done_callback(self._retries.discard)
-
-    async def _wait_for_room(self) -> int:
-        while len(self._tasks) >= self._settings.in_flight_max:
-            await asyncio.wait(list(self._tasks.values()), return_when=asyncio.FIRST_COMPLETED)
-            self.pulse.beat()
-        return self._settings.in_flight_max - len(self._tasks)
 
     async def _claim(self, prepared: Sequence[Prepared]) -> None:
         """Claim all of these, a few at a time where limits have to be judged by what the ones before them did."""
@@ -291,10 +308,7 @@ class Gateway:
         """Start sending what was claimed; what the venue takes in one request goes by one."""
         for group in groups(sendings, self._venue.facts) if kept else [[one] for one in sendings]:
             task = asyncio.create_task(self._send(group) if kept else self._hold_back(group[0].item))
-            for one in group:
-                self._tokens.pop(one.item.entry, None)
-                self._tasks[one.item.entry] = task
-                task.add_done_callback(lambda _, entry=one.item.entry: self._answered(entry))  # type: ignore[misc]  # the default binds the loop's value
+            self._under_way.add([one.item.entry for one in group], group[0].item.command, task)
 
     async def _release(self) -> None:
         """Read again what was left to wait whenever a switch, the stream or the start has moved, or there is budget."""
@@ -355,13 +369,6 @@ class Gateway:
             log.error("the account could not be halted: %s", error)  # noqa: TRY400 - the next claim tries again
         return False
 
-    def _answered(self, entry: str) -> None:
-        """Let go of an entry; one that came again meanwhile may be another server's, whose settle was refused."""
-        self._tasks.pop(entry, None)
-        if entry in self._passed_over:
-            self._passed_over.discard(entry)
-            self._reader.forget()
-
     async def _hold_back(self, item: ClaimItem) -> None:
         await self._answer(item, Answer(NotSent(self._durability.reason)))
 
@@ -373,7 +380,7 @@ class Gateway:
         for one, answer in zip(group, answers, strict=True):
             if _again(one.item, answer):
                 wait_ms = answer.outcome.retry_after_ms if isinstance(answer.outcome, Throttled) else AMEND_AGAIN_MS
-                self._tasks.pop(one.item.entry, None)
+                self._under_way.drop(one.item.entry)
                 self._try_later(one.item.entry, one.data, wait_ms)
 
     async def _answer(self, item: ClaimItem, answer: Answer) -> None:
@@ -392,7 +399,7 @@ class Gateway:
         """Settle until Redis answers; giving up is safe, the order then becomes `unknown` and is looked up."""
         while True:
             try:
-                await self._scripts.settle(
+                settled = await self._scripts.settle(
                     client_order_id=item.client_order_id, entry=item.entry, token=item.token, command=item.command,
                     evidence=evidence, raw=raw, again=again,
                 )  # fmt: skip
@@ -402,10 +409,22 @@ class Gateway:
                 if not self._running:
                     return
             else:
-                return
+                break
+        if not settled:
+            # Its claim is not the record's, or the history is another one: the entry is still pending, and nobody's.
+            self._under_way.drop(item.entry)
+            self._reader.forget()
 
     async def _quarantine(self, bad: Unusable) -> None:
         self.quarantined += await quarantine(self._scripts, self._keys, "intents", bad.entry, bad.reason, bad.raw)
+
+
+def overtakes(entry: Entry) -> bool:
+    """Whether an entry need not wait for those before it that were not claimed yet: it makes no new order."""
+    try:
+        return not isinstance(codec.decode_intent(entry.fields.get(b"data", b"")), Place)
+    except BadIntent:
+        return False
 
 
 def _again(item: ClaimItem, answer: Answer) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -27,6 +27,10 @@ log = logging.getLogger("fillonce.reader")
 BACKOFF_MIN_MS, BACKOFF_MAX_MS = 10, 1_000
 # Far below the client's answer timeout, which counts a blocked read as silence.
 BLOCK_MS = 500
+# While own pending entries wait for their reader, new ones are looked at; it is told within this time to go on.
+PAUSED_MS = 5
+# Own pending entries that new ones are read past: more are left to other consumers.
+AHEAD_MAX = 10_000
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -45,6 +49,9 @@ class Reader:
         claimed: how many entries were taken over from other consumers.
         lost: how many pending entries somebody trimmed away before they were dealt with.
         pulse: beaten whenever it asks for entries.
+        overtakes: what is yielded although own pending entries come before it. Whatever else is read before they are
+            done is one of them then, and comes in its turn. Without it nothing new is read before.
+        paused: own pending entries are not asked for; of what is new only what overtakes them is yielded.
     """
 
     def __init__(  # noqa: D417 - the first five are what they are called
@@ -63,7 +70,10 @@ class Reader:
         self.pulse = Pulse(clock)
         self._redis, self._stream, self._group, self._consumer = redis, stream, group, consumer
         self._count, self._claim_idle_ms, self._clock = count, claim_idle_ms, clock
-        self._ahead = ahead
+        self._ahead, self._newest = ahead, "0"
+        self.overtakes: Callable[[Entry], bool] | None = None
+        self.paused = False
+        self._own_turn, self._passed = True, 0
         self._running, self._prepared = True, False
         self._drained = False  # the last step looked for new entries and found none
         self._own_cursor: str | None = "0"  # where re-reading own pending entries stands; None when done
@@ -76,7 +86,7 @@ class Reader:
 
     def forget(self) -> None:
         """Read own pending entries again before new ones; for a reader that gave up what it had read."""
-        self._own_cursor = "0"
+        self._own_cursor = self._newest = "0"
 
     async def batches(self, *, burst: bool = False, idle: bool = False) -> AsyncIterator[list[Entry]]:
         """Yield batches, oldest first.
@@ -112,13 +122,33 @@ class Reader:
         if not self._prepared:
             await self._make_group()
             self._prepared = True
-        if self._own_cursor is not None:
+        if self._own_cursor is not None and self._own_turn and not self.paused:
+            self._own_turn = self.overtakes is None
             return await self._read_own(self._own_cursor)
+        self._own_turn = True
         if self._clock.monotonic_ms() >= self._claim_at_ms:
-            batch = await self._take_over()
+            taken = await self._take_over()
+            batch = self._in_turn(taken, "0")
+            if len(batch) < len(taken):
+                self._own_cursor = "0"  # the rest may be older than what is read by now
             if batch:
                 return batch
         return await self._read_new(block_ms)
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether new entries have to wait."""
+        return self.overtakes is not None and (self._own_cursor is not None or self.paused)
+
+    def _in_turn(self, batch: list[Entry], before: str) -> list[Entry]:
+        """What of a batch need not wait for own pending entries; the rest is read with those, from `before` on."""
+        if self.overtakes is None or not self._is_behind:
+            return batch
+        first = [entry for entry in batch if self.overtakes(entry)]
+        if len(first) < len(batch):
+            self._passed += len(batch) - len(first)
+            self._own_cursor = before if self._own_cursor is None else self._own_cursor
+        return first
 
     async def _make_group(self) -> None:
         try:
@@ -132,13 +162,21 @@ class Reader:
         batch = _entries(reply, redelivered=True)
         if self._own_cursor == cursor:  # else it was told meanwhile to begin again
             self._own_cursor = batch[-1].id if batch else None
+            self._passed = self._passed if batch else 0
         return batch
 
     async def _read_new(self, block_ms: int) -> list[Entry]:
+        if self._is_behind:
+            block_ms = PAUSED_MS if self.paused else 0
+            if self._passed >= AHEAD_MAX:
+                await self._clock.sleep_ms(block_ms)
+                return []
         reply = await self._read(">", *(("BLOCK", block_ms) if block_ms else ()))  # 0 would mean for ever
-        batch = _entries(reply, redelivered=False)
-        self._drained = not batch
-        return batch
+        batch, before = _entries(reply, redelivered=False), self._newest
+        if batch:
+            self._newest = batch[-1].id
+        self._drained = not batch and not self._is_behind
+        return self._in_turn(batch, before)
 
     async def _read(self, after: str, *options: str | int) -> Any:
         return await command(
@@ -168,7 +206,7 @@ class Reader:
     async def _recover(self, error: Exception) -> None:
         self.reconnects += 1
         self._prepared = self._prepared and "NOGROUP" not in str(error)
-        self._own_cursor = "0"
+        self._own_cursor = self._newest = "0"  # another server's ids may be lower
         log.info("%s: reads again after %s", self._stream, error)
         if isinstance(error, RedisConnectionError | RedisTimeoutError | ReadOnlyError | OSError):
             await _drop(self._redis)

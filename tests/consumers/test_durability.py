@@ -71,7 +71,11 @@ async def test_without_enough_replicas_nothing_is_sent_and_the_account_halts(pip
     await pipeline.until(lambda: halt_reason(pipeline))
     await pipeline.status(name, "created")
     reason = "fewer than 1 replicas confirmed a claim within 500 ms"
-    assert await outcomes(pipeline) == [NotSent(reason)]
+
+    async def said() -> bool:  # besides, on a slow machine the window may have passed and the resolver have looked
+        return NotSent(reason) in await outcomes(pipeline)
+
+    await pipeline.until(said)
     assert reason in await halt_reason(pipeline)
     await pipeline.until(lambda: gateway.halted)
     assert await pipeline.venue_orders() == []

@@ -293,17 +293,15 @@ async def test_while_the_gate_is_shut_nothing_is_claimed_and_afterwards_it_goes_
     assert len(await pipeline.venue_orders()) == 1
 
 
-async def test_an_entry_that_came_again_while_its_answer_was_out_is_dealt_with_when_the_answer_is_there(
+async def test_an_entry_whose_settle_was_refused_is_dealt_with_when_the_history_is_confirmed(
     pipeline: Pipeline,
 ) -> None:
-    """Its settle was refused under another history, so nobody has acknowledged it; it does not wait for a takeover."""
+    """Under another history nobody has acknowledged it; it does not wait for a takeover."""
     gate = Gate(await pipeline.venue())
     gateway = await pipeline.gateway(venue=gate, window_ms=5_000)
     await pipeline.ledger()
     await pipeline.place(pipeline.terms())
     await pipeline.until(lambda: gate.waiting == 1)
-    gateway._reader.forget()
-    await pipeline.until(lambda: gateway._passed_over)
     history = await pipeline.redis.hget(pipeline.keys.control, "history")
     assert history is not None
     await pipeline.redis.hset(pipeline.keys.control, "history", "another")
@@ -313,6 +311,67 @@ async def test_an_entry_that_came_again_while_its_answer_was_out_is_dealt_with_w
     await pipeline.until(lambda: gateway.duplicates)
     assert gateway.claimed == 1
     assert len(await pipeline.venue_orders()) == 1
+
+
+async def test_a_cancel_goes_past_orders_that_wait_to_be_sent(pipeline: Pipeline) -> None:
+    """It was published behind them, and reaches the venue while none of them has been claimed."""
+    gate = Gate(await pipeline.venue())
+    gate.open.set()
+    gateway = await pipeline.gateway(venue=gate, in_flight_max=2)
+    await pipeline.ledger()
+    [resting] = await pipeline.place(pipeline.terms())
+    await pipeline.status(resting, "open")
+    gate.open.clear()
+    names = await pipeline.place(*(pipeline.terms() for _ in range(8)))
+    await pipeline.until(lambda: gate.waiting == 3)
+    await pipeline.publish_cancel(resting)
+    await pipeline.status(resting, "cancelled")
+    assert [(await pipeline.order(name)).status for name in names[2:]] == ["created"] * 6
+    gate.open.set()
+    for name in names:
+        await pipeline.status(name, "open")
+    assert gateway.claimed == 10
+    assert await _claimed_places(pipeline) == [resting, *names]
+
+
+async def test_a_cancel_goes_past_what_a_gateway_had_read_before_it_died(pipeline: Pipeline) -> None:
+    """Its heir works through that in the stream's order, with what was published meanwhile behind it."""
+    stuck = Gate(await pipeline.venue())
+    stuck.open.set()
+    first = await pipeline.gateway(venue=stuck)
+    await pipeline.ledger()
+    [resting] = await pipeline.place(pipeline.terms())
+    await pipeline.status(resting, "open")
+    first.shut_ms = lambda: 60_000
+    names = await pipeline.place(*(pipeline.terms() for _ in range(4)))
+    await pipeline.until(lambda: first.waiting >= 4)
+    await pipeline.kill(first)
+    gate = Gate(await pipeline.venue())
+    await pipeline.gateway(venue=gate, in_flight_max=1)
+    await pipeline.until(lambda: gate.waiting == 1)
+    names += await pipeline.place(*(pipeline.terms() for _ in range(2)))
+    await pipeline.publish_cancel(resting)
+    await pipeline.status(resting, "cancelled")
+    assert gate.waiting == 1
+    gate.open.set()
+    for name in names:
+        await pipeline.status(name, "open")
+    assert await _claimed_places(pipeline) == [resting, *names]
+
+
+async def test_a_cancel_that_goes_past_its_own_order_keeps_it_from_being_sent(pipeline: Pipeline) -> None:
+    """The order was not claimed yet: it ends here, and the venue never hears of it."""
+    gate = Gate(await pipeline.venue())
+    await pipeline.gateway(venue=gate, in_flight_max=1)
+    await pipeline.ledger()
+    [sent, wanted] = await pipeline.place(pipeline.terms(), pipeline.terms())
+    await pipeline.until(lambda: gate.waiting == 1)
+    await pipeline.publish_cancel(wanted)
+    await pipeline.status(wanted, "cancelled")
+    gate.open.set()
+    await pipeline.status(sent, "open")
+    await pipeline.until(lambda: _acknowledged(pipeline))
+    assert identities(await pipeline.venue_orders()) == [sent]
 
 
 async def test_an_adapter_that_fails_leaves_an_unknown_order_that_is_looked_up(pipeline: Pipeline) -> None:
@@ -366,6 +425,12 @@ async def test_the_claim_says_who_took_it(pipeline: Pipeline, index: int) -> Non
     [claimed] = [one for one in await pipeline.journal() if isinstance(one, events.Claimed)]
     assert (claimed.gateway, claimed.command) == (f"gateway.{index}", "place")
     assert claimed.sent == {"quantity": "1", "price": "100"}
+
+
+async def _claimed_places(pipeline: Pipeline) -> list[str]:
+    """Orders in the order in which they were claimed."""
+    found = [one for one in await pipeline.journal() if isinstance(one, events.Claimed)]
+    return [one.client_order_id for one in found if one.command == "place"]
 
 
 async def _acknowledged(pipeline: Pipeline) -> bool:

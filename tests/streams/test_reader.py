@@ -256,3 +256,39 @@ async def test_a_stop_is_noticed_by_a_reader_that_waits(lines: Lines) -> None:
     await wait_until_async(lambda: lines.blocked("one"))
     reader.stop()
     await asyncio.wait_for(task, 2)
+
+
+async def test_what_overtakes_goes_past_own_pending_entries_and_the_rest_keeps_its_order(lines: Lines) -> None:
+    """Between the batches of what it had read before; everything comes once."""
+    await lines.write(*range(1, 7))
+    await lines.burst(lines.reader())
+    reader = lines.reader(count=2)
+    reader.overtakes = lambda entry: entry.fields[b"n"] == b"100"
+    await lines.write(7, 100)
+    found = await lines.batches(reader)
+    assert [numbers(batch) for batch in found] == [[1, 2], [100], [3, 4], [5, 6], [7, 100]]
+
+
+async def test_while_its_caller_works_only_what_overtakes_is_yielded(lines: Lines) -> None:
+    """What was read past comes when the caller goes on, before what is newer."""
+    reader = lines.reader(count=2)
+    reader.overtakes = lambda entry: entry.fields[b"n"] == b"100"
+    await lines.write(1, 2, 3, 4, 100, 5)
+    found: list[list[int]] = []
+    async for batch in reader.batches():
+        found.append(numbers(batch))
+        reader.paused = found[-1] == [1, 2]
+        if found[-1] == [100]:
+            await lines.write(6)
+        if found[-1][-1] == 6:
+            break
+    assert [number for batch in found for number in batch] == [1, 2, 100, 3, 4, 100, 5, 6]
+
+
+async def test_nothing_new_is_read_past_pending_entries_where_nothing_overtakes(lines: Lines) -> None:
+    """The order of a ledger's evidence is the stream's."""
+    await lines.write(1, 2, 3)
+    await lines.burst(lines.reader())
+    await lines.write(4)
+    found = await lines.batches(lines.reader(count=2))
+    assert [numbers(batch) for batch in found] == [[1, 2], [3], [4]]
