@@ -390,7 +390,11 @@ class Gateway:
             format=answer.format,
             received_at_ns=self._clock.now_ns(),
             command=Command(
-                client_order_id=item.client_order_id, token=item.token, outcome=answer.outcome, kind=item.command
+                client_order_id=item.client_order_id,
+                token=item.token,
+                outcome=answer.outcome,
+                kind=item.command,
+                revision=item.revision,
             ),
         )
         await self._settle(item, codec.encode(evidence), answer.raw, again=_again(item, answer))

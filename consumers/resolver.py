@@ -235,8 +235,10 @@ class Resolver:
 
     async def _write_absent(self, order: Order, begun_at_ms: int, kind: CommandKind) -> None:
         self.absent += 1
+        revision = order.amend.revision if kind == "amend" and order.amend is not None else 0
         command = Command(
-            client_order_id=order.client_order_id, token=order.token, outcome=Absent(begun_at_ms), kind=kind
+            client_order_id=order.client_order_id, token=order.token, outcome=Absent(begun_at_ms), kind=kind,
+            revision=revision,
         )  # fmt: skip
         said = Evidence(source="lookup", received_at_ns=self._clock.now_ns(), command=command)
         await append(self._redis, self._keys, [(said, b"")])

@@ -9,7 +9,17 @@ from streams.blocking import BlockingIntentProducer
 from streams.connection import connect
 from streams.errors import BadIntent, FillonceError, IntentConflict, StoreUnreachable
 from streams.marks import publish_mark
-from streams.notices import Fill, FillTakenBack, HoldingsChanged, Mark, OrderChanged, PositionChanged, Snapshot, Tick
+from streams.notices import (
+    AmendDeclined,
+    Fill,
+    FillTakenBack,
+    HoldingsChanged,
+    Mark,
+    OrderChanged,
+    PositionChanged,
+    Snapshot,
+    Tick,
+)
 from streams.producer import IntentProducer, Receipt
 from streams.schemas import Amend, Cancel, Place
 
@@ -21,6 +31,7 @@ __project__ = "fillonce"
 
 __all__ = [
     "Amend",
+    "AmendDeclined",
     "BadIntent",
     "BlockingIntentProducer",
     "Cancel",

@@ -13,6 +13,7 @@ from streams.codec import INTENT_BYTES_MAX
 from streams.events import FORMAT_VERSION, JournalEntry
 from streams.marks import MarkEntry
 from streams.notices import (
+    AmendDeclined,
     AnyNotice,
     Fill,
     FillTakenBack,
@@ -45,7 +46,7 @@ _STREAMS: dict[str, tuple[Any, str, bool]] = {
     ),
     "quarantine": (dict[str, str], "What could not be used: `stream`, `entry`, `reason`; its bytes in `raw`.", True),
 }
-_NOTICES = (Fill, FillTakenBack, HoldingsChanged, OrderChanged, PositionChanged, Snapshot, Mark, Tick)
+_NOTICES = (Fill, FillTakenBack, HoldingsChanged, OrderChanged, AmendDeclined, PositionChanged, Snapshot, Mark, Tick)
 
 
 def schema(of: Any) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from streams.corrections import Move, is_inferred
 from streams.events import JournalEntry
 from streams.money import ZERO
 from streams.schemas import (
+    Absent,
     Cause,
+    Command,
     Correction,
     Execution,
     Order,
@@ -25,6 +27,7 @@ from streams.schemas import (
     Place,
     Position,
     PositionSide,
+    Refused,
     Side,
 )
 
@@ -146,6 +149,18 @@ class OrderChanged(OfOrder, frozen=True, kw_only=True, omit_defaults=True, tag="
         return max(self.filled, self.reported)
 
 
+class AmendDeclined(OfOrder, frozen=True, kw_only=True, omit_defaults=True, tag="amend_declined"):
+    """An amend came to nothing, and the order is as it was: declined before it was sent, or refused by the venue.
+
+    Attributes:
+        revision: which amend of the order.
+        reason: why, in a sentence or the venue's words.
+    """
+
+    revision: int
+    reason: str
+
+
 class PositionChanged(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="position"):
     """A position of the account moved, whichever strategy's order it was: a venue knows accounts, not strategies.
 
@@ -231,7 +246,7 @@ class Tick(Notice, frozen=True, kw_only=True, omit_defaults=True, tag="tick"):
     period_ms: int
 
 
-AnyNotice = Fill | FillTakenBack | OrderChanged | PositionChanged | HoldingsChanged
+AnyNotice = Fill | FillTakenBack | OrderChanged | AmendDeclined | PositionChanged | HoldingsChanged
 
 
 def unknown(entry: JournalEntry, terms: Mapping[str, Place]) -> list[str]:
@@ -271,7 +286,9 @@ def concerns(notice: AnyNotice, strategy: str) -> bool:
     return isinstance(notice, PositionChanged | HoldingsChanged) or notice.strategy == strategy
 
 
-def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str, Place]) -> Iterator[AnyNotice]:
+def _tell(  # noqa: C901 - one arm per kind of change
+    account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str, Place]
+) -> Iterator[AnyNotice]:
     def moved(client_order_id: str, status: OrderStatus, reason: str = "") -> Iterator[OrderChanged]:
         asked = terms.get(client_order_id)
         if asked is not None:  # a tombstone has none, and nobody decided it
@@ -290,6 +307,8 @@ def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str
             yield from moved(change.client_order_id, "submitting")
         case events.Ended():
             yield from moved(change.client_order_id, change.status, change.reason)
+        case events.Declined(client_order_id=name, revision=revision, reason=reason):
+            yield from _declined(account, at_ms, change.id, terms.get(name), name, revision, reason)
         case events.Updated():
             yield from _updated(account, at_ms, change, terms.get(change.client_order_id))
         case events.Adjusted():
@@ -297,7 +316,6 @@ def _tell(account: str, at_ms: int, change: events.AnyChange, terms: Mapping[str
         case (
             events.Claimed()
             | events.CancelRequested()
-            | events.Declined()
             | events.Tombstone()
             | events.Queued()
             | events.Parked()
@@ -330,6 +348,26 @@ def _adjusted(account: str, at_ms: int, change: events.Adjusted) -> Iterator[Any
             event_id=f"{change.id}:position", account=account, at_ms=at_ms, symbol=change.symbol,
             quantity=Decimal(change.position_quantity), strategy="", position_side=told.position_side,
         )  # fmt: skip
+
+
+def _declined(  # noqa: PLR0917 - one event
+    account: str, at_ms: int, event_id: str, terms: Place | None, client_order_id: str, revision: int, reason: str
+) -> Iterator[AmendDeclined]:
+    if terms is not None:
+        yield AmendDeclined(
+            event_id=event_id, account=account, at_ms=at_ms, client_order_id=client_order_id, strategy=terms.strategy,
+            signal_id=terms.signal_id, leg=terms.leg, symbol=terms.symbol, revision=revision, reason=reason,
+        )  # fmt: skip
+
+
+def _refused_amends(change: events.Updated) -> Iterator[tuple[int, str]]:
+    """Amends that the venue refused, or that never reached it: which, and why."""
+    for fact in change.facts:
+        match fact:
+            case Command(kind="amend", revision=revision, outcome=Refused(code, told)):
+                yield revision, f"{code} {told}".strip()
+            case Command(kind="amend", revision=revision, outcome=Absent()):
+                yield revision, "it never reached the venue"
 
 
 def _updated(account: str, at_ms: int, change: events.Updated, terms: Place | None) -> Iterator[AnyNotice]:
@@ -366,6 +404,9 @@ def _updated(account: str, at_ms: int, change: events.Updated, terms: Place | No
         quantity=Decimal(change.quantity) if change.quantity else terms.quantity if terms else None, reason=reason,
         anomalies=change.anomalies,
     )  # fmt: skip
+    for revision, why in _refused_amends(change):
+        name = f"{change.id}:amend:{revision}"
+        yield from _declined(account, at_ms, name, terms, change.client_order_id, revision, why)
     if change.position:
         yield PositionChanged(
             event_id=f"{change.id}:position", account=account, at_ms=at_ms, symbol=change.symbol,
@@ -376,7 +417,7 @@ def _updated(account: str, at_ms: int, change: events.Updated, terms: Place | No
 
 def _order_of(change: events.AnyChange) -> str:
     match change:
-        case events.Claimed(command="place") | events.Doubted() | events.Ended() | events.Updated():
+        case events.Claimed(command="place") | events.Doubted() | events.Ended() | events.Declined() | events.Updated():
             return change.client_order_id
         case _:
             return ""

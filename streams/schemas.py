@@ -245,12 +245,13 @@ CommandKind = Literal["place", "cancel", "amend"]
 
 
 class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="command", gc=False):
-    """Which claim an answer speaks of, and what it says of it."""
+    """Which claim an answer speaks of, and what it says of it; of an amend also which one of its order it is."""
 
     client_order_id: str
     token: str
     outcome: Outcome
     kind: CommandKind = "place"
+    revision: int = 0
 
 
 class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -26,6 +26,7 @@ from faststream.redis.subscriber.usecases.channel_subscriber import ChannelSubsc
 from streams.delivery import Handler, Patience
 from streams.errors import BadIntent, UsageError
 from streams.notices import (
+    AmendDeclined,
     Fill,
     FillTakenBack,
     HoldingsChanged,
@@ -50,6 +51,7 @@ KINDS: dict[type[Notice], str] = {
     FillTakenBack: "taken_back",
     HoldingsChanged: "holdings",
     OrderChanged: "order",
+    AmendDeclined: "amend_declined",
     PositionChanged: "position",
     Snapshot: "snapshot",
     Mark: "mark",
@@ -57,7 +59,7 @@ KINDS: dict[type[Notice], str] = {
     Tick: "tick",
 }
 
-OF_ORDERS = (Fill, FillTakenBack, HoldingsChanged, OrderChanged, PositionChanged)
+OF_ORDERS = (Fill, FillTakenBack, HoldingsChanged, OrderChanged, AmendDeclined, PositionChanged)
 
 # The producer of the process, as a parameter of a handler: `async def hedge(fill: Fill, intents: Intents)`.
 Intents = Annotated[IntentProducer, Context(PRODUCER)]
@@ -112,7 +114,8 @@ class Strategy(RedisRouter):
     def on(self, kind: type[_N], **options: Any) -> Wire[_N]:
         """Call a function with every event of one kind.
 
-        Kinds are `Fill`, `FillTakenBack`, `HoldingsChanged`, `OrderChanged`, `PositionChanged`, `Mark` and `Snapshot`.
+        Kinds are `Fill`, `FillTakenBack`, `HoldingsChanged`, `OrderChanged`, `AmendDeclined`, `PositionChanged`,
+        `Mark` and `Snapshot`.
         `Journal` is for whoever watches an account as a whole. What the function returns (an intent, several, or
         nothing) is published before the event counts as handled. `Snapshot` comes once at every start, before
         everything else.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streams import OrderChanged, Strategy, codec
+from streams import AmendDeclined, OrderChanged, Strategy, codec
 from streams.schemas import Amend, Order
 
 LOW, LOWER, ONE = Decimal(20_000), Decimal(19_000), Decimal(1)
@@ -191,12 +191,21 @@ def test_a_cancel_beside_an_amend_ends_the_order_whatever_comes_first(fillonce: 
 
 
 def test_a_strategy_may_answer_with_an_amend_of_an_ended_order_and_nothing_happens(fillonce: Any) -> None:
-    """Declined, in the journal."""
+    """Declined, in the journal, and the strategy hears why."""
+    app, heard = Strategy("test"), list[AmendDeclined]()
+
+    @app.on(AmendDeclined)
+    async def hear(said: AmendDeclined) -> None:
+        heard.append(said)
+
+    fillonce.run(app)
     fillonce.house("SELL", 5, price=60_000)
     placed = fillonce.place(side="buy", type="limit", quantity=1, price=60_000)
     until(fillonce, lambda order: order.status == "filled")
     fillonce.amend(placed, 1, 2, 60_000)
-    fillonce.until(lambda: any(b'"declined"' in one[b"data"] for one in fillonce.entries("events")))
+    fillonce.until(lambda: heard)
+    [said] = heard
+    assert (said.client_order_id, said.revision, said.reason) == (placed.client_order_id, 1, "the order has ended")
     assert len(fillonce.venue_orders()) == 1
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from streams import events
 from streams.events import AnyChange, JournalEntry
-from streams.notices import Fill, OrderChanged, PositionChanged, concerns, learnt, tell, unknown
-from streams.schemas import Command, Execution, OrderReport, Place, Refused
+from streams.notices import AmendDeclined, Fill, OrderChanged, PositionChanged, concerns, learnt, tell, unknown
+from streams.schemas import Absent, Accepted, Command, Execution, NotSent, OrderReport, Place, Refused
 
 TERMS = Place(
     account="sim.main", strategy="maker", signal_id="s1", leg="a", signal_time=datetime(2026, 1, 1, tzinfo=UTC),
@@ -138,3 +138,47 @@ def test_an_event_survives_json() -> None:
     encoded = msgspec.json.encode(fill)
     assert msgspec.json.decode(encoded, type=Fill) == fill
     assert b'"0.10"' in encoded
+
+
+@pytest.mark.parametrize(
+    ("change", "event_id", "reason"),
+    [
+        (
+            events.Declined(
+                id="declined:3:c1", client_order_id="c1", revision=3, fingerprint="f", reason="off the tick"
+            ),
+            "declined:3:c1",
+            "off the tick",
+        ),
+        (
+            updated(Command(client_order_id="c1", token="t", kind="amend", revision=3, outcome=Refused("-2", "no"))),
+            "d1:amend:3",
+            "-2 no",
+        ),
+        (
+            updated(Command(client_order_id="c1", token="t", kind="amend", revision=3, outcome=Absent(1))),
+            "d1:amend:3",
+            "it never reached the venue",
+        ),
+    ],
+    ids=["before it was sent", "by the venue", "lost"],
+)
+def test_an_amend_that_came_to_nothing_is_told_with_its_reason(change: AnyChange, event_id: str, reason: str) -> None:
+    """Whoever declined it."""
+    assert unknown(entry(change), {}) == ["c1"]
+    [said] = [one for one in tell("sim.main", entry(change), KNOWN) if isinstance(one, AmendDeclined)]
+    assert (said.event_id, said.client_order_id, said.revision, said.reason) == (event_id, "c1", 3, reason)
+    assert concerns(said, "maker")
+    assert not concerns(said, "other")
+
+
+def test_an_amend_that_took_effect_or_is_tried_again_is_not_told_as_declined() -> None:
+    """Nor is the refusal of a cancel or a place."""
+    said = [
+        Command(client_order_id="c1", token="t", kind="amend", revision=3, outcome=one)
+        for one in (Accepted(), NotSent("x"))
+    ]
+    said += [
+        Command(client_order_id="c1", token="t", kind=one, outcome=Refused("-2", "no")) for one in ("place", "cancel")
+    ]
+    assert not [one for one in tell("sim.main", entry(updated(*said)), KNOWN) if isinstance(one, AmendDeclined)]
