@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from adapters.ccxt_unified import CcxtUnified
-from adapters.generic.answers import Row, at_ms, rows_of, why
+from adapters.generic.answers import Row, rows_of, why
+from adapters.generic.paging import whole
 from adapters.venue import CouldNotAsk
 
-PAGES_MAX = 1_000
 Deed = Callable[[Any], Awaitable[Any]]
 
 
@@ -45,7 +45,11 @@ class Asking:
     async def traded(self, symbol: str, since_ms: int) -> Sequence[Row]:
         """Own trades since a moment of the exchange's clock, as ccxt reads them."""
         self.symbols[symbol] = None
-        return await self.pages(lambda x, since: x.fetch_my_trades(symbol, since), since_ms)
+        return await self.pages(lambda x, since, params: x.fetch_my_trades(symbol, since, None, params), since_ms)
+
+    async def orders(self, name: str, symbol: str, since_ms: int) -> Sequence[Row]:
+        """One of ccxt's lists of orders since a moment of the exchange's clock; `name` is of the call that gives it."""
+        return await self.pages(lambda x, since, params: getattr(x, name)(symbol, since, None, params), since_ms)
 
     async def order(self, symbol: str, venue_id: str | None, params: Mapping[str, str]) -> Row | None:
         """One order as ccxt reads it, None when the exchange says there is none."""
@@ -71,16 +75,11 @@ class Asking:
             raise CouldNotAsk(why(done))
         return done.value
 
-    async def pages(self, fetch: Callable[[Any, int], Awaitable[Any]], since_ms: int) -> list[Row]:
-        """Fetch a list page by page, each from the newest row of the last one on, until one holds nothing new."""
-        found: dict[str, Row] = {}
-        for _ in range(PAGES_MAX):
-            start_ms = since_ms
-            page = rows_of(await self.call(lambda x, since=start_ms: fetch(x, since)))  # type: ignore[misc]  # the default binds the loop's value
-            news = [row for row in page if str(row.get("id")) not in found]
-            found.update((str(row.get("id")), row) for row in news)
-            newest = max((at_ms(row) for row in news), default=0)
-            if newest <= since_ms:
-                return list(found.values())
-            since_ms = newest
-        raise CouldNotAsk(f"more than {PAGES_MAX} pages; ask for less.")
+    async def pages(self, fetch: Callable[[Any, int, Mapping[str, int]], Awaitable[Any]], since_ms: int) -> list[Row]:
+        """Fetch a whole list, oldest first; `fetch` is given the moment to begin with, and ccxt's `until` beside it."""
+
+        async def page(since_ms: int, until_ms: int | None) -> list[Row]:
+            params = {} if until_ms is None else {"until": until_ms}
+            return rows_of(await self.call(lambda x: fetch(x, since_ms, params)))
+
+        return await whole(page, since_ms)

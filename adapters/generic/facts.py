@@ -2,7 +2,8 @@
 
 Nothing here is read from a venue's pages, so every value is the cautious one: late requests act, a second order under
 one id is taken, look-ups lag and forget. An order that cannot be found then ends as `rejected` (lost) and is never sent
-again. The settings of an account may know better of lag and lifetime.
+again. The settings of an account may know better of lag and lifetime. A list that may have been cut is no answer. What
+the exchange counts is not known, so there is no budget that processes share: each keeps the pace that ccxt knows of.
 """
 
 import string

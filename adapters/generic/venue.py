@@ -187,10 +187,10 @@ class CcxtVenue:
         return Rows(ORDER_FORMAT, [order_row(self._id, row) for row in by_time(await self._ask.resting(symbol))])
 
     async def orders_since(self, symbol: str, since_ms: int) -> Rows:
-        """All orders of a symbol created since, closed ones too, as far as the exchange lists them.
+        """All orders of a symbol created since, closed ones too, as far as the exchange remembers them.
 
         Raises:
-            CouldNotAsk: no answer that means anything.
+            CouldNotAsk: no answer that means anything, or a list that may have been cut.
         """
         start_ms, has = self._venue_ms(since_ms), self._ask.has
         # What rests is asked for first: an order that ends meanwhile is then in the later list too, or in both.
@@ -199,7 +199,7 @@ class CcxtVenue:
         if not has.get("fetchOrders") and has.get("fetchCanceledOrders"):
             lists.append("fetch_canceled_orders")
         for name in lists:
-            rows = await self._ask.pages(lambda x, since, name=name: getattr(x, name)(symbol, since), start_ms)  # type: ignore[misc]  # the default binds the loop's value
+            rows = await self._ask.orders(name, symbol, start_ms)
             found.update((str(row.get("id")), row) for row in rows)
         return Rows(ORDER_FORMAT, [order_row(self._id, row) for row in by_time(list(found.values()))])
 
