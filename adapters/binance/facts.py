@@ -47,7 +47,7 @@ FACTS = VenueFacts(
     ),
     executions=ExecutionIdentity(field="trade id", unique_within="symbol"),
     ordering=Ordering(frames="none", by="transaction time"),
-    # Of the venue's page on limits; a list of open orders without a symbol costs 80.
+    # Of each endpoint's own page; a list of open orders without a symbol costs 80.
     weights={
         "place": 1,
         "cancel": 1,

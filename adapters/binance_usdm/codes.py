@@ -1,7 +1,9 @@
 """Native codes of Binance USDⓈ-M: which of them prove that a command had no effect. Pure.
 
-From the venue's error page of USDⓈ-M futures. The -1xxx, -2014, -2015 codes are those of spot. Never on a list, besides
-spot's: -2020 (unable to fill), -4078, -4083 (an internal error, a batch that failed): after them the order may be live.
+Each code and what it means is from the venue's error page of USDⓈ-M futures (developers.binance.com, `error-code`, as
+of 2026), compared with it code by code. The -1xxx, -2014, -2015 codes are those of spot. Never on a list, besides
+spot's: -2020 (unable to fill), -4078, -4083 (an internal error, a batch that failed), -5043 (an amend is pending, which
+may be this one): after them the order may be live, or amended.
 """
 
 from adapters.binance.codes import ALWAYS, CANCEL_RULES, ENGINE_REFUSALS, placed, read_error
@@ -52,7 +54,8 @@ _REFUSED = (
     "-4184",  # price below the floor
     "-4192",  # cooling-off period
     "-4400",  # reduce-only orders alone, by trading rules
-    "-4401",  # reduce-only orders alone, by compliance
+    "-4401",  # reduce-only orders alone, for large positions
+    "-4402",  # not available in this region
     "-5021",  # fill-or-kill that could not be filled
     "-5022",  # post-only that would have taken
     "-5037",  # price match not valid
@@ -86,10 +89,12 @@ PLACE = Table(
 )
 CANCEL = Table(rules=CANCEL_RULES, error=read_error, accepted=cancelled)
 
-# -2013 is about this command alone, as -2011 is of a cancel. -5026: amended too often. -5027: it has these terms,
-# perhaps by an earlier attempt of this very amend.
+# -2013 is about this command alone, as -2011 is of a cancel. -5024: the symbol is not trading. -5025: no limit order.
+# -5026: amended too often. -5029: notional below minimum. -5027: it has these terms, perhaps by an earlier attempt of
+# this very amend.
+_NOT_AMENDED = ("-2013", "-5024", "-5025", "-5026", "-5029")
 AMEND = Table(
-    rules=(Rule("-2013", "refused"), Rule("-5026", "refused"), Rule("-5027", "duplicate"), *PLACE.rules, *CANCEL_RULES),
+    rules=(*(Rule(code, "refused") for code in _NOT_AMENDED), Rule("-5027", "duplicate"), *PLACE.rules, *CANCEL_RULES),
     error=read_error,
     accepted=placed,
 )

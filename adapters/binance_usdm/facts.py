@@ -1,7 +1,8 @@
 """What Binance USDⓈ-M declares of itself. Pure.
 
 As spot, a request is refused with -1021 (before the matching engine with -5028) once its window has passed, and a
-client order id is unique among OPEN orders only; look-ups forget sooner.
+client order id is unique among OPEN orders only; look-ups forget sooner. Weights are those of each endpoint's own page;
+limits those of `exchangeInfo`, which answers correct.
 """
 
 import string
@@ -41,9 +42,10 @@ FACTS = VenueFacts(
     ),
     executions=ExecutionIdentity(field="trade id", unique_within="symbol"),
     ordering=Ordering(frames="none", by="transaction time"),
-    # A new order costs no weight, only its place in the order budgets; open orders without a symbol cost 40.
+    # A new order and an amend cost no weight, only their places in the order budgets; a batch of cancels costs what one
+    # cancel does; open orders without a symbol cost 40.
     weights={
-        "place": 0, "cancel": 1, "amend": 1, "batch": 5,
+        "place": 0, "cancel": 1, "amend": 0, "batch": 5,
         "order": 1, "open orders": 1, "orders since": 5, "executions since": 5,
         "executions of an order": 5, "balances": 5, "instruments": 1, "clock": 1,
     },

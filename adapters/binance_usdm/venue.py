@@ -28,7 +28,7 @@ from adapters.deadline import Deadline
 from adapters.socket_calls import SocketCalls
 from adapters.venue import Answer, Rows, StreamEvent, Window
 from adapters.websocket import listen
-from streams.budget import Cost
+from streams.budget import Cost, Urgency
 from streams.errors import BadIntent
 from streams.schemas import Accepted, Order, Refused, Throttled
 from streams.tasks import end
@@ -153,7 +153,8 @@ class BinanceUsdmVenue(BinanceVenue):
             places = command is PLACE_MANY
             # All of them are as urgent as the least urgent one is: none of them may use what is kept for others.
             new = places and any(urgency(orders[number], windows[number]) == "new" for number in said)
-            price = cost(self.facts, "batch", "new" if new else "reduce" if places else "cancel", len(said) * places)
+            least: Urgency = "new" if new else "reduce"
+            price = cost(self.facts, "batch", least, len(said)) if places else cost(self.facts, "cancel", "cancel")
             if wait_ms := await self.metered.take(price, 0 if places else check.left_ms()):
                 return [answers_by.get(number, Answer(Throttled(wait_ms))) for number in range(len(orders))]
             params = {**join(list(said.values())), **within(window, self.clock_offset_ms)}

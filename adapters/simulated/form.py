@@ -39,6 +39,7 @@ class Form(Struct, frozen=True, kw_only=True):
         describe: prints a symbol.
         refused: gives a refusal of the core the product's own code.
         batch: REST's name of several orders in one request; empty where there is none.
+        order_weight: what a new order or an amend costs of the request weight.
     """
 
     rest_path: str
@@ -60,6 +61,7 @@ class Form(Struct, frozen=True, kw_only=True):
     describe: Callable[[Symbol], Payload]
     refused: Callable[[Refusal], Refusal]
     batch: str = ""
+    order_weight: int = 1
 
 
 def _reports(report: Report, event_ms: int) -> Iterable[Payload]:

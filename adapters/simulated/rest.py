@@ -97,13 +97,13 @@ class Rest:
         return self._public(request, 5, {"lastUpdateId": market.next_order_id, **rows})
 
     async def _place(self, request: web.Request) -> web.StreamResponse:
-        return await self._order(request, "place")
+        return await self._order(request, "place", self._venue.form.order_weight)
 
     async def _cancel(self, request: web.Request) -> web.StreamResponse:
         return await self._order(request, "cancel")
 
     async def _amend(self, request: web.Request) -> web.StreamResponse:
-        return await self._order(request, "amend")
+        return await self._order(request, "amend", self._venue.form.order_weight)
 
     async def _place_many(self, request: web.Request) -> web.StreamResponse:
         return await self._order(request, "place many", batches.WEIGHT)

@@ -282,4 +282,5 @@ USDM = Form(
     describe=describe,
     refused=refused,
     batch="batchOrders",
+    order_weight=0,
 )

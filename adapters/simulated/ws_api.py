@@ -134,8 +134,9 @@ class WsApi:
                 venue.meter.spend(lookups.weight(path, caller.params), venue.now_ms())
                 answer = await venue.lookup(caller, path)
             else:
-                venue.meter.spend(1, venue.now_ms())
-                answer = await venue.order(caller, self._deeds[request.method])
+                deed = self._deeds[request.method]
+                venue.meter.spend(1 if deed == "cancel" else venue.form.order_weight, venue.now_ms())
+                answer = await venue.order(caller, deed)
         except Refusal as refusal:
             answer = refused(refusal)
         if answer.dropped:

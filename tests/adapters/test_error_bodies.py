@@ -45,7 +45,7 @@ REFUSED_BY_USDM = {
     "-1099", "-1122", "-2016", "-2017", "-2018", "-2019", "-2021", "-2022", "-2023", "-2024", "-2025", "-2026", "-2027",
     "-2028", "-4001", "-4002", "-4003", "-4004", "-4005", "-4013", "-4014", "-4015", "-4016", "-4022", "-4023", "-4024",
     "-4045", "-4060", "-4061", "-4062", "-4087", "-4088", "-4118", "-4120", "-4131", "-4140", "-4141", "-4164", "-4183",
-    "-4184", "-4192", "-4400", "-4401", "-5021", "-5022", "-5037", "-5038", "-5039", "-5040",
+    "-4184", "-4192", "-4400", "-4401", "-4402", "-5021", "-5022", "-5037", "-5038", "-5039", "-5040",
 }  # fmt: skip
 
 
@@ -189,3 +189,17 @@ def test_every_listed_code_is_classed_as_listed(venue: str) -> None:
         told = classify(TABLES[venue], Response(400, {}, json.dumps({"code": int(code), "msg": ""}).encode()), "fo-1")
         assert type(told) is _wanted(venue, code, ""), (code, told)
     assert {rule.code for rule in TABLES[venue].rules} - {"-2010", "-1010"} == listed
+
+
+@pytest.mark.parametrize("code", ["-2013", "-5024", "-5025", "-5026", "-5029"])
+def test_what_proves_that_an_order_was_not_amended_is_a_refusal_of_the_amend_alone(code: str) -> None:
+    """A place is never told such a thing, so there it proves nothing."""
+    body = Response(400, {}, json.dumps({"code": int(code), "msg": ""}).encode())
+    assert isinstance(classify(usdm.AMEND, body, "fo-1"), Refused)
+    assert isinstance(classify(usdm.PLACE, body, "fo-1"), Unknown)
+
+
+def test_an_amend_that_may_be_under_way_is_unknown() -> None:
+    """-5043 speaks of another one that is pending: it may be an earlier try of this one."""
+    body = Response(400, {}, b'{"code":-5043,"msg":"A pending modification already exists for this order."}')
+    assert isinstance(classify(usdm.AMEND, body, "fo-1"), Unknown)
