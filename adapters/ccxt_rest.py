@@ -10,17 +10,18 @@ there has not left, and what failed before it has not left either.
 """
 
 import asyncio
-import importlib
 import logging
 import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, Self
 
 import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver
 
+from adapters.ccxt_class import exchange_class
 from adapters.classify import Failure, Response
 from adapters.credentials import Credentials
 
@@ -98,10 +99,10 @@ class CcxtRest:
             options: ccxt's `options` of this venue.
             resolver: finds addresses of hosts; the machine's own without it.
         """
-        # Importing ccxt takes seconds, so a command that never asks a venue does not pay for it.
-        library = await asyncio.to_thread(importlib.import_module, "ccxt.async_support")
+        # Importing it takes long, so a command that never asks a venue does not pay for it.
+        made = await asyncio.to_thread(exchange_class, exchange_id)
         session = _session(timeout_ms, resolver)
-        exchange = getattr(library, exchange_id)(
+        exchange = made(
             {
                 "apiKey": credentials.api_key,
                 "secret": credentials.secret,
@@ -109,6 +110,7 @@ class CcxtRest:
                 "enableRateLimit": cls.keeps_pace,  # ours are shared by all workers of an address and kept in Redis
                 "timeout": timeout_ms,
                 "session": session,
+                "ssl_context": _trust(),  # else ccxt reads the certificates once more
                 "asyncio_loop": asyncio.get_running_loop(),
                 "options": {**options, "maxRetriesOnFailure": 0},  # above 0, ccxt sends an order again by itself
             }
@@ -165,7 +167,7 @@ def _session(timeout_ms: int, resolver: AbstractResolver | None) -> aiohttp.Clie
     trace.on_request_headers_sent.append(_before_write)
     trace.on_request_redirect.append(_on_redirect)
     connector = aiohttp.TCPConnector(
-        ssl=ssl.create_default_context(cafile=certifi.where()),
+        ssl=_trust(),
         limit=CONNECTIONS_MAX,
         keepalive_timeout=KEEPALIVE_S,
         ttl_dns_cache=DNS_CACHE_S,
@@ -173,6 +175,12 @@ def _session(timeout_ms: int, resolver: AbstractResolver | None) -> aiohttp.Clie
     )
     timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000)
     return aiohttp.ClientSession(connector=connector, trace_configs=[trace], timeout=timeout)
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Read the certificates of authorities once; connections share them."""
+    return ssl.create_default_context(cafile=certifi.where())
 
 
 async def _before_write(_session: aiohttp.ClientSession, _context: object, _params: object) -> None:
