@@ -80,8 +80,8 @@ def report(number: int, name: str, **changes: Any) -> dict[str, Any]:
     event = {
         "e": "executionReport", "E": at_ms, "s": "BTCUSDT", "c": name, "S": "BUY", "o": "LIMIT", "f": "GTC",
         "q": "1", "p": "50000.00", "P": "0", "F": "0", "g": -1, "C": "", "x": "TRADE", "X": "PARTIALLY_FILLED",
-        "r": "NONE", "i": number, "L": "50000.00", "n": "0", "N": "BNB", "T": at_ms, "I": number, "w": False, "m": True,
-        "M": True, "O": AT_MS, "Z": "0", "Y": "0", "Q": "0", "V": "NONE",
+        "r": "NONE", "i": number, "l": "0", "z": "0", "L": "50000.00", "n": "0", "N": "BNB", "T": at_ms, "t": -1,
+        "I": number, "w": False, "m": True, "M": True, "O": AT_MS, "Z": "0", "Y": "0", "Q": "0", "V": "NONE",
     }  # fmt: skip
     return {"subscriptionId": 0, "event": {**event, **changes}}
 

@@ -47,26 +47,28 @@ def read_batch(entries: Sequence[Entry], memory: Memory, decode: Decoder) -> Wor
     payloads: dict[str, Payload] = {}
     heard_ns: dict[str, int] = {}
     repeated: dict[str, int] = {}
+    recall = memory.cache.get
     for entry in entries:
         evidence = read(entry)
         if isinstance(evidence, Bad):
             bad.append(evidence)
             continue
+        name, source = entry.id, evidence.source
         payload = payload_of(evidence, entry.fields.get(b"raw", b""))
         if payload is not None:
-            before = memory.cache.get(payload)
+            before = recall(payload)
             if before is not None:
                 applied.append((entry, before))
-                repeated[evidence.source] = repeated.get(evidence.source, 0) + 1
+                repeated[source] = repeated.get(source, 0) + 1
                 continue
-            payloads[entry.id] = payload
+            payloads[name] = payload
         said = say(entry, evidence, decode)
         if isinstance(said, Bad):
             bad.append(said)
         elif said.adjustment is not None:
-            adjustments.append((entry.id, said.adjustment))
+            adjustments.append((name, said.adjustment))
         else:
             items.append(said)
-            if evidence.source == "stream":
-                heard_ns[entry.id] = evidence.received_at_ns
+            if source == "stream":
+                heard_ns[name] = evidence.received_at_ns
     return Work(entries, applied, items, bad, adjustments, payloads, heard_ns, repeated)

@@ -5,7 +5,7 @@ orders of the batch that move it. What belongs to no known order is parked or pa
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from consumers.interpret import Item
 from streams import codec, events
 from streams.corrections import Move, Waiting, marks, moves, named, settle, waits_as
-from streams.course import Advance, advance
+from streams.course import advance
 from streams.holdings import liquidated
 from streams.keys import AccountKeys
 from streams.lifecycle import DOUBLE, Resubmission, fold, missing
@@ -31,6 +31,7 @@ from streams.schemas import (
     Order,
     OrderFact,
     OrderReport,
+    Place,
     Position,
     Throttled,
     epoch_ms,
@@ -45,7 +46,7 @@ LOOK_RETRY_MIN_MS, LOOK_RETRY_MAX_MS = 500, 60_000
 VenueOrder = tuple[str, str]
 
 
-class Known(NamedTuple):
+class Known(Struct, frozen=True, gc=False):
     """An order as read or as last confirmed, and executions that its record has.
 
     Of an order just read these are all of the batch that it has. One from memory may have more than are named here:
@@ -131,40 +132,38 @@ def fold_batch(items: Sequence[Item], snapshot: Snapshot, rules: Rules, keys: Ac
     return _Batch(snapshot, rules, keys).fold(items)
 
 
-class _Progress:
-    """One order on its way through a batch."""
+class _Progress(Struct):
+    """One order on its way through a batch.
 
-    __slots__ = (
-        "commands",
-        "evidence",
-        "executions",
-        "facts",
-        "mappings",
-        "moves",
-        "number",
-        "order",
-        "plain",
-        "relied",
-        "seen",
-        "was",
-    )
+    Attributes:
+        was: the order as it was read.
+        seen: executions that its record has.
+        number: of its plan.
+        order: as it stands so far.
+        facts: what changed it, in order.
+        evidence: the entries they came from.
+        executions: new ones, in the order they came.
+        moves: those that move its position, and what else does.
+        plain: whether executions are all that moves.
+        place: key of that position.
+        relied: executions passed over because the record is said to have them.
+        mappings: venue orders that are now known to be this one.
+        commands: answers to its claims.
+    """
 
-    def __init__(self, known: Known, number: int, after: Advance | None = None) -> None:
-        self.was = known.order
-        self.seen = known.seen
-        self.number = number
-        self.order = known.order if after is None else after.order
-        self.facts: list[OrderFact | Command] = [] if after is None else [*after.facts]
-        self.evidence: dict[str, None] = {} if after is None else dict.fromkeys(after.entries)
-        # New executions, in the order they came.
-        self.executions: dict[str, None] = {} if after is None else dict.fromkeys(after.executions)
-        self.moves: list[Execution | Move] = (
-            [] if after is None else [*after.executions.values()]
-        )  # and what else counts
-        self.plain = True  # whether executions are all that moves
-        self.relied: dict[str, None] = {}  # passed over because the record is said to have them
-        self.mappings: list[VenueMapping] = []
-        self.commands: list[Command] = []
+    was: Order
+    seen: frozenset[str]
+    number: int
+    order: Order
+    facts: list[OrderFact | Command] = []
+    evidence: dict[str, None] = {}
+    executions: dict[str, Any] = {}
+    moves: list[Execution | Move] = []
+    plain: bool = True
+    place: str = ""
+    relied: dict[str, None] = {}
+    mappings: list[VenueMapping] = []
+    commands: list[Command] = []
 
     @property
     def doubled(self) -> bool:
@@ -184,20 +183,14 @@ class _Batch:
         self.quantities: dict[str, str] = {}  # position key -> its quantity after the batch
         self._positions_prefix, self._orders_prefix = keys.position(""), keys.order("")
         self.moved: dict[str, Position] = {}  # position key -> after the fills so far
+        self.waiting: dict[str, tuple[Place, list[Execution]]] = {}  # position key -> executions that only add to it
         self.entries: list[EntryPlan] = []
         self.passed: list[str] = []
         self.parks: list[ParkPlan] = []
 
     def fold(self, items: Sequence[Item]) -> Folded:
-        orders, groups = self.snapshot.orders, dict[str, list[Item]]()
-        for item in items:
-            whose = owner(item, self.snapshot)
-            known = orders.get(whose) if whose else None
-            if known is not None and (known.order.terms is not None or not item.facts):
-                groups.setdefault(known.order.client_order_id, []).append(item)
-            else:
-                self._unknown(item)
-        for name, group in groups.items():
+        orders = self.snapshot.orders
+        for name, group in self._grouped(items).items():
             if not self._advance(orders[name], group):
                 for item in group:
                     self._apply(item, orders[name])
@@ -205,6 +198,8 @@ class _Batch:
         for one in self.progress.values():
             if one.moves:
                 self._move(one)
+        for key in self.waiting:
+            self._run(key)
         self.moved = {key: settled(position) for key, position in self.moved.items()}
         positions = {key: number for number, key in enumerate(self.moved, start=1)}
         plans = [self._order_plan(one, positions) for one in self.progress.values()]
@@ -221,20 +216,37 @@ class _Batch:
                 key: (after, plan.new_digest)
                 for (key, after), plan in zip(self.moved.items(), moves, strict=True)
             },
-            doubles=[name for name, one in self.progress.items() if one.doubled],
+            doubles=[name for name, one in self.progress.items() if one.order.state.anomalies and one.doubled],
         )  # fmt: skip
+
+    def _grouped(self, items: Sequence[Item]) -> dict[str, list[Item]]:
+        """Put together what was told of each order; what belongs to none is parked or passed."""
+        orders, groups = self.snapshot.orders, dict[str, list[Item]]()
+        for item in items:
+            facts = item.facts
+            # The name that nearly every payload has; `owner` knows all the ways to name an order.
+            whose = facts[0].client_order_id if facts and item.command is None else None
+            if whose not in orders:
+                whose = owner(item, self.snapshot)
+            if whose is None or (facts and orders[whose].order.terms is None):
+                self._unknown(item)
+            elif whose in groups:
+                groups[whose].append(item)
+            else:
+                groups[whose] = [item]
+        return groups
 
     def _advance(self, known: Known, group: Sequence[Item]) -> bool:
         """Fold all that was told of an order in one pass; False when it is more than executions and reports."""
-        told, number = [], len(self.progress) + 1
-        for item in group:
-            if item.command is not None:
-                return False
-            told.append((item.entry, item.facts))
-        after = advance(known.order, told, known.seen)
+        was, number = known.order, len(self.progress) + 1
+        told = [(item.entry, item.facts) for item in group if item.command is None]
+        after = advance(was, told, known.seen) if len(told) == len(group) else None
         if after is None:
             return False
-        self.progress[known.order.client_order_id] = _Progress(known, number, after)
+        self.progress[was.client_order_id] = _Progress(
+            was, known.seen, number, after.order, [*after.facts], dict.fromkeys(after.entries), after.executions,
+            [*after.executions.values()],
+        )  # fmt: skip
         self.entries += [EntryPlan(entry, number) for entry, _ in told]
         return True
 
@@ -242,7 +254,7 @@ class _Batch:
         name = known.order.client_order_id
         one = self.progress.get(name)
         if one is None:
-            one = self.progress[name] = _Progress(known, len(self.progress) + 1)
+            one = self.progress[name] = _Progress(known.order, known.seen, len(self.progress) + 1, known.order)
         proof, facts = "", item.facts
         if facts:
             if facts[0].venue_order_id not in one.order.state.venue_order_ids:
@@ -330,16 +342,29 @@ class _Batch:
     def _move(self, one: _Progress) -> None:
         terms, key = one.order.terms, self._place(one.order)
         assert terms is not None
-        position = self.moved[key] if key in self.moved else self.snapshot.positions[key][0]
+        one.place = key
         if one.plain:
-            self.moved[key] = run(position, terms, [fact for fact in one.moves if isinstance(fact, Execution)])
+            # All orders of a position in one pass: it looks at nothing of an order but the symbol, which is one.
+            if key not in self.waiting:
+                self.waiting[key] = (terms, [])
+                self.moved.setdefault(key, self.snapshot.positions[key][0])
+            self.waiting[key][1].extend(one.moves)  # type: ignore[arg-type]  # `plain` says so
             return
+        self._run(key)
+        position = self.moved[key] if key in self.moved else self.snapshot.positions[key][0]
         for fact in one.moves:
             if isinstance(fact, Execution):
                 position = step(position, terms, fact)
             else:
                 position = (back if fact.back else step)(position, terms, fact.execution)
         self.moved[key] = position
+
+    def _run(self, key: str) -> None:
+        """Move a position by the executions that wait for it."""
+        if key in self.waiting:
+            terms, executions = self.waiting[key]
+            self.moved[key] = run(self.moved[key], terms, executions)
+            executions.clear()
 
     def _place(self, order: Order) -> str:
         assert order.terms is not None
@@ -386,7 +411,7 @@ class _Batch:
         changed = bool(one.facts or one.mappings)
         state = codec.encode_text(now.state)
         digest = was.digest
-        position, change = self._place(now) if one.moves else "", ""
+        position, change = one.place, ""
         if changed:
             digest = codec.chain(was.digest, now.status, state)
             change = self._change(one, digest, position)

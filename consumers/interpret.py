@@ -104,10 +104,12 @@ def _item(entry: str, evidence: Evidence, raw: bytes, decode: Decoder) -> Item:
     if evidence.adjustment is not None:
         return Item(entry=entry, adjustment=evidence.adjustment)
     command, facts = evidence.command, _facts(evidence, raw, decode)
+    if command is None and len(facts) == 2:
+        first, second = facts
+        if type(first) is Execution and type(second) is OrderReport and _of_one_order(first, second):
+            return Item(entry=entry, facts=(first, second))  # nothing is to be sorted or compared then
     if len(facts) == 1 and isinstance(facts[0], Adjustment):
         return Item(entry=entry, adjustment=facts[0])
-    if command is None and len(facts) == 2 and _one_fill(*facts):
-        return Item(entry=entry, facts=tuple(facts))  # type: ignore[arg-type]  # `_one_fill` has looked
     return _sorted(entry, facts, command)
 
 
@@ -131,12 +133,10 @@ def _sorted(entry: str, facts: Sequence[Fact], command: Command | None) -> Item:
     return Item(entry=entry, ignored=ignored or "says nothing")
 
 
-def _one_fill(first: Fact, second: Fact) -> bool:
-    """Say whether these are an execution and the report that counts it: nothing is to be sorted or compared then."""
+def _of_one_order(first: Execution, second: OrderReport) -> bool:
+    """Say whether an execution and the report that counts it name the same order in the same words."""
     return (
-        type(first) is Execution
-        and type(second) is OrderReport
-        and first.venue_order_id == second.venue_order_id
+        first.venue_order_id == second.venue_order_id
         and first.venue_symbol == second.venue_symbol
         and first.client_order_id == second.client_order_id
     )

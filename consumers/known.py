@@ -42,24 +42,27 @@ class KnownState:
 
     def after(self, folded: Folded) -> dict[str, Known]:
         """Say what will be known of the orders of a commit once it is written."""
-        known: dict[str, Known] = {}
+        known, peek = dict[str, Known](), self.orders.peek
         for plan, order in zip(folded.commit.orders, folded.orders, strict=True):
-            held = self.orders.peek(order.client_order_id)
+            name = plan.client_order_id
+            held = peek(name)
             seen = held.seen if held is not None and len(held.seen) < EXECUTIONS_MAX else _NONE
-            known[order.client_order_id] = Known(order, seen.union(plan.executions) if plan.executions else seen)
+            known[name] = Known(order, seen.union(plan.executions) if plan.executions else seen)
         return known
 
     def confirm(self, folded: Folded, verdicts: Sequence[int], told: Mapping[str, Known] | None = None) -> None:
         """Take over what a commit has written, forget what it refused; `told` is what `after` said, if it was asked."""
-        moved, orders = set(), self.orders
+        moved, confirmed = set[int](), list[tuple[str, Known]]()
         expected = self.after(folded) if told is None else told
-        for plan, (name, known), verdict in zip(folded.commit.orders, expected.items(), verdicts, strict=True):
-            if verdict in {WRITTEN, BEFORE}:
-                orders.put(name, known)
+        for plan, pair, verdict in zip(folded.commit.orders, expected.items(), verdicts, strict=True):
+            if verdict == WRITTEN:
+                confirmed.append(pair)
+                moved.add(plan.position)  # 0 where it moved none
+            elif verdict == BEFORE:
+                confirmed.append(pair)
             else:
-                orders.drop(name)
-            if verdict == WRITTEN and plan.position:
-                moved.add(plan.position)
+                self.orders.drop(pair[0])
+        self.orders.put_all(confirmed)
         for number, (key, after) in enumerate(folded.positions.items(), start=1):
             if number in moved:
                 self.positions.put(key, after)

@@ -21,7 +21,7 @@ from consumers.ahead import Ahead, Expected
 from consumers.batch import NO_WORK, Work, read_batch
 from consumers.folding import Folded, Known, Rules, Snapshot, fold_batch
 from consumers.interpret import Bad, Item
-from consumers.known import WRITTEN, KnownState
+from consumers.known import BEFORE, WRITTEN, KnownState
 from consumers.memory import Applied, Memory, reference_plan
 from consumers.quarantine import quarantine
 from consumers.snapshot import read_snapshot, recall
@@ -41,7 +41,8 @@ log = logging.getLogger("fillonce.ledger")
 # A stale order is folded again at once; more rounds than this mean someone else writes it all the time.
 ROUNDS_MAX = 8
 STANDBY_MS = 100
-CONTRADICTION = 3
+STALE, CONTRADICTION = 0, 3  # verdicts of the commit, with those of `known`
+_GOOD = (WRITTEN, BEFORE)
 ORDERS_MAX = 10_000  # known without asking: some 3 kB each
 
 
@@ -261,25 +262,25 @@ class Ledger:
         finally:
             self._flying = None
         self.known.confirm(folded, done.verdicts, self._told())
-        if all(verdict == WRITTEN for verdict in done.verdicts):
+        verdicts = [0, *done.verdicts]  # by an order's number; what says nothing about an order has none that is good
+        if done.verdicts.count(WRITTEN) == len(done.verdicts):
             self._landed = folded
-        stale = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict == 0}
-        self.stale += len(stale)
         plans = zip(folded.commit.orders, done.verdicts, strict=True)
-        self.applied += sum(len(plan.executions) for plan, verdict in plans if verdict == 1)
+        self.applied += sum([len(plan.executions) for plan, verdict in plans if verdict == WRITTEN])
         for name in folded.doubles:
             log.error("two orders at the venue under %s: trading halts", name)
             await self._scripts.halt("halt", f"two orders at the venue under {name}", self._settings.holder)
-        await self._contradictions(folded, done.verdicts, items)
-        names = {number: order.client_order_id for number, order in enumerate(folded.orders, start=1)}
-        good = {number for number, verdict in enumerate(done.verdicts, start=1) if verdict in (1, 2)}
-        owners = {entry.entry: names[entry.order] for entry in folded.commit.entries if entry.order in good}
+        if CONTRADICTION in verdicts:
+            await self._contradictions(folded, done.verdicts, items)
+        names = ["", *[plan.client_order_id for plan in folded.commit.orders]]
+        owners = {entry.entry: names[entry.order] for entry in folded.commit.entries if verdicts[entry.order] in _GOOD}
         self.memory.learn(self._work.payloads, items, owners)
         now_ns, heard_ns = self._clock.now_ns(), self._work.heard_ns
-        for entry in owners:
-            if entry in heard_ns:
-                self.to_commit.add((now_ns - heard_ns[entry]) / 1e6)
-        return {entry.entry for entry in folded.commit.entries if entry.order in stale}
+        self.to_commit.add_all([(now_ns - heard_ns[entry]) / 1e6 for entry in owners if entry in heard_ns])
+        if STALE not in done.verdicts:
+            return set()
+        self.stale += done.verdicts.count(STALE)
+        return {entry.entry for entry in folded.commit.entries if entry.order and verdicts[entry.order] == STALE}
 
     def _told(self) -> Mapping[str, Known] | None:
         """What was expected of the orders of the commit just answered, if the next batch was folded meanwhile."""

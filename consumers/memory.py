@@ -49,14 +49,17 @@ class Memory:
             items: what the batch said.
             owners: entry id -> client order id, of those that the commit acknowledged.
         """
+        learned: list[tuple[Payload, Applied]] = []
         for item in items:
-            owner, payload = owners.get(item.entry), payloads.get(item.entry)
-            if owner is None or payload is None or not item.facts:
+            entry, facts = item.entry, item.facts
+            owner, payload = owners.get(entry), payloads.get(entry)
+            if owner is None or payload is None or not facts:
                 continue
-            first = item.facts[0]  # executions come first
+            first = facts[0]  # executions come first
             # One execution proves the payload; with several, one of them would not prove the others.
-            if isinstance(first, Execution) and (len(item.facts) == 1 or not isinstance(item.facts[1], Execution)):
-                self.cache.put(payload, Applied(owner, first.execution_id))
+            if type(first) is Execution and (len(facts) == 1 or type(facts[1]) is not Execution):
+                learned.append((payload, Applied(owner, first.execution_id)))
+        self.cache.put_all(learned)
 
     def forget(self) -> None:
         """Forget everything; the server's history is another."""

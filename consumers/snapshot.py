@@ -40,21 +40,24 @@ def recall(items: Sequence[Item], sight: Sight, keys: AccountKeys, clock: Clock)
     if sight.ahead_ms is None:
         return None
     orders: dict[str, Known] = {}
-    places: dict[tuple[str, str], None] = {}
+    moved: dict[str, Known] = {}
     for item in items:
-        name, facts = item.client_order_id, item.facts
         if item.ignored:
             continue  # a frame about balances follows nearly every fill; it needs nothing
+        name, facts = item.client_order_id, item.facts
         held = None if name is None else orders.get(name) or sight.order(name)
-        if name is None or held is None or decisive(item):  # what decides by the time needs the server's clock
+        if name is None or held is None:
+            return None
+        if item.command is not None and decisive(item):  # what decides by the time needs the server's clock
             return None
         orders[name] = held
         if facts:
             if facts[0].venue_order_id not in held.order.state.venue_order_ids:
                 return None
-            terms = held.order.terms
-            if terms is not None:
-                places[terms.symbol, terms.position_side] = None
+            moved[name] = held
+    places = {
+        (terms.symbol, terms.position_side): None for held in moved.values() if (terms := held.order.terms) is not None
+    }
     positions: _Positions = {}
     for place in places:
         key = keys.position(*place)

@@ -4,6 +4,7 @@ It can save a round trip and nothing else: no script trusts it.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -70,11 +71,18 @@ class Cache(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         """Remember what a reply has just confirmed."""
-        self._entries[key] = value
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._entries_max:
-            self._entries.popitem(last=False)
-            self.counters.evictions += 1
+        self.put_all(((key, value),))
+
+    def put_all(self, pairs: Iterable[tuple[K, V]]) -> None:
+        """Remember what a reply has just confirmed of many."""
+        entries, evictions = self._entries, 0
+        for key, value in pairs:
+            entries[key] = value
+            entries.move_to_end(key)
+            if len(entries) > self._entries_max:
+                entries.popitem(last=False)
+                evictions += 1
+        self.counters.evictions += evictions
 
     def drop(self, key: K) -> None:
         """Forget one entry that a reply contradicted."""

@@ -5,6 +5,7 @@ too much, an end other than filled) it leaves to `fold`, and says so by None; a 
 """
 
 from collections.abc import Container, Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ _PLAIN_WORDS = frozenset({"open", "partially_filled", "filled"})
 _FOLLOWED = frozenset(
     {"venue_order_ids", "filled", "cost", "fees", "reported", "ended", "reported_at_ms", "closed_token", "reason"}
 )
-_UNUSUAL = tuple(name for name in OrderState.__struct_fields__ if name not in _FOLLOWED)
+_unusual = attrgetter(*(name for name in OrderState.__struct_fields__ if name not in _FOLLOWED))
 
 
 class Advance(Struct, frozen=True):
@@ -36,12 +37,12 @@ class Advance(Struct, frozen=True):
     """
 
     order: Order
-    facts: Sequence[Execution | OrderReport]
-    entries: Sequence[str]
+    facts: list[Execution | OrderReport]
+    entries: list[str]
     executions: dict[str, Execution]
 
 
-def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance | None:  # noqa: C901, PLR0911, PLR0912 - one pass, no call
+def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - one pass, no call
     """Fold what was told of an order into it.
 
     Args:
@@ -54,14 +55,15 @@ def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance
     """
     state, quantity, status = order.state, order.quantity, order.status
     filled, cost, fees, reported, ended = state.filled, state.cost, state.fees, state.reported, state.ended
-    if order.amend is not None or any(getattr(state, name) for name in _UNUSUAL):
+    if order.amend is not None or any(_unusual(state)):
         return None
     if status not in _LIVE or len(state.venue_order_ids) != 1 or ended is not None or quantity <= 0:
         return None
     if (status == "partially_filled") != bool(filled):
         return None
     venue_order_id, reported_at_ms = state.venue_order_ids[0], state.reported_at_ms
-    add, multiply, full = CONTEXT.add, CONTEXT.multiply, False
+    prefix = f"{venue_order_id}:"  # of an `execution_id`
+    add, multiply, full, charged = CONTEXT.add, CONTEXT.multiply, False, False
     executions: dict[str, Execution] = {}
     facts: list[Execution | OrderReport] = []
     entries: list[str] = []
@@ -69,7 +71,7 @@ def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance
         before = len(facts)
         for fact in of_entry:
             if type(fact) is Execution:
-                name = fact.execution_id
+                name = prefix + fact.trade_id
                 if full or name in executions or name in seen or fact.venue_order_id != venue_order_id:
                     return None
                 if fact.generation:  # an amend was at work
@@ -83,7 +85,9 @@ def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance
                         return None
                 fee, asset = fact.fee, fact.fee_asset
                 if fee and asset:
-                    fees = {**fees, asset: add(fees[asset], fee) if asset in fees else fee}
+                    if not charged:
+                        fees, charged = dict(fees), True  # the order's own stay as they are
+                    fees[asset] = add(fees[asset], fee) if asset in fees else fee
             elif type(fact) is OrderReport:
                 if fact.reason or fact.status not in _PLAIN_WORDS or fact.venue_order_id != venue_order_id:
                     return None
@@ -109,9 +113,9 @@ def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance
         if len(facts) > before:
             entries.append(entry)
     if not facts:
-        return Advance(order, (), (), {})
+        return Advance(order, [], [], {})
     after = replace(
         state, filled=plain(filled), cost=plain(cost), reported=plain(reported), reported_at_ms=reported_at_ms,
-        fees={asset: plain(fee) for asset, fee in fees.items()}, ended=ended,
+        fees={asset: plain(fee) for asset, fee in fees.items()} if charged else fees, ended=ended,
     )  # fmt: skip
     return Advance(replace(order, status=status, state=after), facts, entries, executions)

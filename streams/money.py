@@ -27,12 +27,14 @@ def plain(amount: Decimal) -> Decimal:
     Returns:
         An equal decimal whose `str` is the canonical text ("100", "0.5", "0").
     """
-    if not amount:
-        return ZERO
     written = str(amount)
     # Nearly every amount is canonical already: no exponent, and no zero at the end of a fraction.
-    if len(written) < PRECISION and "E" not in written and ("." not in written or written[-1] != "0"):
+    if written[-1] != "0" and "E" not in written and len(written) < PRECISION:
         return amount
+    if not amount:
+        return ZERO
+    if "E" not in written and len(written) < PRECISION:
+        return Decimal(written.rstrip("0").rstrip(".")) if "." in written else amount
     short = amount.normalize(CONTEXT)
     # Its text has an exponent for every multiple of ten, and for the very small, which stay as they are.
     return short.quantize(Decimal(1), context=CONTEXT) if "E+" in str(short) else short

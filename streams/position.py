@@ -67,9 +67,12 @@ def run(position: Position, terms: Traded, fills: Sequence[Execution]) -> Positi
     """Add executions of one order as `step` does, one after the other; those that only add to it in one pass."""
     add, multiply, base = CONTEXT.add, CONTEXT.multiply, _base_of_spot(terms.symbol)
     held, cost, fees = position.quantity, position.entry_cost, dict(position.fees)
+    sells = held.is_signed() if held else None  # which way it stands; None while nothing is held
     for number, fill in enumerate(fills):
         signed, asset = fill.quantity if fill.side == "buy" else -fill.quantity, fill.fee_asset
-        if (held and (held > 0) != (signed > 0)) or (asset == base and fill.fee):
+        if sells is None:
+            sells = signed.is_signed()
+        if signed.is_signed() != sells or (asset == base and fill.fee):
             position = Position(quantity=held, entry_cost=cost, realized=position.realized, fees=fees)
             for one in fills[number:]:
                 position = step(position, terms, one)

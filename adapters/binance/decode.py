@@ -102,12 +102,12 @@ def decode(format: str, raw: bytes) -> Sequence[Fact]:  # noqa: A002 - the word 
         raise BadPayload(f"the payload has {len(raw)} bytes, more than the {RAW_BYTES_MAX} of any order or trade")
     try:
         match format:
+            case "binance.stream":  # what comes most
+                return _stream(raw)
             case "binance.order":
                 return _order(ORDER.decode(raw))
             case "binance.trade":
                 return _trade(raw)
-            case "binance.stream":
-                return _stream(raw)
             case "binance.account" | "binance.wallets" | "binance.positions":
                 return [Ignored("a statement of what the account holds says nothing about an order")]
             case _:

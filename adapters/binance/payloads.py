@@ -146,23 +146,24 @@ class QuotedReport(
 ):
     """`executionReport` with its amounts as JSON strings, as spot writes them: read whole in one pass.
 
+    Its fields stand in the order in which the venue sends them: msgspec looks for each key behind the one before.
     Its symbol is still to be held against `is_venue_symbol`, which knows it from the frame before.
     """
 
     symbol: Text
-    order_id: Number
+    client_order_id: Text | None = None
     side: Text
+    original_client_order_id: Text | None = None
     execution_type: Text
     status: Text
-    cumulative_quantity: str
-    transacted_at_ms: Millis
-    client_order_id: Text | None = None
-    original_client_order_id: Text | None = None
     reject_reason: Text | None = None
+    order_id: Number
     last_quantity: str | None = None
+    cumulative_quantity: str
     last_price: str | None = None
     commission: str | None = None
     commission_asset: Text | None = None
+    transacted_at_ms: Millis
     trade_id: int | None = None
     is_maker: bool | None = None
 
@@ -268,7 +269,7 @@ def ordinary(written: str | None) -> Decimal | None:
     """Read an amount as venues nearly always write it, canonical; None for any other text, and for none."""
     if written is None or _ORDINARY.fullmatch(written) is None:
         return None
-    return plain(Decimal(written.rstrip("0").rstrip(".")))
+    return Decimal(written.rstrip("0").rstrip("."))  # which is the canonical form: no exponent, no zeros at its end
 
 
 def _unusual(digits: bytes, shown: bytes, name: str, least: Decimal | None) -> Decimal:

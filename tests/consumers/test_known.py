@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from adapters.binance.decode import STREAM_FORMAT, decode
@@ -107,7 +108,7 @@ async def test_an_execution_memory_does_not_name_but_the_record_has_counts_once(
     await _fold(ledger, bench)
     held = ledger.known.orders.peek(name)
     assert held is not None
-    ledger.known.orders.put(name, held._replace(seen=frozenset()))
+    ledger.known.orders.put(name, replace(held, seen=frozenset()))
     ledger.memory.forget()
     await _say(bench, name, 1)
     await _fold(ledger, bench)
