@@ -123,7 +123,7 @@ class Mapping(Struct, frozen=True, array_like=True, gc=False):
 
 
 class OrderPlan(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """One order of a commit; numbers name keys of the plan, from 1."""
+    """One order of a commit; numbers name keys of the plan, from 1. All but `change` are the places of the script."""
 
     key: int
     client_order_id: str
@@ -135,13 +135,13 @@ class OrderPlan(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     new_digest: str
     next_look_ms: int
     executions: tuple[str, ...] = ()
-    change: str = ""
     mappings: tuple[Mapping, ...] = ()
     position: int = 0
     cancel_requested: bool = False
     relied: tuple[str, ...] = ()
     amend_told: bool = False
     revision: int = 0
+    change: str = ""
 
 
 class PositionPlan(Struct, frozen=True, array_like=True, gc=False):

@@ -5,9 +5,11 @@ Each method is one script and one round trip. Plans are msgpack; the Lua header 
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import astuple
 from redis.asyncio import Redis
 
 from streams.budget import Grant
@@ -24,6 +26,7 @@ from streams.plans import (
     ImportItem,
     Lease,
     Look,
+    OrderPlan,
     ParkPlan,
     PublishItem,
     PublishVerdict,
@@ -120,8 +123,8 @@ class Scripts:
         """Commit a folded batch."""
         k = self._keys
         keys = [k.evidence, k.events, k.control, k.live, k.parked_index, k.positions, k.ended, *plan.keys]
-        packed = _pack((plan.orders, plan.positions, plan.entries))
-        args: Args = [packed, ",".join(plan.passed), LEDGERS, epoch, lease_ms]
+        packed, changes = _laid_out(plan)
+        args: Args = [packed, ",".join(plan.passed), LEDGERS, epoch, lease_ms, changes]
         verdicts, acknowledged = await call(self._redis, "commit", keys, args)
         return Committed(verdicts, acknowledged)
 
@@ -315,3 +318,16 @@ class Scripts:
 
     def _spent(self) -> list[str]:
         return [self._keys.spent(month) for month in self._months.split(",") if month]
+
+
+def _laid_out(plan: CommitPlan) -> tuple[bytes, str]:
+    """Lay a plan out as the script takes it: flat lists, which cost it a third of nested ones; and the changes."""
+    places = list(chain.from_iterable(map(astuple, plan.orders)))
+    width = len(OrderPlan.__struct_fields__)
+    changes: list[str] = places[width - 1 :: width]  # the last of each order
+    del places[width - 1 :: width]
+    entries = list(chain.from_iterable(map(astuple, plan.entries)))
+    ids, orders, executions = entries[::3], entries[1::3], entries[2::3]
+    lengths = [len(one) if one.isascii() else len(one.encode()) for one in changes]  # in bytes, as Lua counts
+    packed = _pack((places, plan.positions, ids, orders, executions if any(executions) else (), lengths))
+    return packed, ",".join(filter(None, changes))

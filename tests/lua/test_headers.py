@@ -21,7 +21,6 @@ from streams.plans import (
     AdjustPlan,
     ClaimItem,
     CommitPlan,
-    EntryPlan,
     ImportItem,
     Mapping,
     OrderPlan,
@@ -412,12 +411,29 @@ def test_a_plan_of_maps_has_the_fields_its_header_names(name: str, kind: type[St
 
 
 @pytest.mark.parametrize(
-    ("word", "kind"), [("order", OrderPlan), ("position", PositionPlan), ("entry", EntryPlan), ("mapping", Mapping)]
+    ("word", "kind", "apart"),
+    [
+        (r"orders\[(?:at|\(\w+ - 1\) \* WIDTH) \+ ", OrderPlan, ["change"]),
+        (r"position\[", PositionPlan, []),
+        (r"mapping\[", Mapping, []),
+    ],
+    ids=["order", "position", "mapping"],
 )
-def test_a_plan_of_lists_has_as_many_places_as_the_commit_reads(word: str, kind: type[Struct]) -> None:
-    """None is left out, none is read beyond the end."""
-    used = {int(at) for at in re.findall(rf"\b{word}\[(\d+)\]", script("commit").whole)}
-    assert used == set(range(1, len(kind.__struct_fields__) + 1))
+def test_a_plan_of_lists_has_as_many_places_as_the_commit_reads(
+    word: str, kind: type[Struct], apart: list[str]
+) -> None:
+    """None is left out, none is read beyond the end; what is sent apart from the others stands last."""
+    used = {int(at) for at in re.findall(rf"\b{word}(\d+)\]", script("commit").whole)}
+    fields = kind.__struct_fields__
+    places = len(fields) - len(apart)
+    assert used == set(range(1, places + 1))
+    assert list(fields[places:]) == apart
+
+
+def test_an_order_of_a_commit_is_as_wide_as_the_script_takes_it_to_be() -> None:
+    """One place more or fewer, and the second order of a batch would be read out of the first."""
+    [width] = re.findall(r"^local WIDTH = (\d+)", script("commit").whole, flags=re.MULTILINE)
+    assert int(width) == len(OrderPlan.__struct_fields__) - len(["change"])
 
 
 class Called(Exception):  # noqa: N818 - an answer, not a failure

@@ -8,14 +8,14 @@ from redis.asyncio import Redis
 
 from adapters.binance.decode import STREAM_FORMAT
 from streams.errors import HistoryChanged
-from streams.events import CancelRequested, Created, Declined, Ended, Forgotten, Tombstone
+from streams.events import CancelRequested, Created, Declined, Ended, Forgotten, Tombstone, Updated
 from streams.events import Claimed as ClaimedChange
 from streams.identity import client_order_id, fingerprint, wire_id
 from streams.keys import GATEWAYS
 from streams.plans import Busy, Claimed, Conflict, Done, Halted, Known, Published
 from streams.producer import publish_item
 from streams.reader import Entry
-from streams.schemas import Cancel, Order
+from streams.schemas import Cancel, Order, OrderReport
 from streams.verify import verify
 from tests.flow import INFO, LOOK_MS, WINDOW_MS, Bench, place, soon, status
 from tests.resends import AMEND, fold_all, opened
@@ -386,3 +386,26 @@ async def test_an_order_is_looked_at_when_it_expires_and_no_more_often_otherwise
         assert (
             min(one.valid_until_ms + 1, before_ms + LOOK_MS) <= due <= min(one.valid_until_ms + 1, after_ms + LOOK_MS)
         )
+
+
+@pytest.mark.parametrize("stale", [0, 1, 2])
+async def test_a_commit_tells_of_the_orders_it_has_written_and_of_no_other(bench: Bench, stale: int) -> None:
+    """One of three is stale: the journal has the changes of the two others, whole, whatever signs are in them."""
+    names: list[str] = []
+    for number in range(3):
+        entry, claim = await bench.claimed(place(bench.account, f"s{number}"))
+        await bench.redis.xack(bench.keys.intents, GATEWAYS, entry.id)
+        names.append(claim.order.client_order_id)
+        await bench.say(status(number + 1, names[number], "EXPIRED", r=f"zu spät ({number})"), form=STREAM_FORMAT)
+    plan, epoch = await fold_all(bench)
+    await bench.redis.hset(bench.keys.order(names[stale]), "cancel", "1")
+    done = await bench.scripts.commit(plan.commit, epoch, 60_000)
+    others = [name for name in names if name != names[stale]]
+    assert done.verdicts == [int(name in others) for name in names]
+    assert done.acknowledged == len(others)
+    told = [one for one in await bench.journal() if isinstance(one, Updated)]
+    assert [one.client_order_id for one in told] == others
+    for one in told:
+        [fact] = one.facts
+        assert isinstance(fact, OrderReport)
+        assert fact.reason == f"zu spät ({names.index(one.client_order_id)})"
