@@ -184,7 +184,11 @@ local function cancel(key, item)
     request_cancel(key, item) -- acts when the outcome is known
     return done(item, status)
   end
-  if status ~= 'open' and status ~= 'partially_filled' then return done(item, status) end
+  if status ~= 'open' and status ~= 'partially_filled' then
+    -- Evidence that comes late may show that it lives after all; it is cancelled then.
+    if status ~= 'filled' then request_cancel(key, item) end
+    return done(item, status)
+  end
   if known[2] == item.token then return claimed(key, tonumber(known[3])) end -- repeated: the window stays
   request_cancel(key, item)
   if known[2] and now <= tonumber(known[3]) then return done(item, status) end

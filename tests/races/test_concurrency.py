@@ -169,6 +169,30 @@ async def test_a_second_try_that_is_refused_for_lack_of_funds_does_not_hide_the_
     assert (await verify(bench.redis, bench.keys)).good
 
 
+async def test_a_cancel_of_what_was_taken_for_ended_is_done_once_it_is_shown_to_live(bench: Bench) -> None:
+    """The wish was answered with an end that was none: it stays on the record, and the sweep asks the venue."""
+    terms = place(bench.account)
+    _, claimed = await bench.claimed(terms)
+    name = claimed.order.client_order_id
+    await bench.say(order=claimed.order, outcome=Refused("-2010", "insufficient balance"))
+    await _fold(bench)
+    wish = Cancel(account=bench.account, client_order_id=name)
+    await bench.scripts.publish([publish_item(wish, INFO)], "c", LOOK_MS)
+    *_, asked = await bench.read_intents()
+    for _ in range(2):
+        assert await bench.claim(asked, terms, command="cancel") == Done("rejected")
+    assert len([one for one in await bench.journal() if isinstance(one, events.CancelRequested)]) == 1
+    assert (await bench.order(name)).status == "rejected"
+    await bench.say(execution(7, 1, name), form=STREAM_FORMAT)
+    await _fold(bench)
+    order = await bench.order(name)
+    assert (order.status, order.cancel_requested) == ("partially_filled", True)
+    await bench.sweep(name)
+    *_, again = await bench.read_intents()
+    assert isinstance(await bench.claim(again, terms, command="cancel"), Claimed)
+    assert (await verify(bench.redis, bench.keys)).good
+
+
 async def test_a_refusal_of_the_first_try_leaves_the_second_alone(bench: Bench) -> None:
     """It names its token; the second is on its way and stays so."""
     terms = place(bench.account)
