@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters.venue import CouldNotAsk, Frame, Lost, Rows, StreamEvent, Subscribed, Venue
+from consumers.look_back import look_back
 from streams.clock import Clock
 from streams.errors import StoreError
 from streams.evidence import append
@@ -198,7 +199,8 @@ class Listener:
         """Fetch what happened since the watermark, again and again until the venue answers everything."""
         while True:
             try:
-                await self._fetch(await self._watermark() - self._settings.overlap_ms)
+                since_ms = await self._watermark() - self._settings.overlap_ms
+                await self._fetch(look_back(since_ms, await self._store.now_ms()))
                 # The reconciler takes another connection here for its sign to look.
                 await self._redis.hset(self._keys.control, FILLED, connection)
             except (CouldNotAsk, RedisError, OSError) as error:

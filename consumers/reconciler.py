@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from adapters.venue import CouldNotAsk, Described, Rows, Undescribed, Venue
 from consumers.adoption import IMPORTED, import_item, listed_terms
 from consumers.durability import Level
+from consumers.look_back import look_back
 from consumers.starting import WAITS, beyond, overdue
 from streams import events
 from streams.clock import Clock
@@ -37,8 +38,14 @@ log = logging.getLogger("fillonce.reconciler")
 # Before the last surviving write: its clock, the venue's, and an order that was on its way.
 OVERLAP_MS = 60_000
 # An account without a journal is new, or its server lost everything: orders of one day would show it.
-UNTRADED_MAX = 64  # entries of a journal that are looked at to find that an account is new
+PAGE = 64  # entries of the journal read at once
+# These write while the gate is shut too, so that an entry of theirs may be younger than what was lost.
+_OF_A_SHUT_GATE = ("stream", "halt", "import")
 FRESH_BACK_MS = 86_400_000
+
+
+def _is_of_a_shut_gate(said: events.JournalEntry) -> bool:
+    return said.script in _OF_A_SHUT_GATE or any(isinstance(change, events.Shut) for change in said.changes)
 
 
 class Shut(Struct, frozen=True):
@@ -179,28 +186,42 @@ class Reconciler:
                 await self._scripts.halt("halt" if level == "halt" else "reduce", reason, "reconciler", scope)
 
     async def _reconcile(self, history: str, *, fresh: bool) -> None:
-        last: Any = await self._redis.xrevrange(self._keys.events, count=UNTRADED_MAX if fresh else 1)
+        survived_ms, scripts = await self._survived()
         now_ms = await self._store.now_ms()
-        told = [events.decode(fields[b"data"]) for _, fields in last]
         # Before the first opening only the private stream is told of; a journal of anything else is an account's past.
-        first = fresh and len(told) < UNTRADED_MAX and all(one.script == "stream" for one in told)
-        # The journal's own clock: an entry's id can run ahead of it after the server's clock was set back.
-        last_ms = now_ms - FRESH_BACK_MS if first or not told else told[0].at_ms
-        listed = await self._list(last_ms - OVERLAP_MS)
+        first = fresh and survived_ms is None and scripts <= {"stream"}
+        since_ms = look_back((now_ms - FRESH_BACK_MS if survived_ms is None else survived_ms) - OVERLAP_MS, now_ms)
+        listed = await self._list(since_ms)
         if first and not any(items for _, items in listed):
             return  # a new account, and the venue knows of nothing of ours either
         waited = not await self._kept_everything()
         if waited:
             await self._wait_for_windows()
-            listed = await self._list(last_ms - OVERLAP_MS)
+            listed = await self._list(since_ms)
         if await self._import(listed, history) and not waited:
             log.warning("the venue lists orders whose claims are lost")
             await self._wait_for_windows()
-            listed = await self._list(last_ms - OVERLAP_MS)
+            listed = await self._list(since_ms)
             await self._import(listed, history)
         for rows, _ in listed:
             said = Evidence(source="backfill", format=rows.format, received_at_ns=self._clock.now_ns())
             await append(self._redis, self._keys, [(said, row) for row in rows.rows])
+
+    async def _survived(self) -> tuple[int | None, set[str]]:
+        """When the newest entry was written that shows what survived; None without one, and the scripts of newer ones.
+
+        It is by the journal's own clock: an entry's id can run ahead of it after the server's clock was set back.
+        """
+        scripts: set[str] = set()
+        end = "+"
+        while page := await self._redis.xrevrange(self._keys.events, end, "-", PAGE):
+            for _, fields in page:
+                said = events.decode(fields[b"data"])
+                if not _is_of_a_shut_gate(said):
+                    return said.at_ms, scripts
+                scripts.add(said.script)
+            end = f"({page[-1][0].decode()}"
+        return None, scripts
 
     async def _import(self, listed: Sequence[tuple[Rows, list[ImportItem]]], history: str) -> int:
         """Make records before the gate opens, so that a republished intent meets its own; how many claims were lost."""

@@ -1,14 +1,25 @@
 """The gate: after the server's history changed nothing trades until venue and records agree."""
 
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from adapters.simulated.faults import OFF
 from adapters.simulated.process import SimulatedVenue
+from adapters.venue import Rows
+from consumers.adoption import import_item
+from consumers.look_back import DAY_MS, LOOK_BACK_MAX_MS
+from consumers.reconciler import OVERLAP_MS
 from streams.clock import SystemClock
 from streams.keys import ACCOUNTS
 from streams.producer import publish_item
+from streams.schemas import Place
+from streams.scripts import Scripts
 from streams.server import EmbeddedServer
 from tests import pipeline as parts
 from tests.pipeline import Pipeline, Proxy, identities
@@ -54,6 +65,94 @@ async def test_an_open_gate_stays_open_without_a_question(pipeline: Pipeline) ->
     before = await pipeline.redis.xlen(pipeline.keys.events)
     assert await pipeline.reconciler(await pipeline.venue(secret="f" * 64)).ensure_open()
     assert await pipeline.redis.xlen(pipeline.keys.events) == before
+
+
+class Asked:
+    """A venue, and from when it was asked for orders."""
+
+    def __init__(self, venue: Any) -> None:
+        self._venue, self.since_ms = venue, list[int]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._venue, name)
+
+    async def orders_since(self, symbol: str, since_ms: int) -> Rows:
+        """Take a note, and ask."""
+        self.since_ms.append(since_ms)
+        return cast(Rows, await self._venue.orders_since(symbol, since_ms))
+
+
+async def _grown_old(pipeline: Pipeline, age_ms: int) -> int:
+    """Let everything in the journal have happened that long ago; when the newest of it did."""
+    rows: Any = await pipeline.redis.xrange(pipeline.keys.events)
+    await pipeline.redis.delete(pipeline.keys.events)
+    told = [msgspec.json.decode(fields[b"data"]) for _, fields in rows]
+    for one in told:
+        one["at_ms"] -= age_ms
+        await pipeline.redis.xadd(pipeline.keys.events, {"data": msgspec.json.encode(one)})
+    return int(told[-1]["at_ms"])
+
+
+async def _keep(scripts: Scripts, _: str) -> None:
+    await scripts.stream("keep", "listener.0", "c1", lease_ms=5_000, entry="stored")
+
+
+async def _halted(scripts: Scripts, _: str) -> None:
+    await scripts.halt("halt", "an operator is quick", "test")
+
+
+async def _half_imported(scripts: Scripts, name: str) -> None:
+    terms = Place(
+        account="sim.any", strategy="s", signal_id="1", signal_time=datetime.now(UTC), symbol="BTC/USDT", side="buy",
+        type="market", quantity=Decimal(1),
+    )  # fmt: skip
+    gate = await scripts.gate()
+    assert await scripts.import_orders([import_item(name, terms)], gate.history) == ["imported"]
+
+
+@pytest.mark.parametrize("first", [_keep, _halted, _half_imported])
+async def test_what_is_written_while_the_gate_is_shut_does_not_hide_how_much_was_lost(
+    pipeline: Pipeline, first: Callable[[Scripts, str], Awaitable[None]]
+) -> None:
+    """R6: orders are asked for since the last write that shows what survived, not since somebody else's word."""
+    scripts = Scripts(pipeline.redis, pipeline.keys)
+    await scripts.stream("whole", "listener.0", "c1", lease_ms=1)
+    await pipeline.place(pipeline.terms())
+    last_ms = await _grown_old(pipeline, 3_600_000)
+    await _shut(pipeline)
+    await first(scripts, "fo-half")
+    venue = Asked(await pipeline.venue())
+    reconciler = pipeline.reconciler(venue)
+    reconciler._clock = Impatient()
+    assert await reconciler.ensure_open()
+    assert set(venue.since_ms) == {last_ms - OVERLAP_MS}
+
+
+async def test_an_opening_that_was_left_does_not_hide_how_much_was_lost_either(pipeline: Pipeline) -> None:
+    """It is shut by an entry of this moment, on a server that knows nothing of what was traded elsewhere."""
+    await pipeline.place(pipeline.terms())
+    last_ms = await _grown_old(pipeline, 3_600_000)
+    scripts = Scripts(pipeline.redis, pipeline.keys)
+    await scripts.shut_gate((await scripts.gate()).opening)
+    venue = Asked(await pipeline.venue())
+    reconciler = pipeline.reconciler(venue)
+    reconciler._clock = Impatient()
+    assert await reconciler.ensure_open()
+    assert set(venue.since_ms) == {last_ms - OVERLAP_MS}
+
+
+async def test_an_account_that_rested_for_long_is_asked_for_what_the_venue_still_lists(pipeline: Pipeline) -> None:
+    """A question about older orders has no answer, and the gate would stay shut for ever."""
+    await pipeline.place(pipeline.terms())
+    await _grown_old(pipeline, 400 * DAY_MS)
+    await _shut(pipeline)
+    venue = Asked(await pipeline.venue())
+    reconciler = pipeline.reconciler(venue)
+    reconciler._clock = Impatient()
+    assert await reconciler.ensure_open()
+    [since_ms] = set(venue.since_ms)
+    now_ms = pipeline.server_clock.now_ms()
+    assert 0 <= since_ms - (now_ms - LOOK_BACK_MAX_MS) + 60_000 < 120_000
 
 
 async def test_it_waits_until_no_lost_claim_can_be_sent_any_more(pipeline: Pipeline) -> None:
