@@ -213,15 +213,17 @@ class Reconciler:
         It is by the journal's own clock: an entry's id can run ahead of it after the server's clock was set back.
         """
         scripts: set[str] = set()
-        end = "+"
-        while page := await self._redis.xrevrange(self._keys.events, end, "-", PAGE):
+        newest = "+"
+        while True:
+            page: Any = await self._redis.xrevrange(self._keys.events, newest, "-", PAGE)
             for _, fields in page:
                 said = events.decode(fields[b"data"])
                 if not _is_of_a_shut_gate(said):
                     return said.at_ms, scripts
                 scripts.add(said.script)
-            end = f"({page[-1][0].decode()}"
-        return None, scripts
+            if len(page) < PAGE:
+                return None, scripts
+            newest = f"({page[-1][0].decode()}"
 
     async def _import(self, listed: Sequence[tuple[Rows, list[ImportItem]]], history: str) -> int:
         """Make records before the gate opens, so that a republished intent meets its own; how many claims were lost."""

@@ -79,7 +79,7 @@ class Asked:
     async def orders_since(self, symbol: str, since_ms: int) -> Rows:
         """Take a note, and ask."""
         self.since_ms.append(since_ms)
-        return cast(Rows, await self._venue.orders_since(symbol, since_ms))
+        return cast("Rows", await self._venue.orders_since(symbol, since_ms))
 
 
 async def _grown_old(pipeline: Pipeline, age_ms: int) -> int:
