@@ -102,10 +102,11 @@ end
 local function kept_back(item)
   local halted = switched('halt', item)
   if not halted and item.judged and (stale or (item.waits and not gap)) then return {'stale'} end
-  -- It waits before a limit can reject it: what is counted against the limit may have ended unheard.
+  -- It waits before a limit can reject it: what is counted against the limit may have ended unheard, and under a halt
+  -- nobody looks whether the book it was judged by is still the account's.
   if gap and not halted and not item.reduces and (item.judged or item.refusal == '') then return {'gap'} end
+  if halted and (item.judged or item.refusal == '') then return {'halted'} end
   if item.refusal ~= '' then return {'refused'} end
-  if halted then return {'halted'} end
   if not item.reduces and switched('reduce', item) then return {'reducing'} end
   return nil
 end
@@ -211,7 +212,7 @@ end
 local function amended(key, item, token, send_by, revised, amend, retry)
   if revised and revised ~= item.fingerprint then return {'conflict', revised} end
   if not amend then
-    if retry == token then return nil end -- nothing of it was sent
+    if retry and retry == token then return nil end -- nothing of it was sent
     return done(item, 'decided')
   end
   if token == item.token then
