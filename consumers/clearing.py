@@ -164,7 +164,10 @@ class Clearing:
                 by_status=dict(Counter(one.status for one in left)), orders=[one.client_order_id for one in left],
                 orphans=self.left.orphans, unclear=adopted,
             )  # fmt: skip
-            return not left and await self._no_orphans(adopted)
+            if left or not await self._no_orphans(adopted):
+                return False
+            # A patrol may have made a record of an orphan between the two looks, and then neither has seen it.
+            return not concerned(await self._live(), self._scope)
         except (FillonceError, CouldNotAsk, RedisError, OSError) as error:
             log.info("%s: could not cancel: %s", self._account, error)
             why = f"{error}" if isinstance(error, FillonceError) else type(error).__name__

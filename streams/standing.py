@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from streams import codec, events
@@ -94,10 +95,13 @@ async def _made(
     """Fold orders that were made between two entries out of what the journal says in between."""
     if not client_order_ids:
         return {}
-    rebuilt = Rebuilt(keys)
+    rebuilt, wanted = Rebuilt(keys), set(client_order_ids)
     rows: Any = await redis.xrange(keys.events, min=f"({after}", max=until)
     for entry, fields in rows:
-        rebuilt.apply(entry.decode(), events.decode(fields[b"data"]))
+        said = events.decode(fields[b"data"])
+        # Of orders that are older the journal tells only the end here, which nothing can be folded from.
+        mine = [change for change in said.changes if getattr(change, "client_order_id", "") in wanted]
+        rebuilt.apply(entry.decode(), replace(said, changes=mine))
     folded = {one: rebuilt.order(one) for one in client_order_ids}
     return {one: order for one, order in folded.items() if order is not None}
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from adapters.simulated.faults import Faults
+from consumers.adoption import import_item
 from consumers.clearing import ASK_AGAIN_MS, Clearing, Left, Orphans, concerned, to_ask
 from streams import events
 from streams.record import NEW_STATE
@@ -96,6 +97,21 @@ async def test_orders_without_a_record_are_looked_for_until_none_was_cancelled(p
     clearing = Clearing(pipeline.redis, pipeline.account, "", pipeline.clock, who="me", orphans=look)
     assert await clearing.run(10_000)
     assert (clearing.orphans, list(clearing.left.orphans), found) == (["1"], ["2"], [])
+
+
+async def test_an_orphan_that_got_a_record_while_it_was_looked_for_is_left_until_it_ended(pipeline: Pipeline) -> None:
+    """The records were read before a patrol made one of it, the venue was asked after it."""
+    name, terms = "fo-" + "a" * 22, pipeline.terms()
+
+    async def look() -> Orphans:
+        gate = await pipeline.scripts.gate()
+        await pipeline.scripts.import_orders([import_item(name, terms)], gate.history)
+        return Orphans()
+
+    clearing = Clearing(pipeline.redis, pipeline.account, "", pipeline.clock, who="me", orphans=look)
+    assert not await clearing.run(0)
+    assert not await clearing.run(0)
+    assert clearing.left.orders == [name]
 
 
 async def test_a_server_that_is_not_reconciled_takes_no_cancel_and_that_is_said(pipeline: Pipeline) -> None:

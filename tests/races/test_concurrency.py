@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -10,10 +11,12 @@ import pytest
 from redis.asyncio import Redis
 
 from adapters.binance.decode import STREAM_FORMAT, TRADE_FORMAT, decode
+from consumers.adoption import import_item
 from consumers.folding import Rules
 from consumers.ledger import Ledger, LedgerSettings
-from streams import events
-from streams.keys import GATEWAYS, LEDGERS
+from streams import events, standing
+from streams.identity import wire_id
+from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 from streams.plans import Busy, Claimed, Done
 from streams.producer import publish_item
 from streams.schemas import Absent, Cancel, Refused, Unknown
@@ -191,6 +194,47 @@ async def test_a_cancel_of_what_was_taken_for_ended_is_done_once_it_is_shown_to_
     *_, again = await bench.read_intents()
     assert isinstance(await bench.claim(again, terms, command="cancel"), Claimed)
     assert (await verify(bench.redis, bench.keys)).good
+
+
+async def test_an_amend_that_took_effect_under_a_lost_claim_is_not_claimed_again(bench: Bench) -> None:
+    """The record was imported, so it has no token; the venue's order by the amend's own name says that it went out."""
+    terms = place(bench.account)
+    name = publish_item(terms, INFO).client_order_id
+    gate = await bench.scripts.gate()
+    await bench.scripts.import_orders([import_item(name, terms)], gate.history)
+    await bench.say(status(8, wire_id(name, 1, INFO.id_rule), "NEW", q="2.00000000"), form=STREAM_FORMAT)
+    await _fold(bench)
+    order = await bench.order(name)
+    assert (order.status, order.state.revision, order.token) == ("open", 1, "")
+    amend = {"command": "amend", "revision": 1, "client_order_id": name, "fingerprint": "f", "sent": "{}"}
+    assert await bench.scripts.claim([bench.claim_item("1-1", terms, **amend)], "gateway.0", 5_000, LOOK_MS) == [
+        Done("decided")
+    ]
+
+
+async def test_older_orders_that_move_while_it_is_read_are_nobodys_matter(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal in between tells only their end, which nothing can be folded from."""
+    older = place(bench.account, "older", strategy="other")
+    await bench.publish(older, place(bench.account, "mine"))
+    first, moved = standing._of_strategy, list[str]()
+
+    async def between(redis: Redis, keys: AccountKeys, found: Sequence[str], strategy: str) -> list[str]:
+        mine = await first(redis, keys, found, strategy)
+        if not moved:
+            entry, _ = await bench.read_intents()
+            name = (await bench.claim(entry, older)).order.client_order_id
+            moved.append(name)
+            await bench.say(execution(7, 1, name), form=STREAM_FORMAT)
+            await _fold(bench)
+            await bench.publish(place(bench.account, "mine too"))
+        return mine
+
+    monkeypatch.setattr(standing, "_of_strategy", between)
+    found = await standing.read_standing(bench.redis, bench.keys, "test")
+    assert sorted(one.terms.signal_id for one in found.snapshot.orders if one.terms) == ["mine", "mine too"]
+    assert (await bench.order(*moved)).status == "partially_filled"
 
 
 async def test_a_refusal_of_the_first_try_leaves_the_second_alone(bench: Bench) -> None:

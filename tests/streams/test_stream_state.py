@@ -4,8 +4,8 @@ import pytest
 from redis.asyncio import Redis
 
 from streams import events
-from streams.keys import LEDGERS
-from streams.plans import Claimed, Gap, StreamState
+from streams.keys import GATEWAYS, LEDGERS
+from streams.plans import Claimed, Done, Gap, Halted, StreamState
 from streams.scripts import Scripts
 from tests.flow import Bench, place
 
@@ -70,6 +70,17 @@ async def test_what_reduces_goes_out_and_what_a_limit_would_refuse_waits(bench: 
     [entry] = await bench.read_intents()
     assert await bench.claim(entry, terms, judged=True, refusal='"a limit"') == Gap()
     assert isinstance(await bench.claim(entry, terms, judged=True, reduces=True), Claimed)
+
+
+async def test_a_refusal_by_the_book_of_a_lost_stream_waits_under_a_halt_too(bench: Bench) -> None:
+    """Under a halt nobody looks whether the book is still the account's, so it ends no order."""
+    terms = place(bench.account)
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    await bench.scripts.halt("halt", "the stream is lost", "rule")
+    assert await bench.claim(entry, terms, judged=True, refusal='"a limit"') == Halted()
+    assert await bench.pending(bench.keys.intents, GATEWAYS) == 1
+    assert await bench.claim(entry, terms, refusal='"no such symbol"') == Done("rejected")
 
 
 async def test_a_listener_that_died_stops_vouching_by_itself(bench: Bench) -> None:
