@@ -57,9 +57,10 @@ local function judge_mappings(client_order_id, mappings)
   for _, mapping in ipairs(mappings) do
     local owner = redis.call('GET', key(mapping[1]))
     if owner and owner ~= client_order_id then return 3 end
-    local parked = redis.call('HKEYS', key(mapping[2]))
-    table.sort(parked)
-    if redis.sha1hex(table.concat(parked, ' ')) ~= mapping[3] then return 0 end
+    local marks = {}
+    for at, parked in ipairs(redis.call('HKEYS', key(mapping[2]))) do marks[at] = redis.sha1hex(parked) end
+    table.sort(marks) -- the names themselves sort by the server's locale
+    if redis.sha1hex(table.concat(marks, ' ')) ~= mapping[3] then return 0 end
   end
   return 1
 end

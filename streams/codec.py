@@ -100,5 +100,14 @@ def chain(previous: str, status: OrderStatus | str, state: str) -> str:
 
 
 def parked_digest(execution_ids: list[bytes]) -> str:
-    """Digest of a parked set; the commit script computes the same over the fields it finds."""
-    return hashlib.sha1(b" ".join(sorted(execution_ids)), usedforsecurity=False).hexdigest()
+    """Digest of a parked set; the commit script computes the same over the fields it finds.
+
+    Over the digests of the ids: Lua compares texts by the locale the server was started in, which hexadecimal digits
+    sort alike in.
+    """
+    marks = sorted(_digest(one) for one in execution_ids)
+    return _digest(" ".join(marks).encode())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from consumers.commands.connecting import person
 from streams.events import Switched
-from streams.keys import GATEWAYS
+from streams.keys import GATEWAYS, AccountKeys
 from streams.plans import Claimed, Halted
 from tests.commands import Shell
 from tests.flow import Bench, place
@@ -42,6 +42,54 @@ async def test_a_halted_account_claims_nothing_until_it_is_resumed(redis: Redis,
     assert isinstance(await bench.claim(entry, terms), Claimed)
     told = [(one.to, one.reason, one.who) for one in await bench.journal() if isinstance(one, Switched)]
     assert told == [("halted", "test", person()), ("trading", "done", person())]
+
+
+async def test_a_switch_that_may_not_be_kept_is_turned_all_the_same_and_hides_no_other(
+    redis: Redis, account: str, tmp_path: Path, shell: Shell
+) -> None:
+    """A replica that is missing is when one halts everything; each account is named, and the exit code is 1."""
+    other = f"{account}x"
+    benches = [await Bench(redis, one).open() for one in (account, other)]
+    lines = (tmp_path / "fillonce.toml").read_text()
+    (tmp_path / "fillonce.toml").write_text(
+        f"""{lines}
+        durability = "replica"
+        [accounts."{other}"]
+        symbols = ["BTC/USDT"]
+        venue = "binance"
+        """
+    )
+    said = shell("halt", "--all", "--reason", "test", "--no-wait", "--json")
+    assert said.code == 1
+    assert f"{account}: the switch is turned, but " in said.err
+    rows = {one["account"]: one for one in said.json["accounts"]}
+    assert "error" in rows[account]
+    assert "error" not in rows[other]
+    for bench in benches:
+        assert await redis.hexists(bench.keys.control, "halt:global")
+
+
+@pytest.mark.parametrize("command", ["halt", "resume", "cancel-all"])
+async def test_an_account_that_nobody_knows_is_bad_usage_and_gets_no_keys(
+    redis: Redis, account: str, shell: Shell, command: str
+) -> None:
+    """One that is registered and not in these settings is known."""
+    said = shell(command, "--account", f"{account}.mian", "--reason", "test")
+    assert said.code == 2
+    assert f"No account {account}.mian; there are: " in said.err
+    assert not await redis.exists(AccountKeys(f"{account}.mian").control)
+
+
+@pytest.mark.parametrize("command", ["halt", "cancel-all"])
+async def test_a_symbol_that_the_account_does_not_trade_is_bad_usage(
+    redis: Redis, account: str, shell: Shell, command: str
+) -> None:
+    """A switch on `BTCUSDT` would stop nothing of `BTC/USDT`."""
+    bench = await Bench(redis, account).open()
+    said = shell(command, "--symbol", "BTCUSDT", "--reason", "test")
+    assert said.code == 2
+    assert f"{account} does not trade BTCUSDT; it trades BTC/USDT, ETH/USDT" in said.err
+    assert not await redis.hexists(bench.keys.control, "halt:symbol:BTCUSDT")
 
 
 @pytest.mark.parametrize("command", ["halt", "resume", "cancel-all"])

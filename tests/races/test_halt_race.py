@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from consumers.commands.halt import _halt, _Turn
+from consumers.commands import switching
 from streams import events
 from streams.settings import AccountSettings, Settings
 from tests.pipeline import Pipeline, identities
@@ -68,7 +68,7 @@ async def _turned(pipeline: Pipeline, scope: str) -> None:
     account = AccountSettings(symbols=(pipeline.symbol,), venue="binance", send_window_ms=WINDOW_MS)
     settings = Settings(redis_url=pipeline.url, accounts={pipeline.account: account})
     done: list[dict[str, object]] = []
-    await _halt(settings, "", _Turn(scope, "halt", "a race"), done, wait=True, clearing=None)
+    await switching.halt(settings, "", switching.Turn(scope, "halt", "a race"), done, wait=True, clearing=None)
     assert pipeline.account in {one["account"] for one in done}
 
 
