@@ -16,6 +16,7 @@ from streams.rules import Action, Rules
 MINUTE_MS = 60_000
 KEPT_MAX = 10_000
 DRIFTS = ("position_drift", "unexplained")
+OTHERS = ("wait", "leave")  # actions: somebody else is at it, or nothing is to be done
 
 Moments = Mapping[str, int]  # what happened -> when, server's clock
 
@@ -51,6 +52,7 @@ class Watched(Struct, frozen=True, kw_only=True):
         unknowns, anomalies, failures: of the last minute.
         refused: orders that the venue refused since it took one.
         drifts: positions that the last reconciliation could not explain.
+        left: what else it found and nobody has put right.
         sample: the last one.
         firing: rules whose figure is too large.
     """
@@ -62,6 +64,7 @@ class Watched(Struct, frozen=True, kw_only=True):
     failures: Moments = {}
     refused: frozenset[str] = frozenset()
     drifts: int = 0
+    left: int = 0
     sample: Sample | None = None
     firing: frozenset[str] = frozenset()
 
@@ -109,6 +112,7 @@ def figures(watched: Watched) -> dict[str, int]:
         "unknowns_per_minute": len(_recent(watched.unknowns, now_ms)),
         "refusals_in_a_row": len(watched.refused),
         "position_drifts": watched.drifts,
+        "findings_left": watched.left,
         "lookup_failures_per_minute": len(_recent(watched.failures, now_ms)),
         "anomalies_per_minute": len(_recent(watched.anomalies, now_ms)),
         "reconcile_failures": 0,
@@ -150,7 +154,9 @@ def _changed(watched: Watched, change: events.AnyChange, at_ms: int) -> Watched:
         case events.Updated():
             return _updated(watched, change, at_ms)
         case events.Reconciled():
-            return replace(watched, drifts=sum(one.kind in DRIFTS and not one.done for one in change.findings))
+            open_ = [one for one in change.findings if not one.done and one.action not in OTHERS]
+            drifts = sum(one.kind in DRIFTS for one in open_)
+            return replace(watched, drifts=drifts, left=len(open_) - drifts)
         case (
             events.Created()
             | events.Claimed()

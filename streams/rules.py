@@ -26,6 +26,7 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         unknowns_per_minute: orders of which nobody could tell whether the venue has them.
         refusals_in_a_row: orders the venue refused since it took one.
         position_drifts: positions that the last reconciliation could not explain.
+        findings_left: what else it found and nobody has put right: a person decides.
         reconcile_failures: comparisons of venue and records that failed since one succeeded.
         reconcile_age_ms: since venue and records were compared last.
         lookup_failures_per_minute: questions about orders that the venue gave no answer to.
@@ -39,6 +40,7 @@ class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unknowns_per_minute: Rule = Rule(above=30)
     refusals_in_a_row: Rule = Rule(above=20)
     position_drifts: Rule = Rule(above=0)
+    findings_left: Rule = Rule(above=0)
     reconcile_failures: Rule = Rule(above=5)
     reconcile_age_ms: Rule = Rule(above=900_000)
     lookup_failures_per_minute: Rule = Rule(above=120)

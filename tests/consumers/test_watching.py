@@ -35,11 +35,11 @@ def doubted(number: int) -> events.Doubted:
     return events.Doubted(id=f"doubt:{number}", client_order_id=f"fo-{number}", token="t")
 
 
-def reconciled(*kinds: str, done: str = "") -> events.Reconciled:
+def reconciled(*kinds: str, done: str = "", action: str = "person") -> events.Reconciled:
     """A reconciliation that found this."""
     told = [
         events.Found(
-            id=str(number), kind=kind, subject="x", here="1", there="2", severity="critical", action="person", age_ms=0,
+            id=str(number), kind=kind, subject="x", here="1", there="2", severity="critical", action=action, age_ms=0,
             done=done,
         )
         for number, kind in enumerate(kinds)
@@ -79,6 +79,16 @@ def test_the_last_reconciliation_says_which_positions_drift() -> None:
     assert told(entry(NOW, reconciled("unexplained")), entry(NOW, reconciled()))["position_drifts"] == 0
 
 
+def test_what_a_reconciliation_leaves_to_a_person_is_told() -> None:
+    """Not what was done, what the resolver is at, or what the settings say is to be left; positions have their own."""
+    assert told(entry(NOW, reconciled("busted", "balance_drift", "position_drift")))["findings_left"] == 2
+    assert told(entry(NOW, reconciled("busted", done="correct")))["findings_left"] == 0
+    assert (
+        told(entry(NOW, reconciled("ghost", action="wait"), reconciled("orphan", action="leave")))["findings_left"] == 0
+    )
+    assert told(entry(NOW, reconciled("busted")), entry(NOW, reconciled()))["findings_left"] == 0
+
+
 def test_anomalies_are_counted_each() -> None:
     """An order may have several at once."""
     assert told(entry(NOW, updated(1, "filled", "overfilled", "double")))["anomalies_per_minute"] == 2
@@ -114,6 +124,7 @@ SEEN: list[tuple[str, list[JournalEntry], Sample]] = [
     ("unknowns_per_minute", [entry(NOW, doubted(1))], Sample(at_ms=NOW)),
     ("refusals_in_a_row", [entry(NOW, updated(1, "rejected"))], Sample(at_ms=NOW)),
     ("position_drifts", [entry(NOW, reconciled("position_drift"))], Sample(at_ms=NOW)),
+    ("findings_left", [entry(NOW, reconciled("busted"))], Sample(at_ms=NOW)),
     ("reconcile_failures", [], Sample(at_ms=NOW, reconcile_failures=1)),
     ("reconcile_age_ms", [], Sample(at_ms=NOW, reconciled_at_ms=NOW - 1)),
     ("lookup_failures_per_minute", [], Sample(at_ms=NOW, failed=1)),
