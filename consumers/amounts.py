@@ -109,7 +109,7 @@ def _apart(here: Here, there: There, terms: Terms) -> Iterator[tuple[str, Decima
             yield key, have, real
 
 
-def held_back(
+def withheld(
     draft: Draft, here: Here, there: There, fills: Mapping[VenueOrder, Sequence[Execution]]
 ) -> tuple[str, ...]:
     """Name what cannot be compared while a finding about executions stands: it would differ by them.
@@ -140,6 +140,9 @@ def _fees(draft: Draft, moved: OrderReport | Execution, here: Here, listed: Sequ
         return {moved.fee_asset} if moved.fee_asset else set()
     if draft.kind == "busted":  # they were counted, so the symbol's positions have paid their fees
         return {asset for key, one in here.positions.items() if symbol_of(key) == draft.symbol for asset in one.fees}
+    order = here.orders.get(draft.subject)
+    if order is not None and order.state.legs:
+        return None  # what is missing may be of a leg that this report is not of
     whole = sum((one.quantity for one in listed), ZERO) == moved.filled
     return {one.fee_asset for one in listed if one.fee_asset} if whole else None
 

@@ -8,7 +8,7 @@ counts only when a second look, far enough from the first, sees the very same di
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from consumers.amounts import EVERY_ASSET, held_back, positions, wallets
+from consumers.amounts import EVERY_ASSET, positions, wallets, withheld
 from consumers.findings import Action, Draft, Finding, Here, Row, Severity, Terms, There, VenueOrder
 from streams.holdings import liquidated
 from streams.identity import is_ours
@@ -42,7 +42,7 @@ def compare(here: Here, there: There, terms: Terms, seen: Mapping[str, int]) -> 
     orders += [one for one in _executions(here, there, terms) if one.subject not in told]
     fills = _by_order(there)
     # Executions that are known to be missing come first: they may be the whole difference of a balance.
-    holds = [held_back(one, here, there, fills) for one in orders]
+    holds = [withheld(one, here, there, fills) for one in orders]
     unclear = {name for names in holds for name in names}
     amounts = [] if EVERY_ASSET in unclear else list(wallets(here, there, terms))
     amounts = [one for one in (*amounts, *positions(here, there, terms)) if one.subject not in unclear]

@@ -24,6 +24,7 @@ from streams.schemas import (
     Command,
     Correction,
     Execution,
+    Leg,
     NotSent,
     Order,
     OrderReport,
@@ -519,6 +520,17 @@ def test_an_order_that_may_be_adopted_holds_back_what_its_executions_moved(
     found = _beside(None, report(STRANGER, "partially_filled" if fills else "open", filled), *fills)
     assert [one.holds for one in found if one.kind == "orphan"] == [holds]
     assert _compared(found) == compared
+
+
+@pytest.mark.parametrize(("replaced", "holds"), [(False, ("BTC", "USDT", "XRP")), (True, ("*",))])
+def test_what_a_replaced_order_misses_may_be_of_another_leg(replaced: bool, holds: tuple[str, ...]) -> None:
+    """Whatever this one's executions paid their fees in."""
+    legs = (Leg(venue_order_id="6"), Leg(generation=1, venue_order_id="7")) if replaced else ()
+    ids = ("6", "7") if replaced else ("7",)
+    known = replace(order(), state=replace(NEW_STATE, venue_order_ids=ids, legs=legs))
+    fill = execution(known, fee=Decimal("0.01"), fee_asset="XRP")
+    found = _beside(known, report(known, "partially_filled", "0.4", generation=int(replaced)), fill)
+    assert [one.holds for one in found if one.kind == "stale_fill"] == [holds]
 
 
 def test_positions_of_other_symbols_are_compared_beside_a_correction_that_waits() -> None:
