@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from consumers.findings import Draft, Here, Terms, There, VenueOrder
+from consumers.findings import EVERY_ASSET, Draft, Here, Terms, There, VenueOrder
 from streams.money import CONTEXT, ZERO, plain, text
 from streams.schemas import Execution, OrderReport
-
-EVERY_ASSET = "*"
 
 
 def explained(here: Here) -> dict[str, Decimal]:

@@ -8,8 +8,8 @@ counts only when a second look, far enough from the first, sees the very same di
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from consumers.amounts import EVERY_ASSET, positions, wallets, withheld
-from consumers.findings import Action, Draft, Finding, Here, Row, Severity, Terms, There, VenueOrder
+from consumers.amounts import positions, wallets, withheld
+from consumers.findings import EVERY_ASSET, Action, Draft, Finding, Here, Row, Severity, Terms, There, VenueOrder
 from streams.holdings import liquidated
 from streams.identity import is_ours
 from streams.legs import executed_more

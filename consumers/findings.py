@@ -16,6 +16,7 @@ Severity = Literal["info", "warning", "critical"]
 # the venue took back is taken back here; person: nothing that a program should decide.
 Action = Literal["apply", "adopt", "cancel", "leave", "adjust", "book", "correct", "wait", "person"]
 
+EVERY_ASSET = "*"  # in what a finding holds
 VenueOrder = tuple[str, str]  # venue symbol, venue order id
 
 
@@ -166,3 +167,8 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     strategy: str = ""
     evidence: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
+
+
+def held_words(names: Sequence[str]) -> str:
+    """Write what is not compared for a person."""
+    return ", ".join("every asset" if one == EVERY_ASSET else one for one in names)

@@ -234,8 +234,11 @@ class Patrol:
         news = ids != self._told or report.because not in ("time", "command")
         self._told = ids
         summary = codec.encode_text(
-            {"at_ms": report.asked_at_ms, "depth": report.depth, "findings": len(told), "left": len(report.left)}
-        )
+            {
+                "at_ms": report.asked_at_ms, "depth": report.depth, "findings": len(told), "left": len(report.left),
+                "not_compared": report.held,
+            }
+        )  # fmt: skip
         await self._scripts.report(name, codec.encode_text(change) if news else "", summary)
 
     async def _pause(self, pause_ms: float) -> str:

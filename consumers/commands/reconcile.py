@@ -156,7 +156,9 @@ def _shown(told: dict[str, Any]) -> list[Any]:
     columns = ["kind", "severity", "what", "symbol", "here", "at the venue", "#since", "action"]
     left = len(told["left"])
     if told["not_compared"]:
-        names = ", ".join("every wallet" if one == "*" else one for one in told["not_compared"])
+        from consumers.findings import held_words
+
+        names = held_words(told["not_compared"])
         lines.append(f"{told['account']}: not compared until what concerns it is put right: {names}.")
     return [*lines, output.table(told["account"], columns, rows), f"{left} left to decide." if left else "Put right."]
 

@@ -121,6 +121,10 @@ def _waits(one: dict[str, Any]) -> list[str]:
 
 def _reconciled(told: dict[str, Any]) -> str:
     left = f"{told['left']} findings are left; see `fillonce reconcile`" if told["left"] else "the venue's books agree"
+    if told.get("not_compared"):
+        from consumers.findings import held_words
+
+        left = f"{told['left']} findings are left; not compared meanwhile: {held_words(told['not_compared'])}"
     return f"{output.duration(told['age_ms'])} ago ({told['depth']}): {left}"
 
 

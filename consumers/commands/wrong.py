@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from consumers.commands.output import duration
+from consumers.findings import held_words
 
 
 def wrong(one: Mapping[str, Any]) -> list[str]:
@@ -31,6 +32,7 @@ def wrong(one: Mapping[str, Any]) -> list[str]:
         ("" if one["ledger"]["holder"] else "no ledger runs"),
         (f"no word from {', '.join(stale)}" if stale else ""),
         (f"{found['left']} findings of the last reconciliation are left" if found and found["left"] else ""),
+        (f"not compared meanwhile: {held_words(found['not_compared'])}" if found and found.get("not_compared") else ""),
         ("venue and records were never compared" if found is None else ""),
         *(f"still on: {name} ({why})" for name, why in one["switches"].items()),
     ]

@@ -139,6 +139,14 @@ async def test_status_says_why_the_gate_is_shut(bench, shell, redis):
     assert "SHUT" in shell("status").out
 
 
+async def test_status_says_what_the_last_comparison_could_not_compare(bench, shell, redis):
+    """While something is left to a person that would be the difference."""
+    told = {"at_ms": 1, "depth": "full", "findings": 1, "left": 1, "not_compared": ["*", "BTC/USDT:USDT"]}
+    await redis.hset(bench.keys.control, "reconciled", orjson.dumps(told).decode())
+    said = words(shell("status").out)
+    assert "1 findings are left; not compared meanwhile: every asset, BTC/USDT:USDT" in said
+
+
 async def test_status_says_which_step_of_a_start_failed(bench, shell, redis):
     """In the words of the resolver, which is at it."""
     await redis.hset(bench.keys.control, "history", "of another server")

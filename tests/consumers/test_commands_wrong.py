@@ -46,6 +46,11 @@ def test_nothing_is_said_of_an_account_in_order() -> None:
             "venue and records cannot be compared: HTTP 503",
         ),
         ({"reconciled": {"left": 2, "age_ms": 1}}, "2 findings of the last reconciliation are left"),
+        (
+            {"reconciled": {"left": 0, "age_ms": 1, "not_compared": ["BTC", "USDT"]}},
+            "not compared meanwhile: BTC, USDT",
+        ),
+        ({"reconciled": {"left": 0, "age_ms": 1, "not_compared": ["*"]}}, "not compared meanwhile: every asset"),
         ({"reconciled": {"left": 0, "age_ms": 3_600_000}}, "venue and records were last compared 60 min ago"),
         ({"reconciled": None}, "venue and records were never compared"),
         ({"switches": {"halt:global": "why"}}, "still on: halt:global (why)"),

@@ -329,6 +329,8 @@ async def test_what_a_correction_that_waits_does_not_touch_is_compared_and_booke
     [_, told] = [one for one in await pipeline.journal() if isinstance(one, events.Adjusted)]
     assert told.adjustment.amounts == {"XRP": FIVE}
     assert (await pipeline.order(name)).state.filled == Decimal("0.4")
+    summary = msgspec.json.decode(await pipeline.redis.hget(pipeline.keys.control, "reconciled") or b"")
+    assert summary["not_compared"] == sorted({"USDT", pipeline.base})
     last = [one for one in await pipeline.journal() if isinstance(one, events.Reconciled)][-1]
     assert {one.kind: one.holds for one in last.findings}["busted"] == tuple(sorted({"USDT", pipeline.base}))
 
