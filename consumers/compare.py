@@ -84,6 +84,8 @@ def _orders(here: Here, there: There, terms: Terms) -> Iterator[Draft]:
         order = _owner(here, report)
         if order is None or order.terms is None:
             draft = _stranger(report, row, order, here, terms)
+        elif DOUBLE in order.state.anomalies and report.venue_order_id in order.state.venue_order_ids:
+            draft = _second(report, row, order)  # what each of two orders says contradicts the other
         else:
             draft = _known(report, row, order, there.asked_at_ms, terms)
         if draft is not None:
@@ -125,10 +127,9 @@ def _known(report: OrderReport, row: Row, order: Order, now_ms: int, terms: Term
         # One that an amend made tells so by its name; two orders of one name are two orders.
         known = report.generation in {leg.generation for leg in state.legs} | {0}
         return _of(report, row, order, "double" if known else "status_drift", "apply", moves=bool(report.filled))
-    told = DOUBLE in state.anomalies  # two orders under one id: what each of them says contradicts the other
     outdated = report.reported_at_ms < state.reported_at_ms
     on_its_way = (order.status == "submitting" or order.amend is not None) and now_ms <= order.send_by_ms
-    if told or outdated or on_its_way:
+    if outdated or on_its_way:
         return None
     missed = executed_more(state, report)
     if missed or (not state.legs and report.filled < state.filled):
@@ -142,6 +143,14 @@ def _known(report: OrderReport, row: Row, order: Order, now_ms: int, terms: Term
     if after.status != order.status:
         return _of(report, row, order, "status_drift", "apply", told_at_ms=report.reported_at_ms)
     return None
+
+
+def _second(report: OrderReport, row: Row, order: Order) -> Draft | None:
+    """The newer of two orders under one id, while it lives: its executions count, and it is not to have more."""
+    known = {leg.venue_order_id for leg in order.state.legs} or {*order.state.venue_order_ids[:1]}
+    if report.status not in LIVE or report.venue_order_id in known:
+        return None
+    return _of(report, row, order, "double", "cancel")
 
 
 def _zombie(report: OrderReport, row: Row, order: Order, after: Order, terms: Terms) -> Draft:

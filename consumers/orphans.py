@@ -32,13 +32,14 @@ def policies(told: ReconcileSettings, scope: str, *, foreign: bool) -> Reconcile
 def concerns(one: "Finding", scope: str) -> bool:
     """Say whether a finding is an order at the venue that belongs to a scope. Pure."""
     kind, _, name = scope.partition(":")
+    second = one.kind == "double" and one.action == "cancel"
     match kind:
         case "strategy":
-            return one.kind == "zombie" and one.strategy == name
+            return (one.kind == "zombie" or second) and one.strategy == name
         case "symbol":
-            return one.kind in ("orphan", "zombie") and one.symbol == name
+            return (one.kind in ("orphan", "zombie") or second) and one.symbol == name
         case _:
-            return one.kind in ("orphan", "zombie")
+            return one.kind in ("orphan", "zombie") or second
 
 
 def found(report: "Report", scope: str) -> Orphans:

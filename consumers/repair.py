@@ -205,11 +205,13 @@ class Repair:
         _, row = self._needed(finding, look)
         order = self._listed(finding, row)
         ours = is_ours(order.client_order_id, self._venue.facts.id_rule)
+        # An intent names an order by our id, and that is two orders here: the newer one is named by the venue's.
+        by_intent = ours and finding.kind != "double"
         if ours and finding.kind == "orphan":
             await self._adopt(finding, look)
         elif ours:
             await self._apply(finding, look)
-        if ours and await self._lives(order.client_order_id):
+        if by_intent and await self._lives(order.client_order_id):
             wish = Cancel(account=self._keys.account, client_order_id=order.client_order_id, who=self._who)
             await self._producer.cancel(wish)
             return
@@ -265,5 +267,6 @@ class Repair:
         ours = is_ours(listed.client_order_id, self._venue.facts.id_rule)
         terms = listed_terms(listed, row.symbol, self._keys.account, IMPORTED if ours else FOREIGN)
         legs = (Leg(generation=listed.generation, venue_order_id=listed.venue_order_id),) if listed.generation else ()
-        state = replace(NEW_STATE, legs=legs)  # by its name at the venue, so that a cancel names it
+        # By its names at the venue, so that a cancel names it.
+        state = replace(NEW_STATE, legs=legs, venue_order_ids=(listed.venue_order_id,))
         return Order(client_order_id=listed.client_order_id, terms=terms, status="open", state=state, digest=finding.id)

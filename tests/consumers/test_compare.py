@@ -152,7 +152,21 @@ def test_a_second_venue_order_under_one_id_is_double_and_told_until_it_is_flagge
     second = report(known, number=8)
     assert kinds(compare(here(known), there(second), TERMS, {})) == [("double", "apply")]
     flagged = fold(known, second, AGAIN)
-    assert compare(here(flagged), there(second, report(known, "cancelled")), TERMS, {}) == []
+    first = report(known, "cancelled")
+    assert kinds(compare(here(flagged), there(second, first), TERMS, {})) == [("double", "cancel")]
+    ended = report(known, "cancelled", number=8)
+    assert compare(here(flagged), there(ended, first), TERMS, {}) == []
+    assert compare(here(flagged), there(ended, report(known)), TERMS, {}) == []
+
+
+def test_of_two_orders_under_an_amended_ones_id_the_one_that_is_no_leg_is_cancelled() -> None:
+    """What the amend made lives on."""
+    legs = (Leg(venue_order_id="6"), Leg(generation=1, venue_order_id="7"))
+    state = replace(NEW_STATE, venue_order_ids=("6", "7", "8"), legs=legs, anomalies=("double",))
+    known = replace(order(), state=state)
+    said = [report(known, generation=1), report(known, number=8, generation=1)]
+    [found] = compare(here(known), there(*said), TERMS, {})
+    assert (found.kind, found.action, found.evidence) == ("double", "cancel", ("8",))
 
 
 def test_a_filled_figure_above_ours_is_a_stale_fill_told_once_an_order() -> None:

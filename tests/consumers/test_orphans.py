@@ -32,6 +32,11 @@ def test_what_belongs_to_a_scope_is_told_by_symbol_and_by_the_records_strategy()
         True, False, False,
     ]  # fmt: skip
     assert [concerns(zombie, scope) for scope in ("strategy:s", "strategy:t")] == [True, False]
+    second, flagged_next = finding("d", "double", strategy="s"), finding("d", "double", action="apply")
+    assert [concerns(second, scope) for scope in ("", "symbol:BTC/USDT", "strategy:s", "strategy:t")] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    assert not concerns(flagged_next, "")
 
 
 def test_an_orphan_of_ours_is_named_where_nobody_can_tell_its_strategy() -> None:

@@ -250,6 +250,11 @@ async def test_a_second_order_under_one_id_is_found_and_halts_the_account(pipeli
     assert "double" in kinds
     await pipeline.until(lambda: pipeline.redis.hexists(pipeline.keys.control, "halt"))
     assert "double" in (await pipeline.order(name)).state.anomalies
+    [second] = (await patrol.once("light", "command")).findings
+    assert (second.kind, second.subject, second.action) == ("double", name, "cancel")
+    assert [one["status"] for one in await pipeline.venue_orders()] == ["FILLED", "CANCELED"]
+    await _clean(pipeline, patrol)
+    assert (await pipeline.order(name)).state.filled == 1
 
 
 async def test_an_order_the_venue_denies_is_told_after_two_looks_and_left_to_a_person(pipeline: Pipeline) -> None:
