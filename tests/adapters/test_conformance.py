@@ -278,21 +278,21 @@ async def test_a_market_order_takes_what_there_is(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("terms", "why"),
+    "terms",
     [
-        ({"post_only": True}, "would take"),
-        ({"quantity": Decimal(8_000), "price": Decimal(100_000)}, "funds or notional"),
-        ({"quantity": Decimal("0.0005")}, "off the step"),
-        ({"price": Decimal("100.001")}, "off the tick"),
-        ({"quantity": Decimal("0.01")}, "too small"),
-        ({"time_in_force": "gtd"}, "unsupported"),
+        pytest.param({"post_only": True}, id="post-only that would take"),
+        pytest.param({"quantity": Decimal(8_000), "price": Decimal(100_000)}, id="funds or notional"),
+        pytest.param({"quantity": Decimal("0.0005")}, id="off the step"),
+        pytest.param({"price": Decimal("100.001")}, id="off the tick"),
+        pytest.param({"quantity": Decimal("0.01")}, id="too small"),
+        pytest.param({"time_in_force": "gtd"}, id="unsupported"),
     ],
 )
-async def test_what_the_venue_refuses_is_refused_and_not_there(scene: Scene, terms: dict[str, Any], why: str) -> None:
+async def test_what_the_venue_refuses_is_refused_and_not_there(scene: Scene, terms: dict[str, Any]) -> None:
     """A known code each, and no order."""
     await scene.house("SELL", "1")
     order = scene.order(**terms)
-    assert isinstance((await scene.submit(order)).outcome, Refused), why
+    assert isinstance((await scene.submit(order)).outcome, Refused)
     assert await scene.found(order) is None
 
 
@@ -576,7 +576,7 @@ async def test_listed_orders_describe_their_terms(scene: Scene) -> None:
 def batching(scene: Scene) -> Any:
     """The venue where it takes several orders in one request."""
     if not scene.venue.facts.batch_place:
-        pytest.skip("one order a request")
+        pytest.skip("one order a request, by the venue's facts")
     return scene.venue
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.adapters.matrix import FAILED, PASSED, named, table
+from tests.adapters.matrix import FAILED, PASSED, named, table, why
 
 HERE = "tests/adapters/test_conformance.py"
 
@@ -12,7 +12,7 @@ HERE = "tests/adapters/test_conformance.py"
     [
         (f"{HERE}::test_an_order[binance-rest]", ("an order", "binance-rest")),
         (f"{HERE}::test_an_order[binance-usdm-ws]", ("an order", "binance-usdm-ws")),
-        (f"{HERE}::test_refused[binance-ws-terms0-would take]", ("refused: terms0-would take", "binance-ws")),
+        (f"{HERE}::test_refused[binance-ws-would take]", ("refused: would take", "binance-ws")),
         ("tests/adapters/test_matrix.py::test_an_order[binance-rest]", None),
         (f"{HERE}::test_an_order", None),
     ],
@@ -30,3 +30,11 @@ def test_the_table_has_a_row_a_case_and_a_column_a_way() -> None:
         "a          yes    yes",
         "long one    NO",
     ]
+
+
+def test_what_was_skipped_has_its_reason_under_the_table() -> None:
+    """Once a reason, with every way it is of."""
+    one = "one order a request"
+    assert (
+        why({("a", "x-rest"): one, ("b", "x-rest"): one, ("a", "y-ws"): one}) == "-  one order a request: x-rest, y-ws"
+    )
