@@ -6,23 +6,25 @@ lies between the claim and the answer. An entry is never acknowledged here, only
 
 import asyncio
 import logging
-import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 import msgspec
 from msgspec import Struct
 from redis.exceptions import RedisError
 
-from adapters.venue import Answer, Venue, clock_is_off
+from adapters.venue import Answer, Venue
 from consumers.amends import Amends
 from consumers.batching import Sending, groups
 from consumers.durability import Durability
+from consumers.held import Held
 from consumers.judge import Judge
 from consumers.prepare import Prepared, Unusable, prepare
 from consumers.quarantine import quarantine
+from consumers.retries import Retries
 from consumers.sending import Sender
+from consumers.settling import Settler, stays
 from consumers.under_way import UnderWay
 from streams import codec
 from streams.cache import Cache
@@ -33,15 +35,13 @@ from streams.keys import AccountKeys
 from streams.measures import Measures
 from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Gap, Halted, Reducing, Stale
 from streams.reader import Entry, Reader
-from streams.schemas import AccountInfo, Command, Evidence, NotSent, Place, Throttled
+from streams.schemas import AccountInfo, Cancel, NotSent, Throttled
 from streams.scripts import Scripts
 from streams.tasks import end
 
 log = logging.getLogger("fillonce.gateway")
 
 STANDBY_MS = 100
-# How soon entries that wait are claimed again once they may be; the reader's own blocking read adds to it.
-HELD_EVERY_MS = 100
 # What is claimed and sent sooner is not worth reading past.
 OVERTAKE_AFTER_MS = 10
 # An amend waits for its order to rest; a place is answered in a few of these.
@@ -66,9 +66,7 @@ class Gateway:
         duplicates: entries that had been dealt with before.
         quarantined: entries that were not intents.
         halted: entries that were left to wait because the account is halted.
-        waiting: entries that were left to wait: for the private stream, the account's start, the venue's clock or rate.
-        clock_off: the venue's clock and the server's differ too much for anything but cancels.
-        shut_ms: asked for how long the venue is known to take no new order, for its rate.
+        held: what was left to wait: for the private stream, the account's start, the venue's clock or rate.
         in_flight: commands between claim and settle.
         conflicts: intents whose identity is taken by another order.
         known: intents that needed nothing when they were claimed last, by their bytes.
@@ -84,8 +82,9 @@ class Gateway:
         """Bind it: `scripts` on a pool, because answers are settled side by side; `claims` on the one connection that
         `durability` speaks of; the reader on one of its own.
         """  # noqa: D205 - one sentence
-        self.claimed = self.duplicates = self.conflicts = self.quarantined = self.halted = self.waiting = 0
-        self._sender = Sender(venue, amends)
+        self.claimed = self.duplicates = self.conflicts = self.quarantined = self.halted = 0
+        self._sender, self._settler = Sender(venue, amends), Settler(scripts, clock)
+        self.held = Held(reader, scripts, venue, clock)
         self.to_socket, self.pulse = self._sender.to_socket, reader.pulse
         self.instruments = instruments
         self._scripts, self._claims, self._durability = scripts, claims, durability
@@ -94,15 +93,9 @@ class Gateway:
         reader.overtakes = overtakes
         self._running = True
         self._under_way = UnderWay(settings.in_flight_max, reader.pulse)
-        self._later: set[str] = set()  # entry ids of amends that are tried again
-        self._retries: set[asyncio.Task[None]] = set()
+        self._retries = Retries(clock, lambda entry: self._handle_or_wait([entry]))  # of amends
         self._working: asyncio.Task[None] | None = None  # on a batch that others are read past
         self.known: Cache[bytes, Prepared] = Cache(settings.remembers_max)
-        self.clock_off = False
-        self.shut_ms: Callable[[], int] = lambda: 0
-        self._open_at_ms = math.inf  # when the venue takes new orders again that wait here
-        self._held = False  # something waits for more than its turn
-        self._signs: Sequence[bytes | None] | None = None
         self._tokens: dict[str, str] = {}  # by entry id, from the first try of a claim to its answer
 
     @property
@@ -112,7 +105,7 @@ class Gateway:
 
     async def run(self, *, burst: bool = False) -> None:
         """Read, claim and send until stopped, then wait for the answers that are still out."""
-        release = asyncio.create_task(self._release())
+        release = asyncio.create_task(self.held.release())
         try:
             async for batch in self._reader.batches(burst=burst, idle=True):
                 # An entry whose answer is still out may be delivered again after a reconnect; it has its owner here.
@@ -122,7 +115,7 @@ class Gateway:
         finally:
             await end([release])
             await end([self._working] if self._working is not None else [])
-            await end(self._retries)  # their entries stay pending
+            await self._retries.end()
             # Whatever ends this loop, an answer that comes is settled: it saves a doubt.
             await self._under_way.all_ended()
 
@@ -146,7 +139,7 @@ class Gateway:
 
     def stop(self) -> None:
         """Take nothing more; `run` ends when the answers that are out have come and are settled."""
-        self._running = False
+        self._running = self._settler.patient = False
         self._reader.stop()
 
     def figures(self) -> dict[str, int]:
@@ -154,8 +147,8 @@ class Gateway:
         return {
             "claimed": self.claimed, "duplicates": self.duplicates, "conflicts": self.conflicts,
             "quarantined": self.quarantined, "cache_hits": self.known.counters.hits, "halted": self.halted,
-            "waiting": self.waiting, "in_flight": self.in_flight, "refused": self._judge.refused,
-            "clock_off": int(self.clock_off),
+            "waiting": self.held.waiting, "in_flight": self.in_flight, "refused": self._judge.refused,
+            "clock_off": int(self.held.clock_off),
         }  # fmt: skip
 
     def measures(self) -> Measures:
@@ -183,33 +176,15 @@ class Gateway:
                 await self._quarantine(made)
             else:
                 prepared.append(await self._amends.ready(made, self.instruments))
-        self.clock_off = clock_is_off(self._venue)
-        if self.clock_off:
-            # Whose clock is wrong is not known, so neither is until when a request is good; a cancel does no harm late.
-            wanted = [one for one in prepared if one.item.command == "cancel"]
-            self.waiting += len(prepared) - len(wanted)
-            self._held = self._held or len(wanted) < len(prepared)
-            prepared = wanted
+        prepared = self.held.timely(prepared)
         # Cancels first: what is no longer wanted is not sent; one whose place comes after it leaves a tombstone.
         prepared.sort(key=lambda one: one.item.command != "cancel")
-        while prepared := self._unless_shut(prepared):
+        while prepared := self.held.unless_shut(prepared):
             if room := self._under_way.fits(one.item.command for one in prepared):
                 await self._claim(prepared[:room])
                 prepared = prepared[room:]
             else:
                 await self._under_way.one_ended(prepared[0].item.command)
-
-    def _unless_shut(self, prepared: list[Prepared]) -> list[Prepared]:
-        """Leave new orders pending as they are while the venue takes none.
-
-        Thrown back one by one they would keep everybody from the cancels.
-        """
-        shut_ms = self.shut_ms()
-        wanted = [one for one in prepared if not shut_ms or one.item.command != "place" or _reduce_only(one)]
-        if len(wanted) < len(prepared):
-            self.waiting += len(prepared) - len(wanted)
-            self._open_at_ms = self._clock.monotonic_ms() + shut_ms
-        return wanted
 
     async def _handle_or_wait(self, batch: Sequence[Entry]) -> None:
         while batch:
@@ -233,21 +208,11 @@ class Gateway:
 
     def _has(self, entry: str) -> bool:
         """Whether an entry is being sent, or waits here to be tried again."""
-        return entry in self._under_way or entry in self._later
+        return entry in self._under_way or entry in self._retries
 
-    def _try_later(self, entry: str, raw: bytes, after_ms: float) -> None:
-        """Try an amend again: nobody else does, while its entry is pending here."""
-
-        async def again() -> None:
-            await self._clock.sleep_ms(after_ms)
-            self._later.discard(entry)
-            await self._handle_or_wait([Entry(entry, {b"data": raw}, redelivered=True)])
-
+    def _try_later(self, entry: str, data: bytes, after_ms: float) -> None:
         if self._running and not self._has(entry):
-            self._later.add(entry)
-            task = asyncio.create_task(again())
-            self._retries.add(task)
-            task.add_done_callback(self._retries.discard)
+            self._retries.after(entry, data, after_ms)
 
     async def _claim(self, prepared: Sequence[Prepared]) -> None:
         """Claim all of these, a few at a time where limits have to be judged by what the ones before them did."""
@@ -292,10 +257,10 @@ class Gateway:
                     await self._quarantine(Unusable(entry=item.entry, reason=reason, raw=one.raw))
                 case Halted():
                     self.halted += 1
-                    self._held = True
+                    self.held.leave()
                 case Gap():
-                    self.waiting += 1
-                    self._held = True
+                    self.held.waiting += 1
+                    self.held.leave()
                 case Done():
                     self._remember(one)
                 case Busy():
@@ -309,23 +274,6 @@ class Gateway:
         for group in groups(sendings, self._venue.facts) if kept else [[one] for one in sendings]:
             task = asyncio.create_task(self._send(group) if kept else self._hold_back(group[0].item))
             self._under_way.add([one.item.entry for one in group], group[0].item.command, task)
-
-    async def _release(self) -> None:
-        """Read again what was left to wait whenever a switch, the stream or the start has moved, or there is budget."""
-        while True:
-            await self._clock.sleep_ms(HELD_EVERY_MS)
-            if self._clock.monotonic_ms() >= self._open_at_ms:
-                self._open_at_ms = math.inf
-                self._reader.forget()
-            if not self._held:
-                continue
-            try:
-                signs = await self._scripts.signs()
-            except (RedisError, OSError):
-                continue
-            if signs != self._signs or self.clock_off > clock_is_off(self._venue):
-                self._signs, self._held = signs, False
-                self._reader.forget()
 
     def _remember(self, done: Prepared) -> None:
         self.duplicates += 1
@@ -370,52 +318,22 @@ class Gateway:
         return False
 
     async def _hold_back(self, item: ClaimItem) -> None:
-        await self._answer(item, Answer(NotSent(self._durability.reason)))
+        await self._settle(item, Answer(NotSent(self._durability.reason)))
 
     async def _send(self, group: Sequence[Sending]) -> None:
         """Send claimed commands and settle each; whatever happens in between is an outcome."""
         answers = await self._sender.send(group)
-        settles = (self._answer(one.item, answer) for one, answer in zip(group, answers, strict=True))
+        settles = (self._settle(one.item, answer) for one, answer in zip(group, answers, strict=True))
         await asyncio.gather(*settles)
         for one, answer in zip(group, answers, strict=True):
-            if _again(one.item, answer):
+            if stays(one.item, answer):
                 wait_ms = answer.outcome.retry_after_ms if isinstance(answer.outcome, Throttled) else AMEND_AGAIN_MS
                 self._under_way.drop(one.item.entry)
                 self._try_later(one.item.entry, one.data, wait_ms)
 
-    async def _answer(self, item: ClaimItem, answer: Answer) -> None:
-        """Settle what became of a claim."""
-        evidence = Evidence(
-            source="answer",
-            format=answer.format,
-            received_at_ns=self._clock.now_ns(),
-            command=Command(
-                client_order_id=item.client_order_id,
-                token=item.token,
-                outcome=answer.outcome,
-                kind=item.command,
-                revision=item.revision,
-            ),
-        )
-        await self._settle(item, codec.encode(evidence), answer.raw, again=_again(item, answer))
-
-    async def _settle(self, item: ClaimItem, evidence: bytes, raw: bytes, *, again: bool) -> None:
-        """Settle until Redis answers; giving up is safe, the order then becomes `unknown` and is looked up."""
-        while True:
-            try:
-                settled = await self._scripts.settle(
-                    client_order_id=item.client_order_id, entry=item.entry, token=item.token, command=item.command,
-                    evidence=evidence, raw=raw, again=again,
-                )  # fmt: skip
-            except (StoreUnreachable, RedisError, OSError) as error:
-                log.warning("an answer waits for Redis: %s", type(error).__name__)
-                await self._clock.sleep_ms(STANDBY_MS)
-                if not self._running:
-                    return
-            else:
-                break
-        if not settled:
-            # Its claim is not the record's, or the history is another one: the entry is still pending, and nobody's.
+    async def _settle(self, item: ClaimItem, answer: Answer) -> None:
+        """Settle what became of a claim; an entry that is nobody's then is read again."""
+        if not await self._settler.settle(item, answer):
             self._under_way.drop(item.entry)
             self._reader.forget()
 
@@ -424,18 +342,8 @@ class Gateway:
 
 
 def overtakes(entry: Entry) -> bool:
-    """Whether an entry need not wait for those before it that were not claimed yet: it makes no new order."""
+    """Whether an entry need not wait for those before it that were not claimed yet: cancels come first."""
     try:
-        return not isinstance(codec.decode_intent(entry.fields.get(b"data", b"")), Place)
+        return isinstance(codec.decode_intent(entry.fields.get(b"data", b"")), Cancel)
     except BadIntent:
         return False
-
-
-def _again(item: ClaimItem, answer: Answer) -> bool:
-    """Whether nothing of an amend was sent: its entry stays, a place's record is queued again by the sweep."""
-    return item.command == "amend" and isinstance(answer.outcome, NotSent | Throttled)
-
-
-def _reduce_only(prepared: Prepared) -> bool:
-    """Whether an order can only make a position smaller, by its own canonical terms."""
-    return '"reduce_only":true' in prepared.item.terms

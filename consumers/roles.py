@@ -239,7 +239,7 @@ async def _gateway(shop: Workshop) -> Role:
 
     # Which order reduces is known only after a claim where limits are kept, so there each is claimed and tried.
     if shop.rate is not None and shop.account.limits == Limits():
-        gateway.shut_ms = shop.rate.shut_ms
+        gateway.held.shut_ms = shop.rate.shut_ms
 
     async def refresh() -> None:
         # A server that lost the table knows no symbol until it is told again; what is known here stands until then.

@@ -67,7 +67,7 @@ async def test_a_venue_whose_clock_is_far_from_ours_gets_cancels_alone_until_it_
         await pipeline.control.set_clock(FAR_MS)
         await venue.measure_clock()
         [waiting] = await pipeline.place(pipeline.terms(price=PRICE - 1))
-        await pipeline.until(lambda: gateway.waiting > 0)
+        await pipeline.until(lambda: gateway.held.waiting > 0)
         await pipeline.publish(Cancel(account=pipeline.account, client_order_id=resting))
         await pipeline.status(resting, "cancelled")
         assert (await pipeline.order(waiting)).status == "created"

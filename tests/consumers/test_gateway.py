@@ -342,9 +342,9 @@ async def test_a_cancel_goes_past_what_a_gateway_had_read_before_it_died(pipelin
     await pipeline.ledger()
     [resting] = await pipeline.place(pipeline.terms())
     await pipeline.status(resting, "open")
-    first.shut_ms = lambda: 60_000
+    first.held.shut_ms = lambda: 60_000
     names = await pipeline.place(*(pipeline.terms() for _ in range(4)))
-    await pipeline.until(lambda: first.waiting >= 4)
+    await pipeline.until(lambda: first.held.waiting >= 4)
     await pipeline.kill(first)
     gate = Gate(await pipeline.venue())
     await pipeline.gateway(venue=gate, in_flight_max=1)
@@ -488,9 +488,9 @@ async def test_new_orders_wait_unclaimed_while_the_venue_takes_none(pipeline: Pi
     [resting] = await pipeline.place(pipeline.terms())
     await pipeline.status(resting, "open")
     shut = [100]
-    gateway.shut_ms = lambda: shut[0]
+    gateway.held.shut_ms = lambda: shut[0]
     names = await pipeline.place(pipeline.terms(), pipeline.terms())
-    await pipeline.until(lambda: gateway.waiting > len(names))  # read more than once
+    await pipeline.until(lambda: gateway.held.waiting > len(names))  # read more than once
     await pipeline.publish_cancel(resting)
     await pipeline.status(resting, "cancelled")
     assert [(await pipeline.order(name)).status for name in names] == ["created", "created"]

@@ -60,7 +60,7 @@ async def test_a_lost_stream_holds_new_exposure_and_lets_cancels_and_reduces_go(
     await pipeline.publish_cancel(resting)
     await pipeline.status(reducing, "open")
     await pipeline.status(resting, "cancelled")
-    await pipeline.until(lambda: gateway.waiting >= 2)
+    await pipeline.until(lambda: gateway.held.waiting >= 2)
     assert {(await pipeline.order(one)).status for one in (held, oversized)} == {"created"}
     stream.down = False
     await pipeline.status(held, "open")
@@ -86,7 +86,7 @@ async def test_nothing_goes_out_before_the_ledger_has_applied_the_backfill(
     stream.down = False
     await pipeline.until(lambda: listener.current)
     [held] = await pipeline.place(pipeline.terms(price=Decimal(90)))
-    await pipeline.until(lambda: gateway.waiting)
+    await pipeline.until(lambda: gateway.held.waiting)
     assert not listener.whole
     assert (await pipeline.order(held)).status == "created"
     await pipeline.ledger("another")
@@ -114,7 +114,7 @@ async def test_a_listener_that_dies_holds_new_exposure_until_another_one_is_ther
     await pipeline.kill(listener)
     await pipeline.until(lambda: _reason(pipeline))
     [held] = await pipeline.place(pipeline.terms())
-    await pipeline.until(lambda: gateway.waiting)
+    await pipeline.until(lambda: gateway.held.waiting)
     assert (await pipeline.order(held)).status == "created"
     await pipeline.house("SELL", 1)
     await pipeline.listener()
@@ -133,7 +133,7 @@ async def test_a_backfill_that_the_venue_refuses_holds_new_exposure(stream: Sock
         stream.cut()
         await pipeline.until(lambda: rest.refused_lookups)
         [held] = await pipeline.place(pipeline.terms())
-        await pipeline.until(lambda: gateway.waiting)
+        await pipeline.until(lambda: gateway.held.waiting)
         assert (await pipeline.order(held)).status == "created"
         rest.lookups_down = False
         await pipeline.status(held, "open")
@@ -145,7 +145,7 @@ async def test_what_waits_past_its_validity_expires(stream: SocketProxy, pipelin
     await _lose(pipeline, stream, listener)
     soon = datetime.now(UTC) + timedelta(seconds=1)
     [held] = await pipeline.place(pipeline.terms(valid_until=soon))
-    await pipeline.until(lambda: gateway.waiting and datetime.now(UTC) > soon)
+    await pipeline.until(lambda: gateway.held.waiting and datetime.now(UTC) > soon)
     stream.down = False
     await pipeline.status(held, "expired")
     await pipeline.quiet()
