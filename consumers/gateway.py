@@ -179,12 +179,17 @@ class Gateway:
         prepared = self.held.timely(prepared)
         # Cancels first: what is no longer wanted is not sent; one whose place comes after it leaves a tombstone.
         prepared.sort(key=lambda one: one.item.command != "cancel")
-        while prepared := self.held.unless_shut(prepared):
+        while prepared := await self._unless_shut(prepared):
             if room := self._under_way.fits(one.item.command for one in prepared):
                 await self._claim(prepared[:room])
                 prepared = prepared[room:]
             else:
                 await self._under_way.one_ended(prepared[0].item.command)
+
+    async def _unless_shut(self, prepared: list[Prepared]) -> list[Prepared]:
+        if not self.held.is_shut:
+            return prepared
+        return self.held.unless_shut(prepared, await self._judge.reducing([one.item for one in prepared]))
 
     async def _handle_or_wait(self, batch: Sequence[Entry]) -> None:
         while batch:

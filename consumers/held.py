@@ -5,7 +5,7 @@ the private stream or the account's start forbids until that is over.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from redis.exceptions import RedisError
 
@@ -54,16 +54,19 @@ class Held:
         self._any = self._any or len(wanted) < len(prepared)
         return wanted
 
-    def unless_shut(self, prepared: list[Prepared]) -> list[Prepared]:
-        """Leave new orders as they are while the venue takes none.
+    @property
+    def is_shut(self) -> bool:
+        """Whether the venue takes no new order, or some wait here that come before what is read now."""
+        return bool(self.shut_ms()) or self._open_at_ms != math.inf
+
+    def unless_shut(self, prepared: list[Prepared], reducing: Collection[str]) -> list[Prepared]:
+        """Leave new orders as they are while the venue takes none; `reducing` names the entries that make no exposure.
 
         Thrown back one by one they would keep everybody from the cancels. Once some wait, those behind them do, too,
         until they are read again: so they stay in their order.
         """
         shut_ms = self.shut_ms()
-        if not shut_ms and self._open_at_ms == math.inf:
-            return prepared
-        wanted = [one for one in prepared if one.item.command != "place" or _reduce_only(one)]
+        wanted = [one for one in prepared if one.item.command != "place" or one.item.entry in reducing]
         if len(wanted) < len(prepared):
             self.waiting += len(prepared) - len(wanted)
             if shut_ms:
@@ -86,8 +89,3 @@ class Held:
             if signs != self._signs or self.clock_off > clock_is_off(self._venue):
                 self._signs, self._any = signs, False
                 self._reader.forget()
-
-
-def _reduce_only(prepared: Prepared) -> bool:
-    """Whether an order can only make a position smaller, by its own canonical terms."""
-    return '"reduce_only":true' in prepared.item.terms

@@ -46,6 +46,22 @@ class Judge:
         """Have an entry judged although nothing is limited: only what reduces may go out."""
         self._pressed.add(entry)
 
+    async def reducing(self, items: Sequence[ClaimItem]) -> frozenset[str]:
+        """Name the entries of orders that may go where new exposure may not, for the request budget.
+
+        By their own terms, or by the position alone, which is one question: these are judged when they are claimed,
+        with everything else that is sent.
+        """
+        places = [(item.entry, *_amounts(item)[:2]) for item in items if item.command == "place" and not item.refusal]
+        found = {entry for entry, terms, _ in places if terms.reduce_only}
+        if len(found) < len(places):
+            positions = {_sides(key): held.quantity for key, held in (await self._store.positions()).items()}
+            book = Book(exposure="", now_ms=0, positions=positions)
+            smaller = {entry for entry, terms, quantity in places if reduces(terms, quantity, book)} - found
+            self._pressed |= smaller
+            found |= smaller
+        return frozenset(found)
+
     async def judge(self, items: Sequence[ClaimItem], instruments: Instruments) -> tuple[list[ClaimItem], str]:
         """Judge as many of these as can be judged at once, in their order.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -26,11 +27,13 @@ class Gate:
     Attributes:
         waiting: submissions that wait or have waited.
         answers: what the real class answered.
+        urgencies: of what came to the gate, by client order id.
     """
 
     def __init__(self, venue: Venue) -> None:
         self._venue, self.facts = venue, venue.facts
         self.open, self.waiting, self.answers = asyncio.Event(), 0, list[Answer]()
+        self.urgencies: dict[str, str] = {}
         self.before: Callable[[], None] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
@@ -38,6 +41,7 @@ class Gate:
 
     async def submit(self, order: Order, window: Window) -> Answer:
         """Wait at the gate, then submit; the window is the one of the claim, however long that took."""
+        self.urgencies[order.client_order_id] = window.urgency
         self.waiting += 1
         await self.open.wait()
         self.before()
@@ -498,3 +502,24 @@ async def test_new_orders_wait_unclaimed_while_the_venue_takes_none(pipeline: Pi
     shut[0] = 0
     for name in names:
         await pipeline.status(name, "open")
+
+
+async def test_what_makes_a_position_smaller_goes_out_while_the_venue_takes_nothing_new(pipeline: Pipeline) -> None:
+    """By the position itself, where nothing is limited: less than is held, with all that is sent; the rest waits."""
+    gate = Gate(await pipeline.venue())
+    gate.open.set()
+    gateway = await pipeline.gateway(venue=gate)
+    await pipeline.ledger()
+    await pipeline.listener()
+    await pipeline.house("SELL", 2)
+    [bought] = await pipeline.place(pipeline.terms(quantity=Decimal(2)))
+    await pipeline.status(bought, "filled")
+    gateway.held.shut_ms = lambda: 60_000
+    [more, buys, half] = await pipeline.place(
+        pipeline.terms(side="sell", quantity=Decimal(3), price=Decimal(110)),
+        pipeline.terms(),
+        pipeline.terms(side="sell", price=Decimal(110)),
+    )
+    await pipeline.status(half, "open")
+    assert gate.urgencies == {bought: "new", half: "reduce"}
+    assert [(await pipeline.order(name)).status for name in (more, buys)] == ["created", "created"]
