@@ -28,11 +28,25 @@ def horizon_ms(send_by_ms: int, facts: VenueFacts) -> int:
     return send_by_ms + facts.request_lifetime_ms + facts.lookup_lag_ms + facts.clock_bound_ms
 
 
+def forgets_ms(send_by_ms: int, facts: VenueFacts) -> int | None:
+    """Give the server time from which on an order that ended at once, without a fill, may be forgotten; None for never.
+
+    A venue of which no memory is known, only what is open, declares 0: there an order is lost, and nothing else, when
+    it is not found (it is never sent again).
+    """
+    asked = [one for one in facts.look_ups if one.shows in ("order by client id", "orders since")]
+    kept_ms = [one.remembers_ms if one.unfilled_ms is None else one.unfilled_ms for one in asked]
+    known_ms = [one for one in kept_ms if one]
+    return send_by_ms - facts.window_ms_max + min(known_ms) if known_ms else None
+
+
 def verdict(asked: Asked, send_by_ms: int, facts: VenueFacts) -> Literal["absent", "unknown"]:
     """Judge look-ups that all answered and found nothing; anything less than all of them proves nothing."""
     complete = asked.by_client_id and asked.open_orders and asked.closed_orders
     late_enough = asked.begun_at_ms >= horizon_ms(send_by_ms, facts)
-    return "absent" if complete and late_enough else "unknown"
+    forgets = forgets_ms(send_by_ms, facts)
+    early_enough = forgets is None or asked.begun_at_ms < forgets
+    return "absent" if complete and late_enough and early_enough else "unknown"
 
 
 def resubmission_allowed(facts: VenueFacts) -> bool:

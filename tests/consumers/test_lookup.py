@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from adapters.binance.facts import FACTS
+from adapters.binance_usdm.facts import FACTS as USDM
+from adapters.declared import DAY_MS
+from adapters.generic.facts import facts_of
+from adapters.venue import VenueFacts
 from consumers.lookup import Asked, horizon_ms, resubmission_allowed, verdict
 
 MS = st.integers(0, 10_000)
@@ -45,3 +49,21 @@ def test_a_lost_place_is_sent_again_only_where_a_second_order_cannot_come_of_it(
     """The venue refuses late requests, or duplicates for ever."""
     facts = replace(FACTS, late_send=late_send, duplicates=duplicates)
     assert resubmission_allowed(facts) == (late_send == "refused" or duplicates == "always")
+
+
+@pytest.mark.parametrize(("facts", "kept_ms"), [(FACTS, 90 * DAY_MS), (USDM, 3 * DAY_MS)], ids=["spot", "usdm"])
+def test_absence_is_proven_only_while_the_venue_would_remember_the_order(facts: VenueFacts, kept_ms: int) -> None:
+    """One that ended unfilled at the moment of its claim is forgotten first; afterwards only a person can tell."""
+    send_by = 10 * DAY_MS
+    forgotten = send_by - facts.window_ms_max + kept_ms
+    asked = Asked(begun_at_ms=forgotten - 1, by_client_id=True, open_orders=True, closed_orders=True)
+    assert verdict(asked, send_by, facts) == "absent"
+    assert verdict(replace(asked, begun_at_ms=forgotten), send_by, facts) == "unknown"
+
+
+def test_where_no_memory_is_known_an_order_that_is_not_found_is_lost() -> None:
+    """It is never sent again there, so that is all that follows."""
+    facts = facts_of("okx")
+    asked = Asked(begun_at_ms=2**60, by_client_id=True, open_orders=True, closed_orders=True)
+    assert verdict(asked, 0, facts) == "absent"
+    assert not resubmission_allowed(facts)
