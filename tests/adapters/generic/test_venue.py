@@ -227,6 +227,22 @@ async def test_a_list_is_paged_until_nothing_new_comes(venue: CcxtVenue, wire: A
     assert [b"startTime=3000" in request for request in wire.requests] == [False, False, False, True]
 
 
+async def test_a_list_that_may_have_been_cut_is_no_answer(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """The same newest rows whatever is asked: from earlier on, and up to where they begin."""
+    assert order.terms is not None
+    page = [
+        {"symbol": "BTCUSDT", "id": number, "orderId": 28, "price": "20000", "qty": "0.001", "commission": "0",
+         "commissionAsset": "BTC", "time": 5_000_000 + number, "isBuyer": True, "isMaker": False}
+        for number in range(20)
+    ]  # fmt: skip
+    for _ in range(6):
+        wire.answer(msgspec.json.encode(page))
+    with pytest.raises(CouldNotAsk, match="newest rows alone"):
+        await venue.trades_since(order.terms.symbol, 4_000_000)
+    assert len(wire.requests) == 6
+    assert b"endTime=5000000" in wire.requests[-1]
+
+
 async def test_a_key_without_its_passphrase_is_refused(wire: Any) -> None:
     """With where to put it."""
     where = registry.VenueSettings(venue="ccxt:okx", credentials=Credentials("key", "secret"), rest_url=wire.url)
