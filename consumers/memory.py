@@ -11,7 +11,7 @@ from msgspec import Struct
 from consumers.interpret import Item
 from streams.cache import Cache
 from streams.keys import AccountKeys
-from streams.plans import CommitPlan, EntryPlan, OrderPlan
+from streams.plans import AskPlan, CommitPlan, EntryPlan
 from streams.reader import Entry
 from streams.schemas import Evidence, Execution
 
@@ -67,7 +67,7 @@ class Memory:
 
 
 def reference_plan(known: Sequence[tuple[Entry, Applied]], keys: AccountKeys) -> CommitPlan:
-    """Plan a commit that writes nothing: each entry is acknowledged if its order's record has its execution."""
+    """Plan a commit that writes nothing: entries are acknowledged if their order's record has all their executions."""
     asked: dict[str, dict[str, None]] = {}
     numbers: dict[str, int] = {}
     entries = []
@@ -77,16 +77,12 @@ def reference_plan(known: Sequence[tuple[Entry, Applied]], keys: AccountKeys) ->
             asked[name][execution] = None
         else:
             asked[name], numbers[name] = {execution: None}, len(numbers) + 1
-        entries.append(EntryPlan(entry.id, numbers[name], execution))
-    # An order whose digest is `-` is not to be written: the record alone can prove an entry.
-    orders = [
-        OrderPlan(
-            key=number, client_order_id=name, status="", token="", digest="-", new_status="", new_state="",
-            new_digest="-", next_look_ms=-2, relied=tuple(asked[name]),
-        )
-        for name, number in numbers.items()
-    ]  # fmt: skip
-    return CommitPlan(keys=[keys.order(name) for name in numbers], orders=orders, positions=(), entries=entries)
+        entries.append(EntryPlan(entry.id, numbers[name]))
+    prefix = keys.order("")
+    return CommitPlan(
+        keys=[prefix + name for name in asked], orders=(), positions=(), entries=entries,
+        asked=[AskPlan(number, tuple(executions)) for number, executions in enumerate(asked.values(), start=1)],
+    )  # fmt: skip
 
 
 def payload_of(evidence: Evidence, raw: bytes) -> Payload | None:

@@ -10,8 +10,8 @@ KEYS[6]   set of position keys
 KEYS[7]   ended sorted set
 KEYS[8+]  order hashes, position hashes, venue order keys and parked hashes that the plan names by number (from 1)
 
-ARGV[1]  plan, msgpack: {orders, positions, entry ids, entry orders, entry executions, lengths}; lists are flat, because
-         a table of its own for each order and entry costs more to unpack than all it holds
+ARGV[1]  plan, msgpack: {orders, positions, entry ids, entry orders, entry executions, lengths, asked}; lists are flat,
+         because a table of its own for each order and entry costs more to unpack than all it holds
            order     {key, client order id, status, token and digest it was folded from, new status, new state,
                       new digest, next look in ms after now (-1: never, -2: as it is), {execution id …},
                       {{venue order key, parked key, digest of the parked set} …}, position number or 0,
@@ -19,12 +19,13 @@ ARGV[1]  plan, msgpack: {orders, positions, entry ids, entry orders, entry execu
                       {execution id that was passed over as one that the record has …},
                       whether it is told now what became of an amend,
                       revision of the newest amend that took effect by this, or 0}: 16 places, one order after another
-                      An order whose digest is `-` is only asked whether its record has those executions.
            position  {key, digest it was folded from, new state, new digest}
            entry     id; order number; execution id or '', or no list where none has one: acknowledged if that order's
                      verdict is good, or, with an execution id, if the record has it; order number 0 says nothing about
                      an order
            length    of each order's change, in bytes; 0 for none
+           asked     {key, how many, execution id …}, one order after another, numbered behind those before: nothing of it
+                     is written, its verdict is good if its record has all of these
 ARGV[2]  changes that no order makes, comma separated JSON, may be empty
 ARGV[3]  consumer group of evidence
 ARGV[4]  lease epoch
@@ -41,7 +42,7 @@ Errors  HISTORY_CHANGED, LEASE_LOST
 --@include lease
 local evidence, events, control, live, parked_index, position_index, ended = unpack(KEYS, 1, 7)
 local plan, group = cmsgpack.unpack(ARGV[1]), ARGV[3]
-local orders, positions, ids, owners, proofs, lengths = unpack(plan, 1, 6)
+local orders, positions, ids, owners, proofs, lengths, asked = unpack(plan, 1, 7)
 local WIDTH = 16 -- of an order: order `number` has the places from (number - 1) * WIDTH + 1 on
 local count, acted = #orders / WIDTH, #ids
 
@@ -65,11 +66,11 @@ local function judge_mappings(client_order_id, mappings)
   return 1
 end
 
--- How many of these executions the record has.
-local function had(hash, executions)
+-- How many executions of a part of a list the record has.
+local function had(hash, executions, from, to)
   local found = 0
-  for first = 1, #executions, 100 do
-    local last = math.min(first + 99, #executions)
+  for first = from, to, 100 do
+    local last = math.min(first + 99, to)
     local values = redis.call('HMGET', hash, unpack(executions, first, last))
     for at = 1, last - first + 1 do
       if values[at] then found = found + 1 end
@@ -82,7 +83,7 @@ end
 local function look(hash, executions)
   local many = #executions
   if many == 0 or many > 100 then
-    return redis.call('HMGET', hash, 'status', 'token', 'digest', 'cancel'), had(hash, executions)
+    return redis.call('HMGET', hash, 'status', 'token', 'digest', 'cancel'), had(hash, executions, 1, many)
   end
   local known, found = redis.call('HMGET', hash, 'status', 'token', 'digest', 'cancel', unpack(executions)), 0
   for at = 5, 4 + many do
@@ -93,20 +94,33 @@ end
 
 local function judge(at)
   local hash, digest, executions, relied = key(orders[at + 1]), orders[at + 5], orders[at + 10], orders[at + 14]
-  if digest == '-' then return had(hash, relied) == #relied and 2 or 0 end
   local known, found = look(hash, executions)
   -- Two executions of equal size and price fold to one digest, so the record must also have these very ones.
   if orders[at + 8] ~= digest and known[3] == orders[at + 8] and found == #executions then return 2 end
   if known[3] ~= digest or known[1] ~= orders[at + 3] or (known[2] or '') ~= orders[at + 4] then return 0 end
   if (known[4] and true or false) ~= orders[at + 13] then return 0 end
   -- What the plan was folded from may be memory: the record alone says which executions are new.
-  if found > 0 or (#relied > 0 and had(hash, relied) < #relied) then return 0 end
+  if found > 0 or (#relied > 0 and had(hash, relied, 1, #relied) < #relied) then return 0 end
   if #orders[at + 11] == 0 then return 1 end
   return judge_mappings(orders[at + 2], orders[at + 11])
 end
 
 local verdicts = {}
 for number = 1, count do verdicts[number] = judge((number - 1) * WIDTH) end
+
+local good = true -- whether nothing of the batch has to come again
+
+local function ask()
+  local at = 1
+  while at <= #asked do
+    local hash, many = key(asked[at]), asked[at + 1]
+    local has_all = had(hash, asked, at + 2, at + 1 + many) == many
+    if not has_all then good = false end
+    verdicts[#verdicts + 1] = has_all and 2 or 0
+    at = at + 2 + many
+  end
+end
+ask()
 
 -- A position was folded over all its orders of this batch: with one of them stale, none of them can be written.
 local spoiled = {}
@@ -179,7 +193,7 @@ local function write(at)
   end
 end
 
-local moved, wrote, exposure, good, whole, told = {}, {}, nil, true, true, 0
+local moved, wrote, exposure, whole, told = {}, {}, nil, true, 0
 for number = 1, count do
   local at, verdict, length = (number - 1) * WIDTH, verdicts[number], lengths[number]
   local written = verdict == 1 and orders[at + 8] ~= orders[at + 5]

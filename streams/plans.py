@@ -161,14 +161,22 @@ class EntryPlan(Struct, frozen=True, array_like=True, gc=False):
     execution: str = ""
 
 
+class AskPlan(Struct, frozen=True, gc=False):
+    """An order that is not written, only asked whether its record has all of these executions."""
+
+    key: int
+    executions: Sequence[str]
+
+
 class CommitPlan(Struct, frozen=True, kw_only=True):
-    """A folded batch."""
+    """A folded batch; orders that are asked are numbered behind those that are written."""
 
     keys: Sequence[str]
     orders: Sequence[OrderPlan]
     positions: Sequence[PositionPlan]
     entries: Sequence[EntryPlan]
     passed: Sequence[str] = ()
+    asked: Sequence[AskPlan] = ()
 
 
 class ParkPlan(Struct, frozen=True, kw_only=True):

@@ -329,5 +329,7 @@ def _laid_out(plan: CommitPlan) -> tuple[bytes, str]:
     entries = list(chain.from_iterable(map(astuple, plan.entries)))
     ids, orders, executions = entries[::3], entries[1::3], entries[2::3]
     lengths = [len(one) if one.isascii() else len(one.encode()) for one in changes]  # in bytes, as Lua counts
-    packed = _pack((places, plan.positions, ids, orders, executions if any(executions) else (), lengths))
+    asked = [place for one in plan.asked for place in (one.key, len(one.executions), *one.executions)]
+    proofs = executions if any(executions) else ()
+    packed = _pack((places, plan.positions, ids, orders, proofs, lengths, asked))
     return packed, ",".join(filter(None, changes))
