@@ -197,7 +197,7 @@ def _trade(raw: bytes) -> Sequence[Fact]:
 def _stream(raw: bytes) -> Sequence[Fact]:
     try:
         event = SPOT_FRAME.decode(raw).event
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return _frame(raw)  # another event, or a fault that is to be told in the words of its own event
     if not is_venue_symbol(event.symbol):
         return _frame(raw)

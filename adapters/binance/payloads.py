@@ -7,7 +7,7 @@ changes nothing. Amounts are taken as raw JSON text, quoted or not: no float eve
 import re
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -141,18 +141,48 @@ class ExecutionReport(Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES):
     price: Raw = _ABSENT
 
 
+# Spot frames have these, and nobody uses them.
+_FRAME_NAMES = {
+    **_REPORT_NAMES,
+    "event_at_ms": "E",
+    "order_type": "o",
+    "time_in_force": "f",
+    "stop_price": "P",
+    "iceberg_quantity": "F",
+    "order_list": "g",
+    "execution_number": "I",
+    "is_working": "w",
+    "ignored": "M",
+    "ordered_at_ms": "O",
+    "cumulative_cost": "Z",
+    "last_cost": "Y",
+    "quote_quantity": "Q",
+    "self_trade_prevention": "V",
+    "working_at_ms": "W",
+}
+
+
 class QuotedReport(
-    Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES, tag_field="e", tag="executionReport", gc=False
+    Struct, frozen=True, kw_only=True, rename=_FRAME_NAMES, tag_field="e", tag="executionReport", gc=False
 ):
     """`executionReport` with its amounts as JSON strings, as spot writes them: read whole in one pass.
 
-    Its fields stand in the order in which the venue sends them: msgspec looks for each key behind the one before.
+    Its fields stand in the order in which the venue sends them, and those that nobody uses are named too, of any type:
+    msgspec looks for each key behind the one before, and compares one that it does not know with them all.
     Its symbol is still to be held against `is_venue_symbol`, which knows it from the frame before.
     """
 
+    event_at_ms: Any = None
     symbol: Text
     client_order_id: Text | None = None
     side: Text
+    order_type: Any = None
+    time_in_force: Any = None
+    quantity: Any = None
+    price: Any = None
+    stop_price: Any = None
+    iceberg_quantity: Any = None
+    order_list: Any = None
     original_client_order_id: Text | None = None
     execution_type: Text
     status: Text
@@ -165,7 +195,16 @@ class QuotedReport(
     commission_asset: Text | None = None
     transacted_at_ms: Millis
     trade_id: int | None = None
+    execution_number: Any = None
+    is_working: Any = None
     is_maker: bool | None = None
+    ignored: Any = None
+    ordered_at_ms: Any = None
+    cumulative_cost: Any = None
+    last_cost: Any = None
+    quote_quantity: Any = None
+    working_at_ms: Any = None
+    self_trade_prevention: Any = None
 
 
 class SpotFrame(Struct, frozen=True, gc=False):

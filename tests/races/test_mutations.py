@@ -199,7 +199,7 @@ ON_BENCH: dict[str, tuple[OnBench, Mutation]] = {
     ),
     "R4 commit": (
         a_lost_fill_that_is_remembered,
-        script("commit", "if proof then found[#found + 1] = ids[number] end", "found[#found + 1] = ids[number]"),
+        script("commit", "if not good then ids = proven() end", ""),
     ),
     "R5 history": (a_claim_from_a_lost_history, script("claim", HISTORY, "")),
     "R7 halt": (

@@ -213,6 +213,7 @@ AMOUNTS = st.one_of(
         ["0", "0.0", "0.00000000", "007.10", "1", "1e3", "-1", "-0.5", "", "NaN", "1.", ".5", "9" * 25, None, 5]
     ),
 )
+UNUSED = st.sampled_from([0, -1, 1.5, True, None, "", "word", [1, [2]], {"a": {"b": []}}])
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
@@ -224,6 +225,7 @@ FIELDS = st.fixed_dictionaries(
         "t": st.sampled_from([-1, 0, 99, "99", None, 2**70]), "i": st.sampled_from([1, "x9", -1, 2**63]),
         "s": st.sampled_from(["BTCUSDT", "BTC USDT", "{a}", "", "A" * 65]), "m": st.sampled_from([True, False, None]),
         "T": st.sampled_from([0, 1_760_000_000_499, -1, 10**16]),
+        "E": UNUSED, "o": UNUSED, "q": UNUSED, "I": UNUSED, "V": UNUSED, "W": UNUSED, "of the future": UNUSED,
     },
 )  # fmt: skip
 
@@ -233,6 +235,14 @@ def test_a_wrapped_report_read_in_one_pass_says_what_the_bare_one_says(changes: 
     """The bare event goes the general way; the short way gives the same facts, or the same refusal."""
     event = {**REPORT, **changes}
     assert _said(_bytes({"event": event})) == _said(_bytes(event))
+
+
+@pytest.mark.parametrize("odd", [b"9" * 5_000, b"1e999", b'"\xff"', b"[" * 5_000 + b"]" * 5_000])
+@pytest.mark.parametrize("name", [b"E", b"o", b"V", b"unknown"])
+def test_what_stands_in_a_field_that_nobody_uses_does_not_matter(name: bytes, odd: bytes) -> None:
+    """Not even what no decoder would take for a value: the wrapped report says what the bare one says."""
+    event = _bytes(REPORT)[:-1].replace(b'"E": 1760000000500, ', b"") + b', "' + name + b'": ' + odd + b"}"
+    assert _said(b'{"event": ' + event + b"}") == _said(event)
 
 
 def _said(raw: bytes) -> Any:
