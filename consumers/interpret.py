@@ -106,8 +106,15 @@ def _item(entry: str, evidence: Evidence, raw: bytes, decode: Decoder) -> Item:
     command, facts = evidence.command, _facts(evidence, raw, decode)
     if command is None and len(facts) == 2:
         first, second = facts
-        if type(first) is Execution and type(second) is OrderReport and _of_one_order(first, second):
-            return Item(entry=entry, facts=(first, second))  # nothing is to be sorted or compared then
+        if (
+            type(first) is Execution
+            and type(second) is OrderReport
+            and first.venue_order_id == second.venue_order_id
+            and first.venue_symbol == second.venue_symbol
+            and first.client_order_id == second.client_order_id
+        ):
+            # An execution and the report that counts it: nothing is to be sorted or compared then.
+            return Item(entry=entry, facts=(first, second))
     if len(facts) == 1 and isinstance(facts[0], Adjustment):
         return Item(entry=entry, adjustment=facts[0])
     return _sorted(entry, facts, command)
@@ -131,15 +138,6 @@ def _sorted(entry: str, facts: Sequence[Fact], command: Command | None) -> Item:
     if told or command is not None:
         return Item(entry=entry, facts=told, command=command)
     return Item(entry=entry, ignored=ignored or "says nothing")
-
-
-def _of_one_order(first: Execution, second: OrderReport) -> bool:
-    """Say whether an execution and the report that counts it name the same order in the same words."""
-    return (
-        first.venue_order_id == second.venue_order_id
-        and first.venue_symbol == second.venue_symbol
-        and first.client_order_id == second.client_order_id
-    )
 
 
 def _facts(evidence: Evidence, raw: bytes, decode: Decoder) -> Sequence[Fact]:

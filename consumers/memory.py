@@ -13,7 +13,7 @@ from streams.cache import Cache
 from streams.keys import AccountKeys
 from streams.plans import AskPlan, CommitPlan, EntryPlan
 from streams.reader import Entry
-from streams.schemas import Evidence, Execution
+from streams.schemas import Evidence, Execution, execution_id
 
 # A larger payload is a list of many trades, and a rare one; so many bytes are kept of each payload at most.
 RAW_BYTES_MAX = 1_024
@@ -58,7 +58,7 @@ class Memory:
             first = facts[0]  # executions come first
             # One execution proves the payload; with several, one of them would not prove the others.
             if type(first) is Execution and (len(facts) == 1 or type(facts[1]) is not Execution):
-                learned.append((payload, Applied(owner, first.execution_id)))
+                learned.append((payload, Applied(owner, execution_id(first.venue_order_id, first.trade_id))))
         self.cache.put_all(learned)
 
     def forget(self) -> None:

@@ -44,7 +44,8 @@ def recall(items: Sequence[Item], sight: Sight, keys: AccountKeys, clock: Clock)
     for item in items:
         if item.ignored:
             continue  # a frame about balances follows nearly every fill; it needs nothing
-        name, facts = item.client_order_id, item.facts
+        facts = item.facts
+        name = (facts[0].client_order_id if facts and item.command is None else None) or item.client_order_id
         held = None if name is None else orders.get(name) or sight.order(name)
         if name is None or held is None:
             return None

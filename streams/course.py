@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.money import CONTEXT, plain
-from streams.schemas import Execution, Order, OrderReport, OrderState
+from streams.schemas import Execution, Order, OrderReport, OrderState, execution_id
 
 Told = tuple[str, Sequence[object]]
 """An entry and the facts of it, in order."""
@@ -42,7 +42,7 @@ class Advance(Struct, frozen=True):
     executions: dict[str, Execution]
 
 
-def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - one pass, no call
+def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance | None:  # noqa: C901, PLR0911, PLR0912 - one pass, no call
     """Fold what was told of an order into it.
 
     Args:
@@ -62,8 +62,7 @@ def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance
     if (status == "partially_filled") != bool(filled):
         return None
     venue_order_id, reported_at_ms = state.venue_order_ids[0], state.reported_at_ms
-    prefix = f"{venue_order_id}:"  # of an `execution_id`
-    add, multiply, full, charged = CONTEXT.add, CONTEXT.multiply, False, False
+    add, fma, full, charged = CONTEXT.add, CONTEXT.fma, False, False
     executions: dict[str, Execution] = {}
     facts: list[Execution | OrderReport] = []
     entries: list[str] = []
@@ -71,14 +70,14 @@ def advance(order: Order, told: Sequence[Told], seen: Container[str]) -> Advance
         before = len(facts)
         for fact in of_entry:
             if type(fact) is Execution:
-                name = prefix + fact.trade_id
+                name = execution_id(venue_order_id, fact.trade_id)
                 if full or name in executions or name in seen or fact.venue_order_id != venue_order_id:
                     return None
                 if fact.generation:  # an amend was at work
                     return None
                 executions[name] = fact
                 filled = add(filled, fact.quantity)
-                cost = add(cost, multiply(fact.quantity, fact.price))
+                cost = fma(fact.quantity, fact.price, cost)  # the product is exact, so both are rounded alike
                 if filled >= quantity:
                     full = True
                     if filled > quantity:

@@ -65,7 +65,7 @@ def back(position: Position, terms: Traded, fill: Execution) -> Position:
 
 def run(position: Position, terms: Traded, fills: Sequence[Execution]) -> Position:
     """Add executions of one order as `step` does, one after the other; those that only add to it in one pass."""
-    add, multiply, base = CONTEXT.add, CONTEXT.multiply, _base_of_spot(terms.symbol)
+    add, fma, base = CONTEXT.add, CONTEXT.fma, _base_of_spot(terms.symbol)
     held, cost, fees = position.quantity, position.entry_cost, dict(position.fees)
     sells = held.is_signed() if held else None  # which way it stands; None while nothing is held
     for number, fill in enumerate(fills):
@@ -77,7 +77,7 @@ def run(position: Position, terms: Traded, fills: Sequence[Execution]) -> Positi
             for one in fills[number:]:
                 position = step(position, terms, one)
             return position
-        held, cost = add(held, signed), add(cost, multiply(signed, fill.price))
+        held, cost = add(held, signed), fma(signed, fill.price, cost)  # as `_trade`: the product is exact
         if fill.fee and asset:
             fees[asset] = add(fees[asset], fill.fee) if asset in fees else fill.fee
     return Position(quantity=held, entry_cost=cost, realized=position.realized, fees=fees)

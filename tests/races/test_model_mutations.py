@@ -84,11 +84,11 @@ ENDED_SINCE_IT_WAS_LISTED = [*PUBLISH, *LIST, *CANCEL, *READ, *claim(1), *SWEEP]
 CASES: dict[str, tuple[Program, Mutation]] = {
     "commit accepts any token": (
         AN_ANSWER_TO_A_LOST_CLAIM,
-        script("commit", " or (known[2] or '') ~= order[4]", ""),
+        script("commit", " or (known[2] or '') ~= orders[at + 4]", ""),
     ),
     "commit accepts any digest": (
         A_REPORT_FROM_BEFORE_A_FILL,
-        script("commit", "known[3] ~= order[5] or known[1] ~= order[3]", "known[1] ~= order[3]"),
+        script("commit", "known[3] ~= digest or known[1] ~= orders[at + 3]", "known[1] ~= orders[at + 3]"),
     ),
     "commit does not check execution fields": (
         TWO_ALIKE_FROM_ONE_STATE,
