@@ -5,13 +5,14 @@ keys sorted, defaults left out, decimals in their one text; equal values have eq
 """
 
 import hashlib
-from typing import Annotated, TypeVar
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
 from streams.errors import BadIntent
-from streams.schemas import Cancel, Evidence, Intent, OrderState, OrderStatus, Place, Position
+from streams.schemas import Amend, Cancel, Evidence, Intent, OrderState, OrderStatus, Place, Position
 
 # An intent is some hundred bytes; more is a mistake or an attack.
 INTENT_BYTES_MAX = 16_384
@@ -28,7 +29,18 @@ class _Amounts(Struct):
     price: _Amount | None = None
 
 
+def _form(kind: type[Struct]) -> type[Struct]:
+    """Types and patterns of an intent's fields, all of them written, without the rules that making one applies."""
+    hints: dict[str, Any] = get_type_hints(kind, include_extras=True)
+    texts: dict[Any, Any] = {Decimal: _Amount, Decimal | None: _Amount | None}
+    fields = [(name, texts.get(hints[name], hints[name])) for name in kind.__struct_fields__]
+    return msgspec.defstruct(
+        kind.__name__, fields, tag=kind.__struct_config__.tag, tag_field="kind", kw_only=True, gc=False
+    )
+
+
 _amounts = msgspec.json.Decoder(_Amounts)
+_forms: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_form(Place) | _form(Cancel) | _form(Amend))
 _intent = msgspec.json.Decoder(Intent)
 _evidence = msgspec.json.Decoder(Evidence)
 _place = msgspec.json.Decoder(Place)
@@ -50,14 +62,31 @@ def encode_text(value: object) -> str:
     return _encoder.encode(value).decode()
 
 
+def encode_intent(intent: Intent) -> str:
+    """Encode an intent that was made in Python, if every reader could decode it.
+
+    Making a Struct applies its rules and looks at no type or pattern; this looks at those alone, in a third of the
+    time that decoding takes.
+
+    Raises:
+        BadIntent: with one sentence that says what is wrong.
+    """
+    try:
+        data = _encoder.encode(intent)
+        _sized(data)
+        _forms.decode(data)
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
+        raise BadIntent(f"Not an intent: {error}.") from None
+    return data.decode()
+
+
 def decode_intent(data: bytes) -> Intent:
     """Decode the `data` of an entry of `intents`, strictly.
 
     Raises:
         BadIntent: with one sentence that says what is wrong.
     """
-    if len(data) > INTENT_BYTES_MAX:
-        raise BadIntent(f"An intent has at most {INTENT_BYTES_MAX} bytes, this one has {len(data)}.")
+    _sized(data)
     try:
         intent: Intent = _intent.decode(data)
         if not isinstance(intent, Cancel):
@@ -65,6 +94,11 @@ def decode_intent(data: bytes) -> Intent:
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadIntent(f"Not an intent: {error}.") from None
     return intent
+
+
+def _sized(data: bytes) -> None:
+    if len(data) > INTENT_BYTES_MAX:
+        raise BadIntent(f"An intent has at most {INTENT_BYTES_MAX} bytes, this one has {len(data)}.")
 
 
 def decode_evidence(data: bytes) -> Evidence:

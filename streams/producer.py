@@ -74,15 +74,19 @@ class _Answer(Struct, frozen=True):
     receipt: Receipt
 
 
+# A refusal is returned among the receipts of its batch, so that it does not hide the others.
+Answer = Receipt | BadIntent
+
+
 class _Batch(Struct, frozen=True):
     account: str
     intents: Sequence[Intent]
-    items: Sequence[PublishItem]
+    made: Sequence[PublishItem | BadIntent]  # one per intent
     call_id: str
 
-
-# A refusal is returned among the receipts of its batch, so that it does not hide the others.
-Answer = Receipt | BadIntent
+    @property
+    def items(self) -> list[PublishItem]:
+        return [one for one in self.made if isinstance(one, PublishItem)]
 
 
 class IntentProducer:
@@ -142,9 +146,14 @@ class IntentProducer:
         return known.receipt
 
     async def cancel(self, intent: Cancel) -> Receipt:
-        """Publish one cancel."""
+        """Publish one cancel.
+
+        Raises:
+            BadIntent: it names no order of ours; else as `place`.
+        """
         [receipt] = await self.publish([intent])
-        assert isinstance(receipt, Receipt)
+        if not isinstance(receipt, Receipt):
+            raise receipt
         return receipt
 
     async def amend(self, intent: Amend) -> Receipt:
@@ -202,7 +211,7 @@ class IntentProducer:
 
     def _batch(self, account: str, intents: Sequence[Intent]) -> _Batch:
         info, self._calls = self._infos[account], self._calls + 1
-        return _Batch(account, intents, [publish_item(one, info) for one in intents], f"{self._name}{self._calls:x}")
+        return _Batch(account, intents, [_made(one, info) for one in intents], f"{self._name}{self._calls:x}")
 
     async def _ask_once(self, batch: _Batch, refusals: list[StoreError]) -> list[Answer]:
         try:
@@ -235,11 +244,14 @@ class IntentProducer:
         return receipts + [receipt for one in answered for receipt in self._receipts(*one)]
 
     async def _publish(self, batch: _Batch) -> list[PublishVerdict]:
+        items = batch.items
+        if not items:
+            return []
         scripts = self._scripts.get(batch.account)
         if scripts is None:
             scripts = self._scripts[batch.account] = Scripts(self._redis, AccountKeys(batch.account))
         try:
-            verdicts = await scripts.publish(batch.items, batch.call_id, FIRST_LOOK_MS)
+            verdicts = await scripts.publish(items, batch.call_id, FIRST_LOOK_MS)
         except HistoryChanged:
             self.answers.drop_all()
             self._confirmed_ms.clear()
@@ -260,7 +272,11 @@ class IntentProducer:
                 await asyncio.sleep(RETRY_MS / 1000)
 
     def _receipts(self, batch: _Batch, verdicts: Sequence[PublishVerdict]) -> list[Answer]:
-        receipts = [_receipt(self._watch, *one) for one in zip(batch.intents, batch.items, verdicts, strict=True)]
+        told = iter(verdicts)
+        receipts = [
+            made if isinstance(made, BadIntent) else _receipt(self._watch, intent, made, next(told))
+            for intent, made in zip(batch.intents, batch.made, strict=True)
+        ]
         for intent, receipt in zip(batch.intents, receipts, strict=True):
             self._remember(intent, receipt)
         return receipts
@@ -333,20 +349,29 @@ class IntentProducer:
 
     async def _named(self, account: str, intents: Sequence[Intent]) -> dict[int, Order]:
         """Read the orders that amends name, by number; of one that has no record the gateways decide."""
-        rule, amends = self._infos[account].id_rule, _amends(intents)
+        info, amends = self._infos[account], _amends(intents)
         if not amends:
             return {}
-        names = [client_order_id(one, rule) for one in amends.values()]
-        found = await store.Store(self._redis, AccountKeys(account)).orders(names)
-        return {number: order for number, order in zip(amends, found, strict=True) if order is not None}
+        made = {number: _made(one, info) for number, one in amends.items()}
+        names = {number: one.client_order_id for number, one in made.items() if isinstance(one, PublishItem)}
+        found = await store.Store(self._redis, AccountKeys(account)).orders(list(names.values()))
+        return {number: order for number, order in zip(names, found, strict=True) if order is not None}
 
 
-def publish_item(intent: Intent, info: AccountInfo) -> PublishItem:
+def publish_item(intent: Intent, info: AccountInfo, data: str = "") -> PublishItem:
     """Work out everything that follows from an intent alone; `claim` uses it too, for what came by bare XADD."""
-    data, identity = codec.encode_text(intent), client_order_id(intent, info.id_rule)
+    data, identity = data or codec.encode_text(intent), client_order_id(intent, info.id_rule)
     if not isinstance(intent, Place):
         return PublishItem(data, identity)
     return PublishItem(data, identity, intent, fingerprint(intent))
+
+
+def _made(intent: Intent, info: AccountInfo) -> PublishItem | BadIntent:
+    """What is published of an intent, or why it is not: what nobody can decode would stay in an account for ever."""
+    try:
+        return publish_item(intent, info, codec.encode_intent(intent))
+    except BadIntent as error:
+        return error
 
 
 def _receipt(watch: Watch, intent: Intent, item: PublishItem, verdict: PublishVerdict) -> Answer:

@@ -77,6 +77,7 @@ def test_an_intent_is_read_back_as_it_was_written(intent: Place | Cancel) -> Non
     assert codec.decode_intent(data) == intent
     assert codec.encode(codec.decode_intent(data)) == data
     assert codec.encode_text(intent).encode() == data
+    assert codec.encode_intent(intent).encode() == data
 
 
 @given(STATES)

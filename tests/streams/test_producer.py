@@ -23,7 +23,7 @@ from streams.events import Created
 from streams.identity import client_order_id
 from streams.instrument import tabulate
 from streams.producer import IntentProducer, Receipt
-from streams.schemas import Amend, Cancel, Takes
+from streams.schemas import Amend, Cancel, Intent, Takes
 from streams.scripts import BATCH_MAX
 from streams.server import EmbeddedServer
 from streams.store import register
@@ -183,6 +183,50 @@ async def test_what_could_never_go_out_is_refused_without_hiding_the_others(
         assert sentence in str(found[1])
     assert await bench.redis.xlen(bench.keys.intents) == 4
     assert await bench.redis.exists(bench.keys.order(client_order_id(bad, INFO.id_rule))) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"side": "BUY"}, "Invalid enum value 'BUY'"),
+        ({"signal_id": 7}, "Expected `str`, got `int`"),
+        ({"signal_id": "x" * 129}, "length <= 128"),
+        ({"signal_id": "ü"}, "matching regex"),
+        ({"signal_id": "\ud800"}, "surrogates"),
+        ({"leg": "a b"}, "matching regex"),
+        ({"reduce_only": 1}, "Expected `bool`, got `int`"),
+        ({"tags": {"n": 1}}, "Expected `str`, got `int`"),
+        ({"tags": {"n": object()}}, "object is unsupported"),
+        ({"tags": {f"{n:02}".ljust(64, "😀"): "😀" * 256 for n in range(16)}}, "at most 16384 bytes"),
+    ],
+    ids=lambda one: str(one)[:30],
+)
+async def test_what_no_reader_could_decode_is_refused_without_hiding_the_others(
+    bench: Bench, changes: dict[str, Any], sentence: str
+) -> None:
+    """A Struct may hold it; in an account it would stand in the way of every reader of its records and its journal."""
+    producer = IntentProducer(bench.redis)
+    for number in range(2):
+        bad = place(bench.account, **{"signal_id": f"bad{number}", **changes})
+        found = await producer.publish([place(bench.account, f"a{number}"), bad, place(bench.account, f"b{number}")])
+        assert [type(one) for one in found] == [Receipt, BadIntent, Receipt]
+        assert sentence in str(found[1])
+    with pytest.raises(BadIntent):
+        await producer.place(bad)
+    assert await bench.redis.xlen(bench.keys.intents) == 4
+
+
+async def test_a_cancel_or_an_amend_of_nobodys_order_is_refused_without_hiding_the_others(bench: Bench) -> None:
+    """An id that is not ours, and a revision that is no number."""
+    stranger: dict[str, Any] = {"strategy": None, "signal_id": None, "client_order_id": "web_1"}
+    producer = IntentProducer(bench.redis)
+    wish = Cancel(account=bench.account, client_order_id="web_1")
+    bad: list[Intent] = [wish, amend(bench, **stranger), amend(bench, revision="1")]
+    for number, one in enumerate(bad):
+        found = await producer.publish([one, place(bench.account, f"a{number}")])
+        assert [type(one) for one in found] == [BadIntent, Receipt]
+    with pytest.raises(BadIntent, match="is not an order of fillonce"):
+        await producer.cancel(wish)
 
 
 async def test_a_grid_that_became_finer_is_read_again_before_anything_is_refused(bench: Bench) -> None:
