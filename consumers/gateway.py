@@ -233,46 +233,52 @@ class Gateway:
         verdicts = await self._claims.claim(
             items, settings.name, settings.window_ms, settings.first_look_ms, exposure
         )  # fmt: skip
-        again: list[Prepared] = []
         kept = not any(isinstance(one, Claimed) for one in verdicts) or await self._kept()
-        self._start(
-            [
-                Sending(item, verdict, one.raw)
-                for one, item, verdict in zip(prepared, items, verdicts, strict=False)
-                if isinstance(verdict, Claimed)
-            ],
-            kept=kept,
-        )
+        again: list[Prepared] = []
+        decided: list[tuple[Prepared, ClaimItem, Claimed | Conflict | Halted | Gap | Done | Busy]] = []
         for one, item, verdict in zip(prepared, items, verdicts, strict=False):
             if isinstance(verdict, Stale | Reducing) or (isinstance(verdict, Gap) and not item.judged):
                 if not isinstance(verdict, Stale):
                     self._judge.press(item.entry)
                 again.append(one)
                 continue
+            # Before anything can fail: what is tried again after its answer is another claim, by a token of its own.
             self._tokens.pop(item.entry, None)
-            match verdict:
-                case Claimed():
-                    self.claimed += 1
-                case Conflict(stored):
-                    self.conflicts += 1
-                    reason = (
-                        f"identity {item.client_order_id} was used for another order "
-                        f"(stored fingerprint {stored}, given {item.fingerprint})"
-                    )
-                    await self._quarantine(Unusable(entry=item.entry, reason=reason, raw=one.raw))
-                case Halted():
-                    self.halted += 1
-                    self.held.leave()
-                case Gap():
-                    self.held.waiting += 1
-                    self.held.leave()
-                case Done():
-                    self._remember(one)
-                case Busy():
-                    self._wait_or_leave(one)
-                case _:
-                    assert_never(verdict)
+            decided.append((one, item, verdict))
+        self._start(
+            [Sending(item, verdict, one.raw) for one, item, verdict in decided if isinstance(verdict, Claimed)],
+            kept=kept,
+        )
+        for one, item, verdict in decided:
+            await self._follow(one, item, verdict)
         return [*again, *prepared[len(items) :]]
+
+    async def _follow(
+        self, one: Prepared, item: ClaimItem, verdict: Claimed | Conflict | Halted | Gap | Done | Busy
+    ) -> None:
+        """Do what an entry needs here beside being sent."""
+        match verdict:
+            case Claimed():
+                self.claimed += 1
+            case Conflict(stored):
+                self.conflicts += 1
+                reason = (
+                    f"identity {item.client_order_id} was used for another order "
+                    f"(stored fingerprint {stored}, given {item.fingerprint})"
+                )
+                await self._quarantine(Unusable(entry=item.entry, reason=reason, raw=one.raw))
+            case Halted():
+                self.halted += 1
+                self.held.leave()
+            case Gap():
+                self.held.waiting += 1
+                self.held.leave()
+            case Done():
+                self._remember(one)
+            case Busy():
+                self._wait_or_leave(one)
+            case _:
+                assert_never(verdict)
 
     def _start(self, sendings: Sequence[Sending], *, kept: bool) -> None:
         """Start sending what was claimed; what the venue takes in one request goes by one."""

@@ -213,7 +213,7 @@ AMOUNTS = st.one_of(
         ["0", "0.0", "0.00000000", "007.10", "1", "1e3", "-1", "-0.5", "", "NaN", "1.", ".5", "9" * 25, None, 5]
     ),
 )
-UNUSED = st.sampled_from([0, -1, 1.5, True, None, "", "word", [1, [2]], {"a": {"b": []}}])
+UNUSED: st.SearchStrategy[Any] = st.sampled_from([0, -1, 1.5, True, None, "", "word", [1, [2]], {"a": {"b": []}}])
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
