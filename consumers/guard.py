@@ -74,6 +74,8 @@ class Guard:
             try:
                 await host.broker.start()
                 await host.run()
+            except (StoreUnreachable, RedisError, OSError) as error:
+                log.warning("the rules begin again: %s", error if isinstance(error, StoreUnreachable) else type(error))
             except Exception as error:
                 log.exception("the rules begin again after %s", type(error).__name__)
             finally:
