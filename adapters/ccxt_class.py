@@ -26,9 +26,14 @@ def exchange_class(exchange_id: str) -> Any:
             if name not in sys.modules:
                 _wait_with(name)
         try:
-            return getattr(importlib.import_module(f"{ASYNC}.{exchange_id}"), exchange_id)
+            importlib.import_module(f"{ASYNC}.{exchange_id}")
         except ModuleNotFoundError:
             return getattr(sys.modules[ASYNC], exchange_id)
+        # A module stands in its package under the name that the package gives to the class in it.
+        for name, found in list(vars(sys.modules[ASYNC]).items()):
+            if isinstance(found, ModuleType) and hasattr(found, name):
+                setattr(sys.modules[ASYNC], name, getattr(found, name))
+        return getattr(sys.modules[ASYNC], exchange_id)
 
 
 class _Waiting(ModuleType):
