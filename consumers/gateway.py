@@ -177,6 +177,10 @@ class Gateway:
             else:
                 prepared.append(await self._amends.ready(made, self.instruments))
         prepared = self.held.timely(prepared)
+        new = {entry.id for entry in entries if not entry.redelivered}
+        if any(one.item.entry in new and self.held.is_behind(one.item) for one in prepared):
+            reducing = await self._judge.reducing([one.item for one in prepared])
+            prepared = self.held.in_turn(prepared, new, reducing)
         # Cancels first: what is no longer wanted is not sent; one whose place comes after it leaves a tombstone.
         prepared.sort(key=lambda one: one.item.command != "cancel")
         while prepared := await self._unless_shut(prepared):
@@ -269,10 +273,10 @@ class Gateway:
                 await self._quarantine(Unusable(entry=item.entry, reason=reason, raw=one.raw))
             case Halted():
                 self.halted += 1
-                self.held.leave()
+                self.held.leave(item)
             case Gap():
                 self.held.waiting += 1
-                self.held.leave()
+                self.held.leave(item)
             case Done():
                 self._remember(one)
             case Busy():

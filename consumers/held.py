@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from adapters.venue import Venue, clock_is_off
 from consumers.prepare import Prepared
 from streams.clock import Clock
+from streams.plans import ClaimItem
 from streams.reader import Reader
 from streams.scripts import Scripts
 
@@ -34,12 +35,26 @@ class Held:
         self.shut_ms: Callable[[], int] = lambda: 0
         self._reader, self._scripts, self._venue, self._clock = reader, scripts, venue, clock
         self._open_at_ms = math.inf  # when the venue takes new orders again that wait here
-        self._any = False
+        self._lanes: set[tuple[str, str]] = set()  # strategy and symbol of what waits
         self._signs: Sequence[bytes | None] | None = None
 
-    def leave(self) -> None:
-        """Remember that something waits until a switch, the stream or the start moves."""
-        self._any = True
+    def leave(self, item: ClaimItem) -> None:
+        """Remember that an entry waits until a switch, the stream, the start or a clock moves."""
+        self._lanes.add((item.strategy, item.symbol))
+
+    def is_behind(self, item: ClaimItem) -> bool:
+        """Whether something of the same strategy and symbol waits, which was published before a new entry."""
+        return (item.strategy, item.symbol) in self._lanes and item.command != "cancel"
+
+    def in_turn(self, prepared: list[Prepared], new: Collection[str], reducing: Collection[str]) -> list[Prepared]:
+        """Leave new entries that are behind others, but for what makes a position smaller: it waits for no exposure."""
+        wanted = [
+            one
+            for one in prepared
+            if one.item.entry not in new or one.item.entry in reducing or not self.is_behind(one.item)
+        ]
+        self.waiting += len(prepared) - len(wanted)
+        return wanted
 
     def timely(self, prepared: list[Prepared]) -> list[Prepared]:
         """Leave everything but cancels while the venue's clock is too far from the server's.
@@ -51,7 +66,9 @@ class Held:
             return prepared
         wanted = [one for one in prepared if one.item.command == "cancel"]
         self.waiting += len(prepared) - len(wanted)
-        self._any = self._any or len(wanted) < len(prepared)
+        for one in prepared:
+            if one.item.command != "cancel":
+                self.leave(one.item)
         return wanted
 
     @property
@@ -80,12 +97,13 @@ class Held:
             if self._clock.monotonic_ms() >= self._open_at_ms:
                 self._open_at_ms = math.inf
                 self._reader.forget()
-            if not self._any:
+            if not self._lanes:
                 continue
             try:
                 signs = await self._scripts.signs()
             except (RedisError, OSError):
                 continue
             if signs != self._signs or self.clock_off > clock_is_off(self._venue):
-                self._signs, self._any = signs, False
+                self._signs = signs
+                self._lanes.clear()
                 self._reader.forget()

@@ -10,6 +10,7 @@ import pytest
 
 from adapters.simulated.faults import Faults
 from adapters.venue import Answer, Venue, Window
+from consumers.held import Held
 from streams import codec, events
 from streams.connection import connect
 from streams.keys import GATEWAYS
@@ -523,3 +524,31 @@ async def test_what_makes_a_position_smaller_goes_out_while_the_venue_takes_noth
     await pipeline.status(half, "open")
     assert gate.urgencies == {bought: "new", half: "reduce"}
     assert [(await pipeline.order(name)).status for name in (more, buys)] == ["created", "created"]
+
+
+async def test_what_is_behind_an_order_that_waits_waits_until_that_is_read_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trading is resumed and the gateway has not noticed yet: the order published first is claimed first."""
+    seen = asyncio.Event()
+
+    async def notice(held: Held) -> None:
+        await seen.wait()
+        held._lanes.clear()
+        held._reader.forget()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Held, "release", notice)
+    gateway = await pipeline.gateway()
+    await pipeline.ledger()
+    await pipeline.scripts.halt("halt", "a test", "test")
+    [first] = await pipeline.place(pipeline.terms())
+    await pipeline.until(lambda: gateway.halted)
+    await pipeline.redis.hdel(pipeline.keys.control, "halt")
+    [second] = await pipeline.place(pipeline.terms())
+    [other] = await pipeline.place(pipeline.terms(strategy="another"))
+    await pipeline.status(other, "open")
+    await pipeline.until(lambda: gateway.held.waiting)
+    seen.set()
+    await pipeline.status(second, "open")
+    assert await _claimed_places(pipeline) == [other, first, second]
