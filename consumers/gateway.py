@@ -8,6 +8,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import assert_never
 
 import msgspec
@@ -19,10 +20,10 @@ from consumers.amends import Amends
 from consumers.batching import Sending, groups
 from consumers.durability import Durability
 from consumers.held import Held
+from consumers.in_hand import InHand
 from consumers.judge import Judge
 from consumers.prepare import Prepared, Unusable, prepare
 from consumers.quarantine import quarantine
-from consumers.retries import Retries
 from consumers.sending import Sender
 from consumers.settling import Settler, stays
 from consumers.under_way import UnderWay
@@ -44,8 +45,6 @@ log = logging.getLogger("fillonce.gateway")
 STANDBY_MS = 100
 # What is claimed and sent sooner is not worth reading past.
 OVERTAKE_AFTER_MS = 10
-# An amend waits for its order to rest; a place is answered in a few of these.
-AMEND_AGAIN_MS = 50
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True):
@@ -93,7 +92,7 @@ class Gateway:
         reader.overtakes = overtakes
         self._running = True
         self._under_way = UnderWay(settings.in_flight_max, reader.pulse)
-        self._retries = Retries(clock, lambda entry: self._handle_or_wait([entry]))  # of amends
+        self._hand = InHand(clock)
         self._working: asyncio.Task[None] | None = None  # on a batch that others are read past
         self.known: Cache[bytes, Prepared] = Cache(settings.remembers_max)
         self._tokens: dict[str, str] = {}  # by entry id, from the first try of a claim to its answer
@@ -105,17 +104,15 @@ class Gateway:
 
     async def run(self, *, burst: bool = False) -> None:
         """Read, claim and send until stopped, then wait for the answers that are still out."""
-        release = asyncio.create_task(self.held.release())
+        beside = [asyncio.create_task(self.held.release()), asyncio.create_task(self._try_again())]
         try:
             async for batch in self._reader.batches(burst=burst, idle=True):
-                # An entry whose answer is still out may be delivered again after a reconnect; it has its owner here.
-                await self._take_up([entry for entry in batch if not self._has(entry.id)], wait=burst)
+                await self._take_up(self._hand.take(batch), wait=burst)
             if self._working is not None:
                 await self._working
         finally:
-            await end([release])
+            await end(beside)  # amends that wait stay pending
             await end([self._working] if self._working is not None else [])
-            await self._retries.end()
             # Whatever ends this loop, an answer that comes is settled: it saves a doubt.
             await self._under_way.all_ended()
 
@@ -203,25 +200,29 @@ class Gateway:
             except HistoryChanged:
                 self.known.drop_all()
                 self._durability.doubt()
+                self._leave(batch)
                 self._reader.forget()  # read under another history; it is delivered again where it still exists
                 await self._clock.sleep_ms(STANDBY_MS)
                 return
             except (StoreUnreachable, RedisError, OSError) as error:
                 log.warning("waits for Redis: %s", error if isinstance(error, StoreUnreachable) else type(error))
                 await self._clock.sleep_ms(STANDBY_MS)
-                batch = [entry for entry in batch if not self._has(entry.id)]
+                batch = self._hand.unclaimed(batch)
                 if not self._running:
                     return
             else:
+                self._leave(batch)
                 return
 
-    def _has(self, entry: str) -> bool:
-        """Whether an entry is being sent, or waits here to be tried again."""
-        return entry in self._under_way or entry in self._retries
+    def _leave(self, batch: Sequence[Entry]) -> None:
+        """Leave what was not claimed to be delivered again."""
+        for entry in self._hand.unclaimed(batch):
+            self._hand.drop(entry.id)
 
-    def _try_later(self, entry: str, data: bytes, after_ms: float) -> None:
-        if self._running and not self._has(entry):
-            self._retries.after(entry, data, after_ms)
+    async def _try_again(self) -> None:
+        """Try amends again that wait for their order: nobody else does, while their entries are pending here."""
+        while True:
+            await self._handle_or_wait(await self._hand.coming_due())
 
     async def _claim(self, prepared: Sequence[Prepared]) -> None:
         """Claim all of these, a few at a time where limits have to be judged by what the ones before them did."""
@@ -273,10 +274,10 @@ class Gateway:
                 await self._quarantine(Unusable(entry=item.entry, reason=reason, raw=one.raw))
             case Halted():
                 self.halted += 1
-                self.held.leave(item)
+                self._hold(item)
             case Gap():
                 self.held.waiting += 1
-                self.held.leave(item)
+                self._hold(item)
             case Done():
                 self._remember(one)
             case Busy():
@@ -288,19 +289,27 @@ class Gateway:
         """Start sending what was claimed; what the venue takes in one request goes by one."""
         for group in groups(sendings, self._venue.facts) if kept else [[one] for one in sendings]:
             task = asyncio.create_task(self._send(group) if kept else self._hold_back(group[0].item))
-            self._under_way.add([one.item.entry for one in group], group[0].item.command, task)
+            entries = [one.item.entry for one in group]
+            self._under_way.add(entries, group[0].item.command, task)
+            task.add_done_callback(partial(self._hand.sent, self._hand.send(entries)))
+
+    def _hold(self, item: ClaimItem) -> None:
+        self.held.leave(item)
+        self._hand.drop(item.entry)
 
     def _remember(self, done: Prepared) -> None:
         self.duplicates += 1
+        self._hand.drop(done.item.entry)
         if done.item.command != "amend":  # it was worked out from a record that moves on
             self.known.put(done.raw, done)
 
     def _wait_or_leave(self, busy: Prepared) -> None:
         """Leave an entry to the claim that is open; an amend waits for its order, or for the amend before it."""
         if busy.item.command == "amend":
-            self._try_later(busy.item.entry, busy.raw, AMEND_AGAIN_MS)
+            self._hand.wait(busy.item)
         else:
             self.duplicates += 1
+            self._hand.drop(busy.item.entry)
 
     def _known(self, entry: Entry) -> Prepared | None:
         """Recognise an intent that a claim has found to need nothing; the claim still decides and acknowledges."""
@@ -339,21 +348,25 @@ class Gateway:
         """Send claimed commands and settle each; whatever happens in between is an outcome."""
         answers = await self._sender.send(group)
         settles = (self._settle(one.item, answer) for one, answer in zip(group, answers, strict=True))
-        await asyncio.gather(*settles)
-        for one, answer in zip(group, answers, strict=True):
-            if stays(one.item, answer):
-                wait_ms = answer.outcome.retry_after_ms if isinstance(answer.outcome, Throttled) else AMEND_AGAIN_MS
-                self._under_way.drop(one.item.entry)
-                self._try_later(one.item.entry, one.data, wait_ms)
+        settled = await asyncio.gather(*settles)
+        for one, answer, kept in zip(group, answers, settled, strict=True):
+            if kept and stays(one.item, answer):
+                self._hand.wait(one.item, answer.outcome.retry_after_ms if isinstance(answer.outcome, Throttled) else 0)
+            else:
+                self._hand.hurry(one.item.client_order_id)
 
-    async def _settle(self, item: ClaimItem, answer: Answer) -> None:
+    async def _settle(self, item: ClaimItem, answer: Answer) -> bool:
         """Settle what became of a claim; an entry that is nobody's then is read again."""
-        if not await self._settler.settle(item, answer):
+        settled = await self._settler.settle(item, answer)
+        if not settled:
             self._under_way.drop(item.entry)
+            self._hand.drop(item.entry)
             self._reader.forget()
+        return settled
 
     async def _quarantine(self, bad: Unusable) -> None:
         self.quarantined += await quarantine(self._scripts, self._keys, "intents", bad.entry, bad.reason, bad.raw)
+        self._hand.drop(bad.entry)
 
 
 def overtakes(entry: Entry) -> bool:

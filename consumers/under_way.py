@@ -23,10 +23,6 @@ class UnderWay:
         """How many there are."""
         return len(self._tasks)
 
-    def __contains__(self, entry: str) -> bool:
-        """Whether an entry is under way."""
-        return entry in self._tasks
-
     def add(self, entries: Sequence[str], command: CommandKind, task: asyncio.Task[None]) -> None:
         """Remember what a task answers for, until it is done."""
         for entry in entries:
