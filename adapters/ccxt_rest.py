@@ -143,7 +143,10 @@ class CcxtRest:
         except TimeoutError:
             return call.response or Failure(call.sent, f"no answer within {self._timeout_ms} ms")
         except Exception as error:  # noqa: BLE001 - after the first byte any failure whatever is an unknown outcome
-            return call.response or Failure(call.sent, name_of(error))
+            # ccxt's own deadline is as long, and may be the one that is seen first.
+            late = isinstance(error.__cause__, TimeoutError)
+            reason = f"no answer within {self._timeout_ms} ms" if late else name_of(error)
+            return call.response or Failure(call.sent, reason)
         finally:
             CALL.reset(token)
         return call.response or Failure(call.sent, "ccxt returned without a response")
