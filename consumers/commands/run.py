@@ -95,7 +95,13 @@ def _run_strategy(settings: Settings) -> int:
     if len(settings.strategies) != 1:
         raise UsageError("Say which strategy with --strategy: one, in this process.")
     task = StrategyTask(reference=settings.strategies[0])
-    return uvloop.run(work(task, msgspec.structs.replace(settings, redis_url=address(settings)), os.environ))
+
+    async def main() -> int:
+        async with connected(settings):  # a strategy that runs waits for its server; one that is started has one
+            pass
+        return await work(task, msgspec.structs.replace(settings, redis_url=address(settings)), os.environ)
+
+    return uvloop.run(main())
 
 
 def _narrowed(settings: Settings, account: str) -> Settings:

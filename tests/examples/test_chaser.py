@@ -8,7 +8,6 @@ import pytest
 from examples.strategies.chaser import chaser
 from streams import Strategy
 
-pytestmark = pytest.mark.timeout(120)
 NAME = "chaser-p"
 
 

@@ -4,8 +4,6 @@ import pytest
 
 from examples.strategies.grid import grid
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def resting(fillonce) -> list[tuple[str, int]]:
     """Side and price of what rests, by price."""

@@ -7,7 +7,6 @@ import pytest
 
 from examples.strategies.market_maker import market_maker
 
-pytestmark = pytest.mark.timeout(120)
 LIVE = {"open", "partially_filled"}
 
 

@@ -8,7 +8,6 @@ import pytest
 from examples.strategies.twap import twap
 from streams import Strategy
 
-pytestmark = pytest.mark.timeout(120)
 PARENT = Decimal("0.1")
 
 

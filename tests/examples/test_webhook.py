@@ -18,7 +18,7 @@ import pytest
 from tests.commands import environment
 from tests.support import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).parents[2] / "examples" / "strategies" / "webhook.py"
 SECRET = "between the two of us"
 SIGNAL = {"id": "b-1", "time": "2036-01-01T00:00:00Z", "symbol": "BTC/USDT", "side": "buy", "quantity": "1", "price": "100"}  # fmt: skip  # noqa: E501
