@@ -395,7 +395,7 @@ class _Batch:
                 correction=one if isinstance(one, Correction) else None,
             )  # fmt: skip
             rows.append((name, codec.encode_text(one), codec.encode_text(change)))
-        named, first = item.client_order_id, waiting[0]
+        named, first = self.snapshot.owners.get(venue_order) or item.client_order_id, waiting[0]
         return ParkPlan(
             entry=item.entry,
             parked_key=self.keys.parked(*venue_order),

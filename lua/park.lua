@@ -7,7 +7,8 @@ KEYS[3]  control hash
 KEYS[4]  index of parked keys
 KEYS[5]  parked hash
 KEYS[6]  venue order key
-KEYS[7]  order hash of the client order id the execution names; the venue order key again when it names none of ours
+KEYS[7]  order hash of the client order id that the venue order key holds or else the execution names; the venue order key
+         again where there is none
 
 ARGV[1]  consumer group of evidence
 ARGV[2]  entry id
@@ -30,7 +31,13 @@ local evidence, events, control, index, parked, venue_order, order = unpack(KEYS
 if history_changed(control) then return refuse_history() end
 local now = now_ms()
 if not renew_lease(control, ARGV[4], tonumber(ARGV[5]), now) then return refuse_lease() end
-if redis.call('EXISTS', venue_order) == 1 then return 'known' end
+local whose = redis.call('GET', venue_order)
+if whose then
+  local suffix = ':order:' .. whose
+  local read = string.sub(order, -#suffix) == suffix
+  -- A mapping whose order is forgotten leads nowhere: taken for known, the entry would stay pending for ever.
+  if not read or redis.call('EXISTS', order) == 1 then return 'known' end
+end
 if order ~= venue_order and redis.call('HEXISTS', order, 'terms') == 1 then return 'known' end
 
 local fresh, changes = {}, {}

@@ -13,8 +13,9 @@ from streams.keys import LEDGERS
 from streams.plans import Claimed, Done
 from streams.producer import IntentProducer, publish_item
 from streams.schemas import Place
+from streams.store import register
 from streams.verify import verify
-from tests.flow import INFO, LEASE_MS, Bench, execution, place
+from tests.flow import INFO, INSTRUMENTS, LEASE_MS, Bench, execution, place
 
 
 @pytest.fixture
@@ -91,6 +92,38 @@ async def test_the_journal_without_the_record_is_still_the_state(bench: Bench) -
     await _filled(bench)
     await Retention(bench.redis, bench.keys, retention_ms=0).forget_old()
     assert (await verify(bench.redis, bench.keys)).good
+
+
+async def _unlist(bench: Bench) -> None:
+    """Take the symbol of the tests out of what is registered, as a delisting does."""
+    left = [one for one in INSTRUMENTS.by_symbol.values() if one.symbol != "BTC/USDT"]
+    await register(bench.redis, bench.account, INFO, left, "without")
+
+
+async def test_an_order_of_a_symbol_that_is_not_registered_any_more_leaves_with_all_its_keys(bench: Bench) -> None:
+    """The stored state stays the fold of the journal, and what comes late is dealt with."""
+    terms = await _filled(bench)
+    await _unlist(bench)
+    await Retention(bench.redis, bench.keys, retention_ms=0).forget_old()
+    assert await bench.store.orders([client_order_id(terms, INFO.id_rule)]) == [None]
+    assert [key async for key in bench.redis.scan_iter(match=f"{bench.keys.venue_order('*', '*')}")] == []
+    assert (await verify(bench.redis, bench.keys)).good
+    await bench.say(execution(11, 2, client_order_id(terms, INFO.id_rule)), form=STREAM_FORMAT)
+    await _fold(bench)
+    assert await bench.pending(bench.keys.evidence, LEDGERS) == 0
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_an_execution_whose_mapping_outlived_its_order_is_parked(bench: Bench, *, named: bool) -> None:
+    """A mapping that leads nowhere makes no order known: the entry does not stay pending for ever."""
+    terms = await _filled(bench)
+    identity = client_order_id(terms, INFO.id_rule)
+    await Retention(bench.redis, bench.keys, retention_ms=0).forget_old()
+    await bench.redis.set(bench.keys.venue_order("BTCUSDT", "11"), identity)
+    await bench.say(execution(11, 2, identity if named else "of-another-system"), form=STREAM_FORMAT)
+    await _fold(bench)
+    assert [row[1] for row in await bench.store.parked()] == [1]
+    assert await bench.pending(bench.keys.evidence, LEDGERS) == 0
 
 
 async def test_an_execution_that_waited_too_long_for_its_order_goes_to_quarantine(bench: Bench) -> None:
