@@ -3,6 +3,7 @@
 When nobody looks after it any more (this process, this machine or Redis is gone), the venue cancels what rests.
 """
 
+import asyncio
 import logging
 from typing import Any
 
@@ -40,13 +41,25 @@ class DeadMan:
     async def round(self) -> None:
         """Set the timers of symbols that have orders at the venue, and stop those of symbols that have none any more.
 
+        Every symbol is tried, beside the others: a timer that is not set in time fires, and cancels what rests.
+
         Raises:
-            CouldNotAsk, StoreUnreachable, RedisError: it is repeated at the next round.
+            CouldNotAsk, StoreUnreachable, RedisError: the first of the errors; it is repeated at the next round.
         """
         wanted = await self._symbols()
-        for symbol in sorted(wanted | self.armed):
-            await self._venue.count_down(symbol, self._after_ms if symbol in wanted else 0)
-            self.armed = self.armed | {symbol} if symbol in wanted else self.armed - {symbol}
+        symbols = sorted(wanted | self.armed)
+        rounds = (self._set(symbol, self._after_ms if symbol in wanted else 0) for symbol in symbols)
+        failed = [error for error in await asyncio.gather(*rounds, return_exceptions=True) if error is not None]
+        if failed:
+            raise failed[0]
+
+    async def _set(self, symbol: str, after_ms: int) -> None:
+        try:
+            await self._venue.count_down(symbol, after_ms)
+        except Exception as error:
+            log.warning("the dead-man timer of %s was not set: %s", symbol, str(error) or type(error).__name__)
+            raise
+        self.armed = self.armed | {symbol} if after_ms else self.armed - {symbol}
 
     async def _symbols(self) -> set[str]:
         names: Any = await self._redis.zrange(self._keys.live, 0, -1)

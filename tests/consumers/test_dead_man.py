@@ -12,7 +12,7 @@ from adapters.credentials import Credentials
 from adapters.simulated.liquidity import Liquidity
 from adapters.simulated.process import SimulatedVenue
 from adapters.simulated.settings import AccountSettings, Settings
-from adapters.venue import Window
+from adapters.venue import CouldNotAsk, Window
 from consumers.dead_man import DeadMan
 from streams.record import NEW_STATE
 from streams.schemas import Accepted, Order
@@ -20,7 +20,7 @@ from tests.flow import Bench, place
 from tests.support import wait_until_async
 
 KEY, SECRET = "k" * 64, "s" * 64
-PERPETUAL = "BTC/USDT:USDT"
+PERPETUAL, GONE = "BTC/USDT:USDT", "AAA/USDT:USDT"
 
 
 def now_ms() -> int:
@@ -74,6 +74,24 @@ async def test_what_rests_is_cancelled_once_nobody_keeps_the_timer(
     assert not await _gone(venue)
     await DeadMan(redis, bench.keys, venue, 50).round()
     await wait_until_async(lambda: _gone(venue))
+
+
+async def test_a_symbol_whose_timer_fails_keeps_no_other_one_from_being_set(
+    redis: Redis, account: str, venue: BinanceUsdmVenue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The venue does not know the symbol any more: said with its name, and raised when all have been tried."""
+    bench = await Bench(redis, account).open()
+    orders = [place(account, signal_id=one, symbol=one, price=Decimal(1_000)) for one in (GONE, PERPETUAL)]
+    for terms in orders:
+        await bench.publish(terms)
+    for entry, terms in zip(await bench.read_intents(), orders, strict=True):
+        await bench.claim(entry, terms)
+    kept = DeadMan(redis, bench.keys, venue, 60_000)
+    with pytest.raises(CouldNotAsk):
+        await kept.round()
+    assert kept.armed == {PERPETUAL}
+    assert [GONE in one.getMessage() for one in caplog.records if one.levelname == "WARNING"] == [True]
+    await venue.count_down(PERPETUAL, 0)
 
 
 async def test_a_symbol_without_orders_needs_no_timer(redis: Redis, account: str, venue: BinanceUsdmVenue) -> None:
