@@ -105,6 +105,8 @@ class Gateway:
     async def run(self, *, burst: bool = False) -> None:
         """Read, claim and send until stopped, then wait for the answers that are still out."""
         beside = [asyncio.create_task(self.held.release()), asyncio.create_task(self._try_again())]
+        for task in beside:
+            task.add_done_callback(self._fell)
         try:
             async for batch in self._reader.batches(burst=burst, idle=True):
                 await self._take_up(self._hand.take(batch), wait=burst)
@@ -115,6 +117,14 @@ class Gateway:
             await end([self._working] if self._working is not None else [])
             # Whatever ends this loop, an answer that comes is settled: it saves a doubt.
             await self._under_way.all_ended()
+        for task in beside:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    def _fell(self, beside: asyncio.Task[None]) -> None:
+        """End with what runs beside the reading: without it entries that wait are never claimed."""
+        if not beside.cancelled() and beside.exception() is not None:
+            self.stop()
 
     async def _take_up(self, entries: Sequence[Entry], *, wait: bool) -> None:
         """Work on what was read; on what takes long beside the reading, so that cancels go past it."""

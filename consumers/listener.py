@@ -206,6 +206,9 @@ class Listener:
             except (CouldNotAsk, RedisError, OSError) as error:
                 log.warning("the gap is still open: %s", error if isinstance(error, CouldNotAsk) else type(error))
                 await self._clock.sleep_ms(RETRY_MS)
+            except Exception:  # nobody else closes the gap, and until it is closed no new exposure goes out
+                log.exception("the gap is still open")
+                await self._clock.sleep_ms(RETRY_MS)
             else:
                 self.current = True
                 return

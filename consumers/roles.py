@@ -186,6 +186,8 @@ class Workshop:
                     await step()
                 except (FillonceError, RedisError, OSError) as error:
                     log.info("%s: tries again later: %s", self.task.name, type(error).__name__)
+                except Exception:  # a defect that meets one round: without the next ones nothing of it is done any more
+                    log.exception("%s: a step beside it failed and is tried again", self.task.name)
 
         return loop
 

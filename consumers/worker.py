@@ -64,8 +64,9 @@ async def work(task: Task, settings: Settings, env: Mapping[str, str]) -> int:
         endpoints.append(await _serve(shop, role))
         heart = asyncio.create_task(_beat(shop, role, endpoints[0].address))
         main = asyncio.create_task(role.run())
-        main.add_done_callback(ended)
         running.extend([main, heart, *(asyncio.ensure_future(one()) for one in shop.background)])
+        for one in running:  # a role without what runs beside it is not whole, and its next start is cheap
+            one.add_done_callback(ended)
         garbage.freeze()
         log.info("%s is up", task.name)
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from adapters.simulated.faults import Faults
+from adapters.venue import Rows
 from consumers.listener import WATERMARK
 from streams import codec
 from streams.connection import connect
@@ -143,3 +144,22 @@ async def test_a_cancelled_listener_leaves_no_task_behind(pipeline: Pipeline) ->
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert [task for task in tasks_of(listener) if not task.cancelling()] == []
+
+
+async def test_a_gap_is_filled_though_the_venue_adapter_failed_at_first(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that nobody foresaw is told, and the venue is asked again."""
+    venue = await pipeline.venue()
+    ask, failed = venue.orders_since, list[str]()
+
+    async def fails_once(symbol: str, since_ms: int) -> Rows:
+        if not failed:
+            failed.append(symbol)
+            raise KeyError("a field that is not there")
+        return await ask(symbol, since_ms)
+
+    venue.__dict__["orders_since"] = fails_once
+    await pipeline.listener(venue=venue)  # waits until its gap is filled
+    assert failed == [pipeline.symbol]
+    assert "a field that is not there" in caplog.text

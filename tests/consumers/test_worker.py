@@ -108,6 +108,46 @@ async def test_a_gateway_that_is_asked_to_stop_settles_what_is_in_flight(pipelin
         assert await pipeline.pending(pipeline.keys.intents, GATEWAYS) == 0
 
 
+IDLE = """
+import asyncio, sys
+from consumers import worker
+from streams.measures import Measures
+
+class Idle:
+    def __init__(self):
+        self.stopped = asyncio.Event()
+    async def run(self):
+        await self.stopped.wait()
+    def stop(self):
+        self.stopped.set()
+    def figures(self):
+        return {}
+    def measures(self):
+        return Measures()
+
+async def fails():
+    raise KeyError("a field that is not there")
+
+async def build(shop):
+    shop.background.append(fails)
+    return Idle()
+
+worker.build = build
+sys.exit(worker.main(["ledger", "binance.main", "0"]))
+"""
+
+
+def test_a_role_whose_background_fails_ends_with_the_error_in_its_log(redis_url: str) -> None:
+    """Exit code 1, so that its parent starts it whole again."""
+    settings = Settings(accounts={"binance.main": AccountSettings(symbols=("BTC/USDT",))})
+    command = [sys.executable, "-P", "-c", IDLE]
+    ended = subprocess.run(
+        command, env=environment(settings, redis_url, dict(os.environ)), capture_output=True, text=True,
+        timeout=START_S, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, "a field that is not there" in ended.stderr) == (1, True)
+
+
 def test_a_role_whose_server_is_away_says_so_in_one_line_and_leaves_the_next_try_to_its_parent(tmp_path: Path) -> None:
     """Exit code 1, no traceback: what starts it again needs none."""
     account = AccountSettings(symbols=("BTC/USDT",), rest_url="http://127.0.0.1:1", stream_url="ws://127.0.0.1:1")
