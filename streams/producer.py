@@ -191,7 +191,7 @@ class IntentProducer:
             if self._is_brief and len(intents) <= BATCH and self._knows(account, intents):
                 return await self._ask_once(self._batch(account, intents), refusals)
             async with asyncio.timeout(self._timeout_ms / 1000):
-                await self._learn(account, {one.symbol for one in intents if isinstance(one, Place)})
+                await self._learn(account)
                 refused = await self._refused(account, intents)
                 legal = [one for number, one in enumerate(intents) if number not in refused]
                 answers = iter(await self._ask_all(account, legal, refusals))
@@ -293,19 +293,15 @@ class IntentProducer:
     def _knows(self, account: str, intents: Sequence[Intent]) -> bool:
         return account in self._tables and not self._judged(account, intents, {}) and not _amends(intents)
 
-    async def _learn(self, account: str, symbols: set[str]) -> None:
+    async def _learn(self, account: str) -> None:
         if account not in self._infos:
             known = await store.accounts(self._redis)
             if account not in known:
                 names = ", ".join(sorted(known)) or "none yet; start `fillonce run` first"
                 raise BadIntent(f"Unknown account {account}; known: {names}.")
             self._infos = known
-        table = self._tables.get(account)
-        if table is None or not symbols <= table.by_symbol.keys():
+        if account not in self._tables:
             await self._read_table(account)
-            traded = self._tables[account].by_symbol.keys()
-            if strange := sorted(symbols - traded):
-                raise BadIntent(f"Unknown symbol {strange[0]} at {account}; it trades {_some(traded)}.")
 
     async def _read_table(self, account: str) -> None:
         self._tables[account] = tabulate(await store.Store(self._redis, AccountKeys(account)).instruments())
@@ -326,7 +322,7 @@ class IntentProducer:
             number: said
             for number, one in enumerate(intents)
             if isinstance(one, Place)
-            and (said := refusal(one, info, table[one.symbol]) if one.symbol in table else "unknown symbol")
+            and (said := refusal(one, info, table[one.symbol]) if one.symbol in table else _strange(one.symbol, table))
         }
 
     async def _refused(self, account: str, intents: Sequence[Intent]) -> dict[int, BadIntent]:
@@ -402,6 +398,10 @@ def _receipt(watch: Watch, intent: Intent, item: PublishItem, verdict: PublishVe
 
 def _amends(intents: Sequence[Intent]) -> dict[int, Amend]:
     return {number: one for number, one in enumerate(intents) if isinstance(one, Amend)}
+
+
+def _strange(symbol: str, traded: Iterable[str]) -> str:
+    return f"unknown symbol {symbol}; it trades {_some(traded)}"
 
 
 def _some(names: Iterable[str]) -> str:

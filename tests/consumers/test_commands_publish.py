@@ -76,7 +76,7 @@ async def test_malformed_intents_are_refused_by_name_and_stop_nothing(bench, she
         (orjson.dumps({**good, "quantity": "-1"}), "quantity must be a positive decimal"),
         (orjson.dumps({**good, "price": None}), "a limit order needs a price"),
         (orjson.dumps({**good, "account": "sim.nobody"}), "Unknown account sim.nobody"),
-        (orjson.dumps({**good, "symbol": "DOGE/USDT"}), "Unknown symbol DOGE/USDT"),
+        (orjson.dumps({**good, "symbol": "DOGE/USDT"}), "unknown symbol DOGE/USDT"),
         (orjson.dumps({**good, "signal_id": "x" * 129}), "length <= 128"),
         (orjson.dumps({**good, "signal_time": "2026-01-01T00:00:00"}), "signal_time"),
         (orjson.dumps({**good, "tags": {"x": "y" * 20_000}}), "at most 16384 bytes"),

@@ -317,10 +317,32 @@ async def test_before_any_account_is_registered_the_sentence_says_what_to_start(
 
 
 async def test_an_unknown_symbol_is_refused_with_what_is_traded(bench: Bench) -> None:
-    """Nothing is written."""
-    with pytest.raises(BadIntent, match=r"^Unknown symbol XRP/USDT at .*; it trades BTC/USDT, ETH/USDT\.$"):
-        await IntentProducer(bench.redis).place(place(bench.account, symbol="XRP/USDT"))
-    assert await bench.redis.xlen(bench.keys.intents) == 0
+    """In its place among the receipts, in the first call and in later ones; nothing of it is written."""
+    producer = IntentProducer(bench.redis)
+    for number in range(2):
+        strange = place(bench.account, f"x{number}", symbol="XRP/USDT")
+        found = await producer.publish(
+            [place(bench.account, f"a{number}"), strange, place(bench.account, f"b{number}")]
+        )
+        assert [type(answer) for answer in found] == [Receipt, BadIntent, Receipt]
+        assert str(found[1]) == f"{bench.account}: unknown symbol XRP/USDT; it trades BTC/USDT, ETH/USDT."
+    with pytest.raises(BadIntent, match="unknown symbol XRP/USDT"):
+        await producer.place(strange)
+    assert await bench.redis.xlen(bench.keys.intents) == 4
+
+
+async def test_what_was_an_order_of_a_symbol_that_is_no_longer_traded_is_answered_as_it_stands(bench: Bench) -> None:
+    """By a producer that knew the symbol and by one that never did; a new order of it is refused."""
+    knows, terms = IntentProducer(bench.redis, remembers_max=1), place(bench.account)
+    first = await knows.place(terms)
+    table = [one for one in INSTRUMENTS.by_symbol.values() if one.symbol != terms.symbol]
+    await register(bench.redis, bench.account, INFO, table, tabulate(table).version)
+    await knows.place(place(bench.account, "other", symbol="ETH/USDT", quantity=Decimal("0.1")))
+    for producer in (knows, IntentProducer(bench.redis)):
+        again = await producer.place(terms)
+        assert (again.client_order_id, again.duplicate) == (first.client_order_id, True)
+    with pytest.raises(BadIntent, match="unknown symbol BTC/USDT; it trades ETH/USDT"):
+        await IntentProducer(bench.redis).place(place(bench.account, "new"))
 
 
 async def test_intents_of_two_accounts_are_two_calls(bench: Bench) -> None:
