@@ -9,8 +9,15 @@ from typing import Any
 
 from msgspec import Struct
 from redis.asyncio import Redis
+from redis.exceptions import (
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.errors import (
@@ -97,12 +104,13 @@ async def call(redis: Redis, name: str, keys: Sequence[str], args: Sequence[byte
         if isinstance(error, ReadOnlyError):
             # Behind a moving address the next connection may reach the primary.
             await redis.connection_pool.disconnect(inuse_connections=True)
-        raise _explained(name, error) from None
+        raise explained(name, error) from None
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
         raise StoreUnreachable(f"Redis did not answer {name}: {type(error).__name__}; is the server up?") from error
 
 
-def _explained(name: str, error: ResponseError) -> Exception:
+def explained(name: str, error: ResponseError) -> Exception:
+    """Say what a server's refusal of a script means, as redis-py read it."""
     text = str(error)
     if text.startswith("GATE_MOVED"):
         return GateMoved(text.partition(" ")[2])
@@ -113,6 +121,7 @@ def _explained(name: str, error: ResponseError) -> Exception:
         return StoreUnreachable("Redis is full: raise maxmemory or trim; nothing was written.")
     if isinstance(error, ReadOnlyError):
         return StoreUnreachable("Redis is a read-only replica: point the settings at the primary.")
-    if text.startswith(("NOREPLICAS", "TRYAGAIN", "LOADING", "BUSY", "MASTERDOWN", "MISCONF", "CLUSTERDOWN")):
+    # redis-py takes the first word off the errors it has a class for; MASTERDOWN's is one of CLUSTERDOWN's.
+    if isinstance(error, ClusterDownError | TryAgainError) or text.startswith(("NOREPLICAS", "BUSY", "MISCONF")):
         return StoreUnreachable(f"Redis refuses writes for now: {text.partition('.')[0]}.")
     return ContractError(f"Script {name} failed: {text}")
