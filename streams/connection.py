@@ -1,5 +1,7 @@
 """Connections to Redis: no blind re-sends, own deadlines, and addresses that carry no secret when shown."""
 
+import re
+
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -9,6 +11,8 @@ from streams.wire import quicken
 
 COMMAND_TIMEOUT_MS = 2_000
 SCHEMES = ("unix", "redis", "rediss")
+# CLIENT SETNAME refuses them: https://valkey.io/commands/client-setname/ (and the source: from `!` to `~` is allowed).
+_NOT_OF_A_NAME = re.compile(r"[^!-~]")
 
 
 def connect(url: str, *, name: str, timeout_ms: int = COMMAND_TIMEOUT_MS, single: bool = True) -> Redis:
@@ -18,7 +22,7 @@ def connect(url: str, *, name: str, timeout_ms: int = COMMAND_TIMEOUT_MS, single
 
     Args:
         url: `unix://`, `redis://` or `rediss://`.
-        name: shown by CLIENT LIST.
+        name: shown by CLIENT LIST, with `-` for each sign that no client's name may have.
         timeout_ms: longest wait for one answer.
         single: one connection, one command at a time; False gives a pool for concurrent callers.
 
@@ -34,7 +38,7 @@ def connect(url: str, *, name: str, timeout_ms: int = COMMAND_TIMEOUT_MS, single
             retry=Retry(NoBackoff(), 0),
             socket_timeout=timeout_ms / 1000,
             socket_connect_timeout=timeout_ms / 1000,
-            client_name=name,
+            client_name=_NOT_OF_A_NAME.sub("-", name),
             decode_responses=False,
         )
     except ValueError:  # its text may hold a part of the password

@@ -39,7 +39,7 @@ from streams.notices import (
     Tick,
 )
 from streams.producer import Answer, IntentProducer, Receipt
-from streams.schemas import Cancel, Intent
+from streams.schemas import Cancel, Intent, Word
 
 if TYPE_CHECKING:
     from faststream._internal.endpoint.call_wrapper import HandlerCallWrapper
@@ -103,7 +103,14 @@ class Strategy(RedisRouter):
             copy: see above.
             patience: see above.
             options: of FastStream's `RedisRouter`: `middlewares`, `dependencies` and so on.
+
+        Raises:
+            UsageError: no intent could have this name.
         """
+        try:
+            msgspec.convert(name, Word)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"A strategy's name is up to 128 printable ASCII signs, not {name!r}: {error}.") from None
         options["middlewares"] = (*options.get("middlewares", ()), _Silence)
         super().__init__(**options)
         self.name, self.accounts, self.copy, self.patience = name, tuple(accounts), copy, patience or Patience()

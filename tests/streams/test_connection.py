@@ -205,3 +205,10 @@ def test_a_connection_that_was_closed_between_two_steps_is_an_error_of_redis_on_
         await client.aclose()
 
     uvloop.run(sent())
+
+
+async def test_a_name_that_no_client_may_have_is_told_without_its_blanks(redis_url: str) -> None:
+    """CLIENT SETNAME would refuse it, and the refusal looks like a server that cannot be reached."""
+    client = connect(redis_url, name="strategy.mean reversion ü")
+    assert (await client.client_getname()) in {"strategy.mean-reversion--", b"strategy.mean-reversion--"}
+    await client.aclose()

@@ -116,6 +116,14 @@ def test_an_event_nobody_knows_is_refused_when_it_is_asked_for() -> None:
         Strategy("s").every(0)
 
 
+@pytest.mark.parametrize("name", ["", "x" * 129, "ü", " a", 7])
+def test_a_name_that_no_intent_could_have_is_refused_when_the_strategy_is_made(name: Any) -> None:
+    """The sentence says which names can be had; a blank inside is allowed, as in an intent."""
+    with pytest.raises(UsageError, match=r"^A strategy's name is up to 128 printable ASCII signs, not"):
+        Strategy(name)
+    assert Strategy("mean reversion").name == "mean reversion"
+
+
 def test_the_type_checker_asks_for_what_makes_an_order_the_same_order() -> None:
     """Mypy fails where one of these ignores is not needed: identity is asked for, and handlers take their event."""
     app = Strategy("typed")
