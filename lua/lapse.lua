@@ -16,6 +16,7 @@ Errors  HISTORY_CHANGED
 ]]
 --@include server
 --@include journal
+--@include text
 local quarantine, events, control, index, parked = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local order, age_ms, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -30,11 +31,11 @@ local names = redis.call('HKEYS', parked)
 table.sort(names)
 for number = 1, math.min(#names, most) do
   local name = names[number]
-  redis.call('XADD', quarantine, '*', 'data', '{"stream":"parked","entry":"' .. name ..
-    '","reason":"no order of ours became known for it"}', 'raw', redis.call('HGET', parked, name))
+  redis.call('XADD', quarantine, '*', 'data', '{"stream":"parked","entry":' .. quoted(name) ..
+    ',"reason":"no order of ours became known for it"}', 'raw', redis.call('HGET', parked, name))
   redis.call('HDEL', parked, name)
-  changes[number] = '{"kind":"lapsed","id":"lapsed:' .. name .. '","venue_order":' .. order ..
-    ',"execution_id":"' .. name .. '","since_ms":' .. digits(tonumber(since)) .. '}'
+  changes[number] = '{"kind":"lapsed","id":' .. quoted('lapsed:' .. name) .. ',"venue_order":' .. order ..
+    ',"execution_id":' .. quoted(name) .. ',"since_ms":' .. digits(tonumber(since)) .. '}'
 end
 if #names <= most then redis.call('ZREM', index, parked) end
 journal(events, 'lapse', now, changes)

@@ -3,21 +3,23 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from adapters.binance.decode import STREAM_FORMAT
+from streams import codec
 from streams.errors import HistoryChanged
-from streams.events import CancelRequested, Created, Declined, Ended, Forgotten, Tombstone, Updated
+from streams.events import CancelRequested, Created, Declined, Ended, Forgotten, Lapsed, Parked, Tombstone, Updated
 from streams.events import Claimed as ClaimedChange
 from streams.identity import client_order_id, fingerprint, wire_id
 from streams.keys import GATEWAYS
-from streams.plans import Busy, Claimed, Conflict, Done, Halted, Known, Published
+from streams.plans import Busy, Claimed, Conflict, Done, Halted, Known, ParkPlan, Published
 from streams.producer import publish_item
 from streams.reader import Entry
-from streams.schemas import Cancel, Order, OrderReport
+from streams.schemas import Cancel, Execution, Order, OrderReport
 from streams.verify import verify
-from tests.flow import INFO, LOOK_MS, WINDOW_MS, Bench, place, soon, status
+from tests.flow import INFO, LEASE_MS, LOOK_MS, WINDOW_MS, Bench, place, soon, status
 from tests.resends import AMEND, fold_all, opened
 
 HOUR_MS, MONTH = 3_600_000, "2026-11"
@@ -409,3 +411,27 @@ async def test_a_commit_tells_of_the_orders_it_has_written_and_of_no_other(bench
         [fact] = one.facts
         assert isinstance(fact, OrderReport)
         assert fact.reason == f"zu spät ({names.index(one.client_order_id)})"
+
+
+async def test_executions_of_a_venue_that_writes_quotes_lapse_into_a_journal_that_can_be_read(bench: Bench) -> None:
+    """A venue's ids are its own; in the journal and in quarantine they stand as they are."""
+    one = Execution(
+        venue_symbol="BTCUSDT", venue_order_id="7", trade_id='a"b\\n\n"ü', side="buy", quantity=Decimal(1),
+        price=Decimal(1), executed_at_ms=1,
+    )  # fmt: skip
+    lease = await bench.scripts.lease("take", "h", LEASE_MS)
+    await bench.say()
+    [entry] = [entry async for batch in bench.ledger_reader().batches(burst=True) for entry in batch]
+    told = codec.encode_text(Parked(id="p", execution=one, evidence=entry.id))
+    plan = ParkPlan(
+        entry=entry.id, parked_key=bench.keys.parked("BTCUSDT", "7"), order_key=None,
+        venue_order_key=bench.keys.venue_order("BTCUSDT", "7"),
+        executions=[(one.execution_id, codec.encode_text(one), told)],
+    )  # fmt: skip
+    assert await bench.scripts.park(plan, lease.epoch, LEASE_MS) == "parked"
+    assert await bench.scripts.lapse("BTCUSDT:7", 0) == 0
+    assert [change.execution_id for change in await bench.journal() if isinstance(change, Lapsed)] == [one.execution_id]
+    rows: Any = await bench.redis.xrange(bench.keys.quarantine)
+    [(_, fields)] = rows
+    assert msgspec.json.decode(fields[b"data"])["entry"] == one.execution_id
+    assert (await verify(bench.redis, bench.keys)).good
