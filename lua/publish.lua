@@ -14,6 +14,7 @@ ARGV[3]  first look in ms after now; an order that expires before is looked at t
 ARGV[4]  months of spent identities, comma separated, as the control hash has them
 ARGV[5]  name of the gate's opening that the caller has passed
 ARGV[6]  state of a new order
+ARGV[7]  consumer group of intents
 
 Returns a list, one per intent
   {'created', entry id, digest}      an order now
@@ -61,13 +62,15 @@ if places == #plan then return answers end
 
 --@include journal
 --@include spent
+--@include entries
 local now, changes = now_ms(), {}
 
 -- A cancel has no record that could remember the call. One that was just queued stands near the end of the stream,
--- and the same wish a second time would do nothing.
+-- and while somebody has yet to decide it, the same wish a second time would do nothing. One that was decided may have
+-- had no effect on the order as it was then.
 local function queue(data)
   for _, row in ipairs(redis.call('XREVRANGE', intents, '+', '-', 'COUNT', 64)) do
-    if row[2][2] == data then return {'queued', row[1]} end
+    if row[2][2] == data and has_owner(intents, ARGV[7], row[1]) then return {'queued', row[1]} end
   end
   return {'queued', redis.call('XADD', intents, '*', 'data', data)}
 end

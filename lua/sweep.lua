@@ -32,19 +32,6 @@ if history_changed(control) then return refuse_history() end
 
 local now, changes = now_ms(), {}
 
-local newest = nil
-local function delivered(entry)
-  newest = newest or last_delivered(intents, group)
-  return reaches(newest, entry)
-end
-
--- An entry has an owner while it waits to be delivered or is pending; one that is neither was lost or acknowledged.
-local function has_owner(entry)
-  if not entry or entry == '' then return false end
-  if #redis.call('XRANGE', intents, entry, entry) == 0 then return false end
-  return not delivered(entry) or #redis.call('XPENDING', intents, group, entry, entry, 1) > 0
-end
-
 local function look(key, id, after_ms)
   redis.call('ZADD', live, now + after_ms, id)
   local record = read_record(key)
@@ -62,7 +49,7 @@ local function sweep_created(key, id, entry, valid_until, cancel)
     end_record(key, id, 'cancelled', '"cancelled before it was sent"', live, ended, now, changes)
   elseif valid_until <= now then
     end_record(key, id, 'expired', '"valid_until passed before it was sent"', live, ended, now, changes)
-  elseif has_owner(entry) then
+  elseif has_owner(intents, group, entry) then
     return keep(id, math.min(calm_ms, valid_until - now + 1))
   else
     -- The terms are the intent: the new entry is the old one again, and the record says that it now speaks for it.
@@ -82,7 +69,7 @@ end
 
 local function sweep_open(key, id, cancel, cancel_by, amend, send_by)
   if cancel and (not cancel_by or tonumber(cancel_by) < now) then
-    if not has_owner(redis.call('HGET', key, 'cancel_entry')) then
+    if not has_owner(intents, group, redis.call('HGET', key, 'cancel_entry')) then
       local queued = redis.call('XADD', intents, '*', 'data', '{"kind":"cancel","account":"' .. account ..
         '","client_order_id":"' .. id .. '","who":"sweep"}')
       redis.call('HSET', key, 'cancel_entry', queued)

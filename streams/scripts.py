@@ -73,7 +73,7 @@ class Scripts:
         answers = await self._passing(
             lambda: call(
                 self._redis, "publish", [*self._four, *self._spent(), *orders],
-                [packed, call_id, look_ms, self._months, self.passage.current, NEW_STATE_TEXT],
+                [packed, call_id, look_ms, self._months, self.passage.current, NEW_STATE_TEXT, GATEWAYS],
             )
         )  # fmt: skip
         return [publish_verdict(item, answer) for item, answer in zip(items, answers, strict=True)]

@@ -31,3 +31,16 @@ local function applied_until(stream, group, id)
   if not reaches(last_delivered(stream, group), id) then return false end
   return #redis.call('XPENDING', stream, group, '-', id, 1) == 0
 end
+
+local newest = {}
+local function delivered(stream, group, entry)
+  newest[stream] = newest[stream] or last_delivered(stream, group)
+  return reaches(newest[stream], entry)
+end
+
+-- An entry has an owner while it waits to be delivered or is pending; one that is neither was lost or acknowledged.
+local function has_owner(stream, group, entry)
+  if not entry or entry == '' then return false end
+  if #redis.call('XRANGE', stream, entry, entry) == 0 then return false end
+  return not delivered(stream, group, entry) or #redis.call('XPENDING', stream, group, entry, entry, 1) > 0
+end

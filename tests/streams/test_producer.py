@@ -22,6 +22,7 @@ from streams.errors import BadIntent, IntentConflict, StoreError, StoreUnreachab
 from streams.events import Created
 from streams.identity import client_order_id
 from streams.instrument import tabulate
+from streams.keys import GATEWAYS
 from streams.producer import IntentProducer, Receipt
 from streams.schemas import Amend, Cancel, Intent, Takes
 from streams.scripts import BATCH_MAX
@@ -302,6 +303,31 @@ async def test_a_cancel_is_queued_for_the_gateways(bench: Bench) -> None:
     assert receipt.client_order_id == client_order_id(terms, INFO.id_rule)
     assert (receipt.duplicate, receipt.order) == (False, None)
     assert await bench.redis.xlen(bench.keys.intents) == 1
+
+
+async def test_a_cancel_is_queued_again_only_when_the_first_was_decided(bench: Bench) -> None:
+    """While it waits or is pending the same wish is the same entry; an order may live on after one that did nothing."""
+    producer, wish = IntentProducer(bench.redis), Cancel(account=bench.account, strategy="test", signal_id="s1")
+    for _ in range(2):
+        await producer.cancel(wish)
+    [entry] = await bench.read_intents()
+    await producer.cancel(wish)
+    assert await bench.redis.xlen(bench.keys.intents) == 1
+    await bench.redis.xack(bench.keys.intents, GATEWAYS, entry.id)
+    for _ in range(2):
+        await producer.cancel(wish)
+    assert await bench.redis.xlen(bench.keys.intents) == 2
+
+
+async def test_an_amend_that_came_before_its_place_may_be_published_again(bench: Bench) -> None:
+    """The gateways dropped the first one, because there was no order yet."""
+    producer, wish = IntentProducer(bench.redis), amend(bench)
+    await producer.amend(wish)
+    [entry] = await bench.read_intents()
+    await bench.redis.xack(bench.keys.intents, GATEWAYS, entry.id)
+    await producer.place(place(bench.account))
+    await producer.amend(wish)
+    assert await bench.redis.xlen(bench.keys.intents) == 3
 
 
 async def test_an_unknown_account_is_refused_with_those_there_are(bench: Bench) -> None:
