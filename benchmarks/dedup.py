@@ -72,11 +72,10 @@ async def measure(effort: Effort, tell: Tell) -> list[Row]:
 
 
 async def _local(redis: Redis, intents: Sequence[Place], effort: Effort) -> list[Row]:
-    producer = IntentProducer(redis)
-    await producer.publish(intents)
     rounds: list[list[float]] = []
     for _ in range(effort.rounds + 1):
-        await producer.place(place(KNOWN + len(rounds)))  # confirms the history, which a local answer depends on
+        producer = IntentProducer(redis)
+        await producer.publish(intents)  # a local answer is from within the last second
         samples = _local_round(producer, intents, effort.local_calls)
         rounds.append(samples)
     p50, p99 = _quantiles(rounds[1:])

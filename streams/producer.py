@@ -30,7 +30,8 @@ RETRY_MS = 50
 # Intents of one call when there are more: large enough that a round trip is shared by many, small enough that making
 # the next batch overlaps with the call.
 BATCH = 64
-# How long a confirmed history may be relied upon without asking: a server that was replaced answers for itself by then.
+# How old an answer of local memory may be: by then an order may have moved on, and a server that was replaced answers
+# for itself.
 LOCAL_ANSWER_MS = 1_000
 
 
@@ -72,6 +73,12 @@ _Identity = tuple[str, str, str, str]  # account, strategy, signal id, leg
 class _Answer(Struct, frozen=True):
     intent: Place
     receipt: Receipt
+    asked_ms: float
+
+
+class _Reply(Struct, frozen=True):
+    verdicts: list[PublishVerdict]
+    asked_ms: float  # before the call: an order stood as told no earlier
 
 
 # A refusal is returned among the receipts of its batch, so that it does not hide the others.
@@ -108,7 +115,6 @@ class IntentProducer:
         """
         self.answers: Cache[_Identity, _Answer] = Cache(remembers_max)
         self.duplicates = self.conflicts = 0
-        self._confirmed_ms: dict[str, float] = {}  # account -> when a reply last confirmed the server's history
         self._redis, self._timeout_ms = redis, timeout_ms
         self._is_brief = answers_within(redis, timeout_ms)  # one try needs no time limit beside the connection's own
         self._name, self._calls = secrets.token_urlsafe(6), 0  # together the id of a call
@@ -135,13 +141,11 @@ class IntentProducer:
     def remembered(self, intent: Place) -> Receipt | None:
         """Answer from local memory, in microseconds; None when Redis must be asked.
 
-        Only what a reply has confirmed is remembered, and only for as long as a reply confirmed, within the last
-        `LOCAL_ANSWER_MS`, that the server's history is still the one it was confirmed under.
+        Only what a reply has confirmed within the last `LOCAL_ANSWER_MS` is relied upon: how the order stands, and that
+        the server's history is the one it was confirmed under.
         """
-        if _now_ms() - self._confirmed_ms.get(intent.account, -LOCAL_ANSWER_MS) >= LOCAL_ANSWER_MS:
-            return None
         known = self.answers.get((intent.account, intent.strategy, intent.signal_id, intent.leg))
-        if known is None or known.intent != intent:
+        if known is None or _now_ms() - known.asked_ms >= LOCAL_ANSWER_MS or known.intent != intent:
             return None  # other content is for the script to judge
         return known.receipt
 
@@ -215,19 +219,19 @@ class IntentProducer:
 
     async def _ask_once(self, batch: _Batch, refusals: list[StoreError]) -> list[Answer]:
         try:
-            verdicts = await self._publish(batch)
+            reply = await self._publish(batch)
         except (StoreUnreachable, HistoryChanged) as error:
             refusals.append(error)
             async with asyncio.timeout(self._timeout_ms / 1000):
-                verdicts = await self._insist(batch, refusals)
-        return self._receipts(batch, verdicts)
+                reply = await self._insist(batch, refusals)
+        return self._receipts(batch, reply)
 
     async def _ask_all(self, account: str, intents: Sequence[Intent], refusals: list[StoreError]) -> list[Answer]:
         """While the server takes one batch, the next is made and the receipts of the last are written."""
         cuts = range(0, len(intents), BATCH)
         batches = (self._batch(account, intents[start : start + BATCH]) for start in cuts)  # each made when it is due
         receipts: list[Answer] = []
-        answered: list[tuple[_Batch, list[PublishVerdict]]] = []
+        answered: list[tuple[_Batch, _Reply]] = []
         batch = next(batches, None)
         while batch is not None:
             asked = asyncio.create_task(self._insist(batch, refusals))
@@ -243,23 +247,20 @@ class IntentProducer:
             batch = following
         return receipts + [receipt for one in answered for receipt in self._receipts(*one)]
 
-    async def _publish(self, batch: _Batch) -> list[PublishVerdict]:
-        items = batch.items
+    async def _publish(self, batch: _Batch) -> _Reply:
+        items, asked_ms = batch.items, _now_ms()
         if not items:
-            return []
+            return _Reply([], asked_ms)
         scripts = self._scripts.get(batch.account)
         if scripts is None:
             scripts = self._scripts[batch.account] = Scripts(self._redis, AccountKeys(batch.account))
         try:
-            verdicts = await scripts.publish(items, batch.call_id, FIRST_LOOK_MS)
+            return _Reply(await scripts.publish(items, batch.call_id, FIRST_LOOK_MS), asked_ms)
         except HistoryChanged:
             self.answers.drop_all()
-            self._confirmed_ms.clear()
             raise
-        self._confirmed_ms[batch.account] = _now_ms()
-        return verdicts
 
-    async def _insist(self, batch: _Batch, refusals: list[StoreError]) -> list[PublishVerdict]:
+    async def _insist(self, batch: _Batch, refusals: list[StoreError]) -> _Reply:
         """Call until there is an answer: the script knows the call's id and answers as it did, or would have."""
         give_up_ms = _now_ms() + self._timeout_ms
         while True:
@@ -271,24 +272,24 @@ class IntentProducer:
                     raise
                 await asyncio.sleep(RETRY_MS / 1000)
 
-    def _receipts(self, batch: _Batch, verdicts: Sequence[PublishVerdict]) -> list[Answer]:
-        told = iter(verdicts)
+    def _receipts(self, batch: _Batch, reply: _Reply) -> list[Answer]:
+        told = iter(reply.verdicts)
         receipts = [
             made if isinstance(made, BadIntent) else _receipt(self._watch, intent, made, next(told))
             for intent, made in zip(batch.intents, batch.made, strict=True)
         ]
         for intent, receipt in zip(batch.intents, receipts, strict=True):
-            self._remember(intent, receipt)
+            self._remember(intent, receipt, reply.asked_ms)
         return receipts
 
-    def _remember(self, intent: Intent, receipt: Answer) -> None:
+    def _remember(self, intent: Intent, receipt: Answer, asked_ms: float) -> None:
         if isinstance(receipt, IntentConflict):
             self.conflicts += 1
         elif isinstance(intent, Place) and isinstance(receipt, Receipt):
             self.duplicates += receipt.duplicate
             again = msgspec.structs.replace(receipt, duplicate=True)
             identity = (intent.account, intent.strategy, intent.signal_id, intent.leg)
-            self.answers.put(identity, _Answer(intent, again))
+            self.answers.put(identity, _Answer(intent, again, asked_ms))
 
     def _knows(self, account: str, intents: Sequence[Intent]) -> bool:
         return account in self._tables and not self._judged(account, intents, {}) and not _amends(intents)

@@ -86,6 +86,26 @@ async def test_a_duplicate_is_answered_with_the_order_as_it_stands(bench: Bench)
     assert receipt.order.status == "submitting"
 
 
+async def test_an_old_answer_is_not_given_from_memory_however_often_others_are_published(bench: Bench) -> None:
+    """The order as it stood within the last second, or as it stands."""
+    producer, terms = IntentProducer(bench.redis), place(bench.account)
+    await producer.place(terms)
+    [entry] = await bench.read_intents()
+    await bench.claim(entry, terms)
+    confirmed = 0
+
+    async def forgotten() -> bool:
+        nonlocal confirmed
+        confirmed += 1
+        await producer.place(place(bench.account, f"other{confirmed}"))
+        return producer.remembered(terms) is None
+
+    await wait_until_async(forgotten, poll_s=0.1)
+    again = await producer.place(terms)
+    assert again.order is not None
+    assert again.order.status == "submitting"
+
+
 async def test_other_content_under_a_used_identity_is_refused(bench: Bench) -> None:
     """The error says both fingerprints and what to do."""
     terms = place(bench.account)
