@@ -194,7 +194,9 @@ class Repair:
         order = self._listed(finding, row)
         assert order.terms is not None
         history = (await self._scripts.gate()).history
-        await self._scripts.import_orders([import_item(order.client_order_id, order.terms)], history, finding.id)
+        item = import_item(order.client_order_id, order.terms)
+        if "spent" in await self._scripts.import_orders([item], history, finding.id):
+            return  # it was counted before it was forgotten
         if report.filled:
             await self._write(finding.id, await self._trades(look, report, row), Rows(row.format, (row.raw,)))
             return

@@ -3,25 +3,32 @@ Import orders that the venue lists under our prefix: after this none of them can
 
 KEYS[1]   events stream
 KEYS[2]   live sorted set
-KEYS[3+]  order hashes, one per item of the plan
+KEYS[3]   control hash
+KEYS[4+]  spent sets of the months in ARGV[4], then order hashes, one per item of the plan
 
 ARGV[1]  plan, msgpack: list of maps {client_order_id, terms, state, digest, valid_until_ms}
 ARGV[2]  the server's history that is being reconciled
 ARGV[3]  what caused it, JSON string
+ARGV[4]  months of spent identities, comma separated, as the control hash has them
 
 Returns a list, one per item
   'imported'  had no record, or only a tombstone; it is `unknown` now, and evidence will say more
   'lost'      had a record that says it was never sent, so its claim is lost; it is `unknown` now
   'doubted'   had a record whose claim is open; it is `unknown` now
   'known'     has a record that evidence can move
-Errors  HISTORY_CHANGED
+  'spent'     was an order so long ago that its record is forgotten: all of it was counted then
+Errors  HISTORY_CHANGED, SPENT_CHANGED
 ]]
 --@include server
 --@include journal
-local events, live = KEYS[1], KEYS[2]
+--@include spent
+local events, live, control = KEYS[1], KEYS[2], KEYS[3]
 local plan, history, cause = cmsgpack.unpack(ARGV[1]), ARGV[2], ARGV[3]
 
+local months = count_months(ARGV[4])
+
 if history ~= server_history() then return refuse_history() end
+if (redis.call('HGET', control, 'spent') or '') ~= ARGV[4] then return refuse_months() end
 
 local now, changes, answers = now_ms(), {}, {}
 
@@ -29,6 +36,7 @@ local function import(key, item)
   local known = redis.call('HMGET', key, 'status', 'terms', 'token')
   if known[2] and known[1] ~= 'created' and known[1] ~= 'submitting' then return 'known' end
   local id = item.client_order_id
+  if not known[2] and is_spent(id, KEYS, 4, months) then return 'spent' end
   redis.call('HSET', key, 'status', 'unknown')
   redis.call('ZADD', live, now, id)
   if known[2] then
@@ -45,6 +53,6 @@ local function import(key, item)
   return 'imported'
 end
 
-for index, item in ipairs(plan) do answers[index] = import(KEYS[2 + index], item) end
+for index, item in ipairs(plan) do answers[index] = import(KEYS[3 + months + index], item) end
 journal(events, 'import', now, changes)
 return answers

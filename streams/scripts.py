@@ -186,10 +186,16 @@ class Scripts:
         return int(now), looks
 
     async def import_orders(self, items: Sequence[ImportItem], history: str, cause: str = "history") -> list[str]:
-        """Import orders of this history of the server; per item `imported`, `lost`, `doubted` or `known`."""
+        """Import orders of this history of the server; per item `imported`, `lost`, `doubted`, `known` or `spent`."""
         k = self._keys
-        keys = [k.events, k.live, *(k.order(item.client_order_id) for item in items)]
-        answers: list[bytes] = await call(self._redis, "import", keys, [_pack(items), history, _json(cause)])
+        orders = [k.order(item.client_order_id) for item in items]
+        packed, why = _pack(items), _json(cause)
+        answers: list[bytes] = await self._counting(
+            lambda: call(
+                self._redis, "import", [k.events, k.live, k.control, *self._spent(), *orders],
+                [packed, history, why, self._months],
+            )
+        )  # fmt: skip
         return [answer.decode() for answer in answers]
 
     async def lease(self, action: Literal["take", "release"], holder: str, lease_ms: int) -> Lease:
@@ -293,12 +299,19 @@ class Scripts:
             self.passage.enter((await self.gate()).opening)
         for _ in range(TRIES):
             try:
+                return await self._counting(step)
+            except GateMoved as moved:
+                await self._pass(moved.token)
+        return await step()
+
+    async def _counting(self, step: Callable[[], Awaitable[Any]]) -> Any:
+        """Call a script that must be told the months of spent identities, as it has them."""
+        for _ in range(TRIES):
+            try:
                 return await step()
             except SpentChanged:
                 stored: Any = await self._redis.hget(self._keys.control, "spent")
                 self._months = stored.decode() if stored else ""
-            except GateMoved as moved:
-                await self._pass(moved.token)
         return await step()
 
     async def _pass(self, opening: str) -> None:

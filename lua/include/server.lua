@@ -16,6 +16,10 @@ local function refuse_history()
   return redis.error_reply('HISTORY_CHANGED the account was not reconciled for this history of the server')
 end
 
+local function refuse_months()
+  return redis.error_reply('SPENT_CHANGED the months of spent identities are others now')
+end
+
 -- What keeps orders from being made and sent; nil when nothing does. The gate may have been opened before another
 -- server served this address: an opening is named by a token of its own, and whoever sends says which one it has
 -- passed. The months of spent identities name keys, so the caller must know them too.
@@ -23,9 +27,7 @@ local function refusal(control, opening, months)
   local known = redis.call('HMGET', control, 'history', 'gate', 'spent')
   if known[1] ~= server_history() then return refuse_history() end
   if (known[2] or '') ~= opening then return redis.error_reply('GATE_MOVED ' .. (known[2] or '')) end
-  if (known[3] or '') ~= months then
-    return redis.error_reply('SPENT_CHANGED the months of spent identities are others now')
-  end
+  if (known[3] or '') ~= months then return refuse_months() end
 end
 
 local function now_ms()

@@ -206,7 +206,7 @@ def test_the_errors_of_the_contract_are_those_of_the_body(name: str) -> None:
     found = re.search(r"^Errors +(.*)$", script(name).header, flags=re.MULTILINE)
     told = set(found[1].split(", ")) if found else set()
     words = {
-        "refuse_history(": {"HISTORY_CHANGED"}, "refuse_lease(": {"LEASE_LOST"},
+        "refuse_history(": {"HISTORY_CHANGED"}, "refuse_lease(": {"LEASE_LOST"}, "refuse_months(": {"SPENT_CHANGED"},
         " refusal(": {"HISTORY_CHANGED", "GATE_MOVED", "SPENT_CHANGED"},
     }  # fmt: skip
     assert told == {word for call, errors in words.items() if call in script(name).own for word in errors}
@@ -493,7 +493,7 @@ CALLS: dict[str, tuple[Call, list[str]]] = {
     "report": (lambda s: s.report("r", "", "{}"), []),
     "stream": (lambda s: s.stream("lost", "listener.0", "c"), []),
     "rate": (lambda s: s.spend(K.rate, b""), []),
-    "import": (lambda s: s.import_orders([IMPORT, IMPORT], "h"), [K.order("fo-1")] * 2),
+    "import": (lambda s: s.import_orders([IMPORT, IMPORT], "h"), [*SPENT, *[K.order("fo-1")] * 2]),
     "forget": (lambda s: s.forget("fo-1", ENDED, "BTCUSDT", 1, "2026-11"),
                [K.venue_order("BTCUSDT", "1"), K.venue_order("BTCUSDT", "2")]),
 }  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from adapters.binance.decode import STREAM_FORMAT
+from consumers.adoption import import_item
 from streams import codec
 from streams.errors import HistoryChanged
 from streams.events import CancelRequested, Created, Declined, Ended, Forgotten, Lapsed, Parked, Tombstone, Updated
@@ -18,6 +19,7 @@ from streams.plans import Busy, Claimed, Conflict, Done, Halted, Known, ParkPlan
 from streams.producer import publish_item
 from streams.reader import Entry
 from streams.schemas import Cancel, Execution, Order, OrderReport
+from streams.scripts import Scripts
 from streams.verify import verify
 from tests.flow import INFO, LEASE_MS, LOOK_MS, WINDOW_MS, Bench, place, soon, status
 from tests.resends import AMEND, fold_all, opened
@@ -434,4 +436,21 @@ async def test_executions_of_a_venue_that_writes_quotes_lapse_into_a_journal_tha
     rows: Any = await bench.redis.xrange(bench.keys.quarantine)
     [(_, fields)] = rows
     assert msgspec.json.decode(fields[b"data"])["entry"] == one.execution_id
+    assert (await verify(bench.redis, bench.keys)).good
+
+
+async def test_an_order_that_was_forgotten_is_not_imported_as_if_it_were_new(bench: Bench) -> None:
+    """The venue may list it again; what it counted stays counted once, and no record of it comes back."""
+    terms = place(bench.account, signal_time=soon(-100), valid_until=soon(-1))
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    await bench.claim(entry, terms)
+    name = client_order_id(terms, INFO.id_rule)
+    assert await bench.scripts.forget(name, await bench.order(name), "BTCUSDT", 0, "2026-11")
+    history, other = (await bench.scripts.gate()).history, place(bench.account, "other")
+    items = [import_item(client_order_id(one, INFO.id_rule), one) for one in (terms, other)]
+    for scripts in (bench.scripts, Scripts(bench.redis, bench.keys)):
+        assert (await scripts.import_orders(items, history))[0] == "spent"
+    assert not await bench.redis.exists(bench.keys.order(name))
+    assert (await bench.order(items[1].client_order_id)).status == "unknown"
     assert (await verify(bench.redis, bench.keys)).good
