@@ -100,7 +100,7 @@ CASES: dict[str, tuple[Program, Mutation]] = {
     ),
     "park does not check the mapping": (
         A_PARKING_AFTER_THE_ORDER_WAS_NAMED,
-        script("park", "if redis.call('EXISTS', venue_order) == 1 then return 'known' end", ""),
+        script("park", "local whose = redis.call('GET', venue_order)", "local whose = false"),
     ),
     "sweep ignores its score": (
         ENDED_SINCE_IT_WAS_LISTED,
