@@ -108,7 +108,10 @@ class SimulatedVenue:
         command = [sys.executable, "-P", "-m", "adapters.simulated", *self._arguments]
         # Settings left in the environment for somebody else would win over standard input.
         environment = {name: value for name, value in os.environ.items() if name != SETTINGS_VARIABLE}
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        # In a session of its own: a Ctrl-C is for whoever trades there, and the venue is there to the end.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+        )
         stdin = _pipe(self._process.stdin)
         stdin.write(msgspec.json.encode(self.settings))
         stdin.close()

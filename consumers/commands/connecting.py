@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 NAME = "fillonce-cli"
+
+# In a data directory: what is there belongs to a simulated venue, and goes when the next simulation begins.
+SIMULATED: Final = "simulated"
 
 
 def settings_of(ctx: typer.Context) -> Settings:

@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from consumers.commands import output
-from consumers.commands.connecting import address, connected, only_account, settings_of
+from consumers.commands.connecting import SIMULATED, address, connected, only_account, settings_of
 from consumers.preflight import before_connecting, failed, refuse, server
 from streams.errors import UsageError
 from streams.settings import Settings
@@ -27,6 +28,10 @@ def run(
         list[str],
         typer.Option(metavar="REF", help="A strategy to run too: module:attribute, or an installed one's name."),
     ] = [],  # noqa: B006 - typer reads it
+    simulated: Annotated[
+        bool,
+        typer.Option("--simulated", help="Trade at a simulated venue, without keys; what it did goes with the next."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="State changes as JSON logs on standard error; one document at the end.")
     ] = False,
@@ -40,6 +45,7 @@ def run(
     \b
     Examples:
       fillonce run
+      fillonce run --simulated --strategy my_pkg.mean_reversion:app
       fillonce run --strategy my_pkg.mean_reversion:app
       fillonce run strategy --strategy my_pkg.mean_reversion:app
       fillonce run gateway --account binance.main --index 2
@@ -48,6 +54,12 @@ def run(
     settings = settings_of(ctx)
     if role and role not in ROLES:
         raise UsageError(f"There is no role {role}; use one of {', '.join(ROLES)}.")
+    if simulated and role:
+        raise UsageError("--simulated is for the whole pipeline; leave the role out.")
+    if simulated:
+        from consumers.commands import simulated as simulation
+
+        settings = simulation.with_account(settings)
     if role in ("", "strategy"):
         settings = _with_strategies(settings, strategy)
     if role == "strategy":
@@ -55,14 +67,21 @@ def run(
     if account or role:
         name = only_account(settings, account)
         settings = _narrowed(settings, name)
+    if simulated:
+        with simulation.simulated(settings, os.environ) as (led, env):
+            return _run_all(led, env, as_json=as_json)
+    if (Path(settings.data_dir) / SIMULATED).exists():
+        raise UsageError(f"{settings.data_dir} has orders of a simulated venue; remove it, or use --simulated again.")
     refuse(before_connecting(settings, os.environ))
-    if role:
-        return _run_role(role, name, index, settings)
+    return _run_role(role, name, index, settings) if role else _run_all(settings, os.environ, as_json=as_json)
+
+
+def _run_all(settings: Settings, env: Mapping[str, str], *, as_json: bool) -> int:
     import uvloop
 
     from consumers.commands.pipeline import run_pipeline
 
-    return uvloop.run(run_pipeline(settings, os.environ, as_json=as_json))
+    return uvloop.run(run_pipeline(settings, env, as_json=as_json))
 
 
 def _with_strategies(settings: Settings, references: Sequence[str]) -> Settings:
