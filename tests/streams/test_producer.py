@@ -31,7 +31,7 @@ from streams.store import register
 from tests.flow import INFO, INSTRUMENTS, Bench, place, soon
 from tests.support import wait_until_async
 
-TIMEOUT_MS = 300
+TIMEOUT_MS = 2_000
 
 
 @pytest.fixture
