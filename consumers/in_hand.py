@@ -18,7 +18,7 @@ from streams.reader import Entry
 AGAIN_MIN_MS, AGAIN_MAX_MS = 50, 2_000
 
 
-class Held(Struct, eq=False, gc=False):
+class Taken(Struct, eq=False, gc=False):
     """One entry in hand; `entry` is the very object that was given to whoever handles it."""
 
     entry: Entry
@@ -39,8 +39,8 @@ class InHand:
     def __init__(self, clock: Clock) -> None:
         """Bind it."""
         self._clock = clock
-        self._held: dict[str, Held] = {}
-        self._waited: dict[str, dict[str, Held]] = {}  # by order: the amends that were busy once
+        self._held: dict[str, Taken] = {}
+        self._waited: dict[str, dict[str, Taken]] = {}  # by order: the amends that were busy once
         self._some_wait = asyncio.Event()
 
     def __contains__(self, entry: str) -> bool:
@@ -50,7 +50,7 @@ class InHand:
     def take(self, delivered: Iterable[Entry]) -> list[Entry]:
         """Take in hand what is not yet, to be handled."""
         fresh = [entry for entry in delivered if entry.id not in self._held]
-        self._held |= {entry.id: Held(entry) for entry in fresh}
+        self._held |= {entry.id: Taken(entry) for entry in fresh}
         return fresh
 
     def unclaimed(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -69,14 +69,14 @@ class InHand:
                 if not self._waited:
                     self._some_wait.clear()
 
-    def send(self, entries: Iterable[str]) -> list[Held]:
+    def send(self, entries: Iterable[str]) -> list[Taken]:
         """Note that these are being sent, until `sent` is told of them."""
         sending = [held for entry in entries if (held := self._held.get(entry)) is not None]
         for held in sending:
             held.step = "sent"
         return sending
 
-    def sent(self, sending: Iterable[Held], _task: object = None) -> None:
+    def sent(self, sending: Iterable[Taken], _task: object = None) -> None:
         """Let go of what was sent and does not wait to be sent again; called when the task that sent it is done."""
         for held in sending:
             if held.step == "sent" and self._held.get(held.entry.id) is held:

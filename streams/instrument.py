@@ -376,3 +376,9 @@ def _look_up(table: dict[str, Instrument], name: str) -> Instrument:
         shown = ", ".join(alike) + (", ..." if len(table) > len(alike) else "")
         raise BadIntent(f"unknown symbol {name!r}; known: {shown or 'none'}")
     return found
+
+
+def some_of(symbols: Iterable[str]) -> str:
+    """Name the first symbols and count the others, for a sentence about one that is not traded."""
+    listed = sorted(symbols)
+    return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")

@@ -14,7 +14,7 @@ from streams import amending, codec, store
 from streams.cache import Cache
 from streams.errors import BadIntent, HistoryChanged, IntentConflict, IntentSpent, StoreError, StoreUnreachable
 from streams.identity import client_order_id, fingerprint
-from streams.instrument import Instruments, refusal, tabulate
+from streams.instrument import Instruments, refusal, some_of, tabulate
 from streams.keys import AccountKeys
 from streams.plans import Conflict, Known, Published, PublishItem, PublishVerdict, Spent
 from streams.record import NEW_STATE
@@ -402,12 +402,7 @@ def _amends(intents: Sequence[Intent]) -> dict[int, Amend]:
 
 
 def _strange(symbol: str, traded: Iterable[str]) -> str:
-    return f"unknown symbol {symbol}; it trades {_some(traded)}"
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = sorted(names)
-    return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
+    return f"unknown symbol {symbol}; it trades {some_of(traded)}"
 
 
 def _now_ms() -> float:

@@ -49,16 +49,23 @@ async def _accounts(redis: "Redis", settings: Settings, account: str, scope: str
     return sorted({*registered, *settings.accounts})
 
 
-async def _known_symbol(redis: "Redis", account: str, scope: str) -> None:
-    """Refuse a symbol that the account does not trade; of an account that was never started nobody knows."""
+async def _to_stop(redis: "Redis", settings: Settings, account: str, scope: str) -> list[str]:
+    """List the accounts of a scope that is to be stopped; only a symbol is looked up before.
+
+    Raises:
+        UsageError: as `_accounts`; or the account does not trade the symbol. Of one never started nobody knows.
+    """
+    from streams.instrument import some_of
     from streams.keys import AccountKeys
     from streams.store import Store
 
+    names = await _accounts(redis, settings, account, scope)
     kind, _, symbol = scope.partition(":")
-    traded = sorted(one.symbol for one in await Store(redis, AccountKeys(account)).instruments())
-    if kind == "symbol" and traded and symbol not in traded:
-        shown = ", ".join(traded[:8]) + (f" and {len(traded) - 8} more" if len(traded) > 8 else "")
-        raise UsageError(f"{account} does not trade {symbol}; it trades {shown}.")
+    for name in names if kind == "symbol" else ():
+        traded = {one.symbol for one in await Store(redis, AccountKeys(name)).instruments()}
+        if traded and symbol not in traded:
+            raise UsageError(f"{name} does not trade {symbol}; it trades {some_of(traded)}.")
+    return names
 
 
 async def halt(
@@ -67,10 +74,7 @@ async def halt(
 ) -> None:  # fmt: skip
     """Turn the switches, and add to `done` what became of it, account by account; one that fails hides no other."""
     async with connected(settings) as redis:
-        names = await _accounts(redis, settings, account, turn.scope)
-        for name in names:
-            await _known_symbol(redis, name, turn.scope)
-        for name in names:
+        for name in await _to_stop(redis, settings, account, turn.scope):
             one: dict[str, Any] = {"account": name}
             done.append(one)
             await _noted(one, _switch(settings, one, turn))
@@ -99,10 +103,7 @@ async def clear_all(
     """Cancel what the accounts of a scope have out, and add to `done` what became of it; `why` is scope and reason."""
     scope, reason = why
     async with connected(settings) as redis:
-        names = await _accounts(redis, settings, account, scope)
-        for name in names:
-            await _known_symbol(redis, name, scope)
-        done += [{"account": name} for name in names]
+        done += [{"account": name} for name in await _to_stop(redis, settings, account, scope)]
         await asyncio.gather(*(_noted(one, _clear(settings, one, scope, reason, clearing)) for one in done))
 
 
