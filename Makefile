@@ -30,8 +30,9 @@ test: install ## Run the tests
 crash: install ## Kill roles and server, and promote a replica, at every crash point (half an hour)
 	@$(BIN)/python -m tests.crash $(ARGS)
 
-long: install ## Run the tests that take minutes: every pair of breaks, the demo with the examples
+long: install ## Run the tests that take minutes: every pair of breaks, the demo with the examples, new examples of every property
 	@$(BIN)/python -m pytest -n 2 -m long $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile explore --timeout 900 $(ARGS)
 
 venues: install ## Run the conformance suite, and print what each venue does by each way of sending orders
 	@$(BIN)/python -m pytest -q --no-header -p tests.adapters.matrix tests/adapters/test_conformance.py $(ARGS)

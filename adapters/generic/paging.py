@@ -1,9 +1,9 @@
 """A whole list of an exchange of which is not known which end of it a page shows, nor how long a page is. Pure.
 
 A page is one run of the list: from the moment that was asked for onwards, or up to the newest row. So nothing is
-missing between a moment and a page that begins there or before; a page that begins later and is not short may be the
-end of a longer list. Then it is asked from earlier on, and up to where the page begins. What cannot be shown to be
-whole is no answer.
+missing between a moment and a page that begins before it; a page that begins there or later and is not short may be
+the end of a longer list, with a row of that very moment left out. Then it is asked from earlier on, and up to where the
+page begins. What cannot be shown to be whole is no answer.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -53,17 +53,17 @@ class _Walk:
     async def _run(self, start_ms: int) -> Sequence[Row]:
         """Give a run of the list from `start_ms` on, with nothing missing before its newest row."""
         first = await self._page(start_ms, None)
-        if len(first) < PAGE_MIN:
-            return first
+        if len(first) < max(PAGE_MIN, self._longest):
+            return first  # there was room for more
         if not all(map(at_ms, first)):
             raise CouldNotAsk("rows of a long list have no time, so nobody can tell whether it is whole")
-        if _begins(first) <= start_ms:
+        if _begins(first) < start_ms:
             return first
         for earlier_ms in EARLIER_MS:
             rows = await self._page(max(start_ms - earlier_ms, 0), None)
             if _ends(rows) < _ends(first):
                 return first  # the exchange lists the oldest first, so this one began where it was asked to
-            if _begins(rows) <= start_ms:
+            if _begins(rows) < start_ms:
                 return rows
         return await self._backwards(start_ms, first)
 
@@ -79,7 +79,7 @@ class _Walk:
             if not news:
                 self._refuse_full(older, until_ms)
                 return list(found.values())
-            found |= news
+            found = news | found  # rows of one moment stay in the exchange's order
         raise CouldNotAsk(f"more than {PAGES_MAX} pages; ask for less.")
 
     async def _page(self, since_ms: int, until_ms: int | None) -> Sequence[Row]:

@@ -97,6 +97,15 @@ async def test_a_long_list_without_times_is_no_answer() -> None:
         await whole(page, 500)
 
 
+async def test_a_page_that_is_cut_within_the_moment_it_was_asked_from_is_no_answer() -> None:
+    """It begins where it was asked to, and a row of that moment is not on it."""
+    exchange = Exchange([1_000, 1_000, *range(2_000, 11_000, 1_000)], 10, newest_first=True, heeds_until=False)
+    with pytest.raises(CouldNotAsk, match="newest rows alone"):
+        await whole(exchange.page, 1_000)
+    heeding = Exchange([1_000, 1_000, *range(2_000, 11_000, 1_000)], 10, newest_first=True)
+    assert await whole(heeding.page, 1_000) == heeding.rows
+
+
 async def test_rows_of_one_moment_that_may_not_all_fit_a_page_are_no_answer() -> None:
     """Many trades of one order happen at once; a page that has room for more shows that these are all."""
     with pytest.raises(CouldNotAsk, match="full of rows of 7000 ms"):
