@@ -197,6 +197,7 @@ class Ledger:
                 if flight is not None and not await flight:
                     return True
                 flight = asyncio.create_task(self._handled(work, ahead))
+                await asyncio.sleep(0)
                 await asyncio.sleep(0)  # it goes on its way before the next batch is decoded
             if flight is not None:
                 await flight

@@ -109,6 +109,7 @@ class Reader:
                 coming, drained = None, self._drained
                 if self._ahead and not (drained and burst):
                     coming = asyncio.create_task(self._next(0 if burst else BLOCK_MS))
+                    await asyncio.sleep(0)
                     await asyncio.sleep(0)  # it asks before the batch at hand is worked on
                 if batch or (drained and idle and not burst):
                     yield batch
