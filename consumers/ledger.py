@@ -35,6 +35,7 @@ from streams.reader import Entry, Reader
 from streams.schemas import Adjustment
 from streams.scripts import Scripts
 from streams.store import Store
+from streams.tasks import begin
 
 log = logging.getLogger("fillonce.ledger")
 
@@ -196,9 +197,7 @@ class Ledger:
                 ahead = self._fold_ahead(work)
                 if flight is not None and not await flight:
                     return True
-                flight = asyncio.create_task(self._handled(work, ahead))
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)  # it goes on its way before the next batch is decoded
+                flight = await begin(self._handled(work, ahead))
             if flight is not None:
                 await flight
         except (HistoryChanged, LeaseLost) as change:

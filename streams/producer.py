@@ -20,7 +20,7 @@ from streams.plans import Conflict, Known, Published, PublishItem, PublishVerdic
 from streams.record import NEW_STATE
 from streams.schemas import AccountInfo, Amend, Cancel, ClientOrderId, Intent, Order, Place
 from streams.scripts import Scripts
-from streams.tasks import end
+from streams.tasks import begin, end
 from streams.watch import Until, Watch
 from streams.wire import answers_within
 
@@ -234,9 +234,8 @@ class IntentProducer:
         answered: list[tuple[_Batch, _Reply]] = []
         batch = next(batches, None)
         while batch is not None:
-            asked = asyncio.create_task(self._insist(batch, refusals))
+            asked = await begin(self._insist(batch, refusals))
             try:
-                await asyncio.sleep(0)  # lets it send
                 for one in answered:
                     receipts += self._receipts(*one)
                 following = next(batches, None)

@@ -20,6 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.clock import Clock
 from streams.pulse import Pulse
+from streams.tasks import begin
 from streams.wire import command
 
 log = logging.getLogger("fillonce.reader")
@@ -108,9 +109,7 @@ class Reader:
                     continue
                 coming, drained = None, self._drained
                 if self._ahead and not (drained and burst):
-                    coming = asyncio.create_task(self._next(0 if burst else BLOCK_MS))
-                    await asyncio.sleep(0)
-                    await asyncio.sleep(0)  # it asks before the batch at hand is worked on
+                    coming = await begin(self._next(0 if burst else BLOCK_MS))
                 if batch or (drained and idle and not burst):
                     yield batch
                 elif drained and burst:

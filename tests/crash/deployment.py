@@ -26,7 +26,7 @@ from streams.settings import AccountSettings, Settings
 from tests.crash.board import Board
 from tests.crash.nursery import Nursery, Nursling
 from tests.crash.points import sent_bytes
-from tests.crash.scenario import OTHER, PATIENCE_S, SYMBOL, Desk
+from tests.crash.scenario import LOOK_S, OTHER, PATIENCE_S, SYMBOL, Desk
 from tests.crash.servers import Servers
 from tests.support import wait_until_async
 
@@ -95,13 +95,13 @@ class Deployment:
         self._roles.push_async_callback(self._stop, self.children)
         await asyncio.gather(*(child.start() for child in self.children))
         self.desk = Desk(self.redis, account, self.control)
-        await wait_until_async(self.all_up, PATIENCE_S)
-        await wait_until_async(self._leads, PATIENCE_S)
+        await wait_until_async(self.all_up, PATIENCE_S, LOOK_S)
+        await wait_until_async(self._leads, PATIENCE_S, LOOK_S)
 
     async def restart(self, role: str) -> None:
         """Kill a role and wait until it is back, however often it is struck on its way."""
         child = next(child for child in self.children if child.task.role == role)
-        await wait_until_async(lambda: child.pid, PATIENCE_S)
+        await wait_until_async(lambda: child.pid, PATIENCE_S, LOOK_S)
         before = child.pid
         with suppress(ProcessLookupError):
             os.kill(before, signal.SIGKILL)
@@ -109,7 +109,7 @@ class Deployment:
         async def back() -> bool:
             return child.pid != before and await self.up(child)
 
-        await wait_until_async(back, PATIENCE_S)
+        await wait_until_async(back, PATIENCE_S, LOOK_S)
 
     async def beats(self) -> dict[str, dict[str, Any]]:
         """Read what every role last told of itself."""
@@ -158,7 +158,7 @@ class Deployment:
                 return not strange
 
             try:
-                await wait_until_async(found, PATIENCE_S)
+                await wait_until_async(found, PATIENCE_S, LOOK_S)
             except AssertionError:
                 raise AssertionError(f"bytes without a point: {strange} received, recorded are {sent}") from None
         finally:

@@ -137,7 +137,7 @@ class Lane(Deployment):
     async def settle(self) -> None:
         """Wait until every role runs and nothing is on its way."""
         await self.desk.rest()
-        await wait_until_async(self.all_up, PATIENCE_S)
+        await wait_until_async(self.all_up, PATIENCE_S, LOOK_S)
         await self.desk.rest()
 
     async def trouble(self) -> list[str]:
@@ -225,7 +225,7 @@ class Lane(Deployment):
             return not {"created", "submitting", "unknown"} & set(self._left)
 
         try:
-            await wait_until_async(told, PATIENCE_S)
+            await wait_until_async(told, PATIENCE_S, LOOK_S)
         except AssertionError:
             raise AssertionError(f"still in doubt: {await self._said()}") from None
 

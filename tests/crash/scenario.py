@@ -94,7 +94,7 @@ class Desk:
             fresh[:] = [one for one in await self._trades() if one["trade_id"] not in before]
             return bool(fresh)
 
-        await wait_until_async(traded, PATIENCE_S)
+        await wait_until_async(traded, PATIENCE_S, LOOK_S)
         await self._say([(_row(one), "binance.trade") for one in fresh])
         await self.control.set_faults(OFF)
 

@@ -1,11 +1,12 @@
 """Inside a role process: knows where the process is, writes it down or dies there. Put there by `nursery`."""
 
+import functools
 import itertools
 import os
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 from tests.crash.board import Board
 from tests.crash.points import Phase, Target
@@ -60,13 +61,19 @@ def here() -> str:
     inner, frame = "", sys._getframe(2)
     at: FrameType | None = frame
     while at is not None:
-        file = at.f_code.co_filename
-        if file.startswith(_ROOT):
-            path = file[len(_ROOT) :]
-            name = f"{Path(path).stem}.{at.f_code.co_name}"
-            if path.startswith("consumers/"):
-                return f"{name}>{inner}" if inner else name
-            if path.startswith("streams/") and path not in _THROUGH and not inner:
-                inner = name
+        name, of = _named(at.f_code)
+        if of == "consumers":
+            return f"{name}>{inner}" if inner else name
+        if of == "streams" and not inner:
+            inner = name
         at = at.f_back
     return inner or "library"
+
+
+@functools.cache
+def _named(code: CodeType) -> tuple[str, str]:
+    """Name a function, and the folder of ours it counts for; looked up at every passage, so once for each function."""
+    file = code.co_filename
+    path = file[len(_ROOT) :] if file.startswith(_ROOT) else ""
+    of = "" if path in _THROUGH else path.partition("/")[0]
+    return f"{Path(path).stem}.{code.co_name}", of
