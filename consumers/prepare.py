@@ -105,7 +105,7 @@ def _place(entry: str, intent: Place, info: AccountInfo, sent: dict[str, str], r
         valid_until_ms=intent.valid_until_ms,
         terms=published.data,
         state=NEW_STATE_TEXT,
-        digest=codec.birth_digest(published.client_order_id, published.fingerprint, NEW_STATE_TEXT),
+        digest=published.digest,
         sent=codec.encode_text(sent),
         refusal=codec.encode_text(refusal) if refusal else "",
         strategy=intent.strategy,

@@ -116,7 +116,8 @@ local function place(key, item)
   local status, fingerprint, entry = known[1], known[2], known[3]
   if not status then
     if is_spent(item.client_order_id, KEYS, 6, months) then return done(item, 'spent') end
-    changes[#changes + 1] = create_record(key, item, item.entry)
+    changes[#changes + 1] = create_record(key, item.client_order_id, item.terms, item.state, item.digest,
+      item.fingerprint, digits(item.valid_until_ms), item.entry)
     redis.call('ZADD', live, math.min(now + look_ms, item.valid_until_ms + 1), item.client_order_id)
     known[6] = item.valid_until_ms
   elseif fingerprint ~= item.fingerprint and fingerprint ~= '' then

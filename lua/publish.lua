@@ -7,8 +7,9 @@ KEYS[3]   control hash
 KEYS[4]   live sorted set
 KEYS[5+]  spent sets of the months in ARGV[4], then order hashes, one per place, in the order of the plan
 
-ARGV[1]  plan, msgpack: list of lists {data, client order id, fingerprint, valid_until in ms}, data is the terms of a
-         place; a cancel has no fingerprint and no key
+ARGV[1]  plan, msgpack: one flat list, because a table of its own for each intent costs more to unpack; of each intent
+         data, client order id, fingerprint, digest of the new record, valid_until in ms as text: 5 places, one intent
+         after another; data is the terms of a place; a cancel has no fingerprint and no key
 ARGV[2]  call id: a repeated call is answered as the first one was
 ARGV[3]  first look in ms after now; an order that expires before is looked at then
 ARGV[4]  months of spent identities, comma separated, as the control hash has them
@@ -17,7 +18,7 @@ ARGV[6]  state of a new order
 ARGV[7]  consumer group of intents
 
 Returns a list, one per intent
-  {'created', entry id, digest}      an order now
+  entry id                           an order now
   {'duplicate', record …}            was one already; its record as it stands, with empty terms where they are `data`
   {'conflict', fingerprint}          was one already, with other content
   {'spent'}                          was one so long ago that its record is forgotten
@@ -34,36 +35,37 @@ if refused then return refused end
 
 local _, commas = string.gsub(ARGV[4], ',', '')
 local months = ARGV[4] == '' and 0 or commas + 1
-local answers, places = {}, 0
+local WIDTH = 5 -- of an intent: intent `number` has the places from (number - 1) * WIDTH + 1 on
+local answers, places, count, known = {}, 0, #plan / WIDTH, true
 
-local function birth_digest(id, fingerprint)
-  return string.sub(redis.sha1hex(id .. ' ' .. fingerprint .. ' created ' .. new_state), 1, 32)
-end
-
--- What to answer for an identity that has a record; nil when it has none.
-local function stands(key, data, id, fingerprint)
+-- What to answer for an identity that has a record; nil when it has none. Whether it has one is asked first where the
+-- one before had none, because that costs half of reading what is not there.
+local function stands(key, data, fingerprint)
+  if not known and redis.call('EXISTS', key) == 0 then return nil end
   local record = read_record(key)
   local made_by, terms, status, stored, entry = record[1], record[2], record[3], record[6], record[7]
+  known = status
   if not status then return nil end
   if stored ~= fingerprint and stored ~= '' then return {'conflict', stored} end
-  if made_by == call then return {'created', entry, birth_digest(id, fingerprint)} end
+  if made_by == call then return entry end
   record[1] = 'duplicate'
   if terms == data then record[2] = '' end
   return record
 end
 
 -- A call that only repeats ends here, before anything it does not need is defined.
-for index, item in ipairs(plan) do
-  answers[index] = item[3] ~= '' and stands(KEYS[4 + months + index], item[1], item[2], item[3]) or nil
+for index = 1, count do
+  local at = (index - 1) * WIDTH
+  answers[index] = plan[at + 3] ~= '' and stands(KEYS[4 + months + index], plan[at + 1], plan[at + 3]) or nil
   if not answers[index] then break end
   places = places + 1
 end
-if places == #plan then return answers end
+if places == count then return answers end
 
 --@include journal
 --@include spent
 --@include entries
-local now, changes = now_ms(), {}
+local now, changes, looks = now_ms(), {}, {}
 
 -- A cancel has no record that could remember the call. One that was just queued stands near the end of the stream,
 -- and while somebody has yet to decide it, the same wish a second time would do nothing. One that was decided may have
@@ -75,29 +77,25 @@ local function queue(data)
   return {'queued', redis.call('XADD', intents, '*', 'data', data)}
 end
 
-local function create(key, data, id, fingerprint, valid_until_ms)
-  local entry = redis.call('XADD', intents, '*', 'data', data)
-  local digest = birth_digest(id, fingerprint)
-  local item = {client_order_id = id, terms = data, state = new_state, digest = digest, fingerprint = fingerprint,
-    valid_until_ms = valid_until_ms}
-  changes[#changes + 1] = create_record(key, item, entry, 'call', call)
-  redis.call('ZADD', live, math.min(now + look_ms, valid_until_ms + 1), id)
-  return {'created', entry, digest}
+local function create(key, data, id, fingerprint, digest, valid_until)
+  local entry, made = redis.call('XADD', intents, '*', 'data', data), #changes + 1
+  changes[made] = create_record(key, id, data, new_state, digest, fingerprint, valid_until, entry, 'call', call)
+  looks[2 * made - 1], looks[2 * made] = math.min(now + look_ms, tonumber(valid_until) + 1), id
+  return entry
 end
 
-local function publish(data, id, fingerprint, valid_until_ms)
-  if fingerprint == '' then return queue(data) end
-  places = places + 1
-  local key = KEYS[4 + months + places]
-  local answer = stands(key, data, id, fingerprint)
-  if answer then return answer end
-  if is_spent(id, KEYS, 5, months) then return {'spent'} end
-  return create(key, data, id, fingerprint, valid_until_ms)
+for index = #answers + 1, count do
+  local at = (index - 1) * WIDTH
+  local data, id, fingerprint = plan[at + 1], plan[at + 2], plan[at + 3]
+  if fingerprint == '' then
+    answers[index] = queue(data)
+  else
+    places = places + 1
+    local key = KEYS[4 + months + places]
+    answers[index] = stands(key, data, fingerprint) or (is_spent(id, KEYS, 5, months) and {'spent'}) or
+      create(key, data, id, fingerprint, plan[at + 4], plan[at + 5])
+  end
 end
-
-for index = #answers + 1, #plan do
-  local item = plan[index]
-  answers[index] = publish(item[1], item[2], item[3], item[4])
-end
+if #looks > 0 then redis.call('ZADD', live, unpack(looks)) end
 journal(events, 'publish', now, changes)
 return answers

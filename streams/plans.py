@@ -19,12 +19,16 @@ class PublishItem(Struct, frozen=True):
         client_order_id: of the order it is about.
         terms: the place itself.
         fingerprint: of the terms.
+        digest: of the record they make.
+        valid_until: in ms, as text.
     """
 
     data: str
     client_order_id: str
     terms: Place | None = None
     fingerprint: str = ""
+    digest: str = ""
+    valid_until: str = ""
 
 
 class Published(Struct, frozen=True):

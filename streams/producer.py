@@ -17,7 +17,7 @@ from streams.identity import client_order_id, fingerprint
 from streams.instrument import Instruments, refusal, some_of, tabulate
 from streams.keys import AccountKeys
 from streams.plans import Conflict, Known, Published, PublishItem, PublishVerdict, Spent
-from streams.record import NEW_STATE
+from streams.record import NEW_STATE, NEW_STATE_TEXT
 from streams.schemas import AccountInfo, Amend, Cancel, ClientOrderId, Intent, Order, Place
 from streams.scripts import Scripts
 from streams.tasks import begin, end
@@ -359,7 +359,9 @@ def publish_item(intent: Intent, info: AccountInfo, data: str = "") -> PublishIt
     data, identity = data or codec.encode_text(intent), client_order_id(intent, info.id_rule)
     if not isinstance(intent, Place):
         return PublishItem(data, identity)
-    return PublishItem(data, identity, intent, fingerprint(intent))
+    mark = fingerprint(intent)
+    digest = codec.birth_digest(identity, mark, NEW_STATE_TEXT)
+    return PublishItem(data, identity, intent, mark, digest, str(intent.valid_until_ms))
 
 
 def _made(intent: Intent, info: AccountInfo) -> PublishItem | BadIntent:

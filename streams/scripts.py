@@ -64,12 +64,10 @@ class Scripts:
     async def publish(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> list[PublishVerdict]:
         """Publish intents. Repeating the call with the same `call_id` gives the same answer."""
         orders = [self._keys.order(item.client_order_id) for item in items if item.terms]
-        packed = _pack(
-            [
-                (item.data, item.client_order_id, item.fingerprint, item.terms.valid_until_ms if item.terms else 0)
-                for item in items
-            ]
-        )
+        plan: list[str] = []
+        for item in items:
+            plan += (item.data, item.client_order_id, item.fingerprint, item.digest, item.valid_until)
+        packed = _pack(plan)
         answers = await self._passing(
             lambda: call(
                 self._redis, "publish", [*self._four, *self._spent(), *orders],

@@ -22,13 +22,13 @@ from streams.record import to_order
 from streams.schemas import Order, Place
 
 
-def publish_verdict(item: PublishItem, answer: list[bytes | None]) -> PublishVerdict:
+def publish_verdict(item: PublishItem, answer: bytes | list[bytes | None]) -> PublishVerdict:
     """Read the verdict on one published intent."""
     match answer:
+        case bytes(entry):
+            return Published(entry.decode(), item.digest)
         case [b"duplicate", *record]:
             return Known(order_of(item.client_order_id, record, item.terms))
-        case [b"created", bytes(entry), bytes(digest)]:
-            return Published(entry.decode(), digest.decode())
         case [b"queued", bytes(entry)]:
             return Published(entry.decode())
         case [b"conflict", bytes(stored)]:

@@ -7,13 +7,11 @@ end
 
 -- What `publish` and `claim` write when an identity is seen for the first time, with further fields of theirs.
 -- Returns the change for the journal.
-local function create_record(key, item, entry, ...)
-  local valid_until = digits(item.valid_until_ms)
-  redis.call('HSET', key, 'terms', item.terms, 'status', 'created', 'state', item.state, 'digest', item.digest,
-    'fingerprint', item.fingerprint, 'entry', entry, 'valid_until', valid_until, ...)
-  return '{"kind":"created","id":"' .. item.digest .. '","client_order_id":"' .. item.client_order_id ..
-    '","terms":' .. item.terms .. ',"fingerprint":"' .. item.fingerprint ..
-    '","valid_until_ms":' .. valid_until .. ',"entry":"' .. entry .. '"}'
+local function create_record(key, id, terms, state, digest, fingerprint, valid_until, entry, ...)
+  redis.call('HSET', key, 'terms', terms, 'status', 'created', 'state', state, 'digest', digest,
+    'fingerprint', fingerprint, 'entry', entry, 'valid_until', valid_until, ...)
+  return '{"kind":"created","id":"' .. digest .. '","client_order_id":"' .. id .. '","terms":' .. terms ..
+    ',"fingerprint":"' .. fingerprint .. '","valid_until_ms":' .. valid_until .. ',"entry":"' .. entry .. '"}'
 end
 
 -- End an order of which nothing was sent; reason is a JSON string.
