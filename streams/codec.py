@@ -5,7 +5,11 @@ keys sorted, defaults left out, decimals in their one text; equal values have eq
 """
 
 import hashlib
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import product
+from types import NoneType
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
@@ -73,11 +77,58 @@ def encode_intent(intent: Intent) -> str:
     """
     try:
         data = _encoder.encode(intent)
-        _sized(data)
-        _forms.decode(data)
+        if not _is_plain(intent):
+            _sized(data)
+            _forms.decode(data)
+            _remember(intent)
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         raise BadIntent(f"Not an intent: {error}.") from None
     return data.decode()
+
+
+_Words = tuple[object, ...]
+# Words of intents that were decoded: one strategy's are mostly the same.
+_words: set[_Words] = set()
+_WORDS_MAX = 4_096
+_MAYBE = (Decimal, NoneType), (datetime, NoneType)
+_PLAIN = frozenset((Decimal, price, datetime, until, bool, bool, dict) for price, until in product(*_MAYBE))
+_is_word = re.compile(r"[!-~](?:[ -~]{0,126}[!-~])?").fullmatch
+
+
+def _words_of(place: Place) -> _Words:
+    return (
+        place.account, place.strategy, place.symbol, place.leg, place.side, place.type, place.time_in_force,
+        place.position_side, place.rounding,
+    )  # fmt: skip
+
+
+def _is_plain(intent: Intent) -> bool:
+    """A glance, for the places that most are; False only means to look closely.
+
+    What it says nothing of, the rules that making one applies have looked at: bounds of amounts, and times.
+    """
+    if not isinstance(intent, Place):
+        return False
+    values = (intent.quantity, intent.price, intent.signal_time, intent.valid_until, intent.post_only,
+              intent.reduce_only, intent.tags)  # fmt: skip
+    try:
+        return (
+            tuple(map(type, values)) in _PLAIN
+            and _words_of(intent) in _words
+            and _is_word(intent.signal_id) is not None
+            and intent.signal_time.tzinfo is UTC
+            and (intent.valid_until is None or intent.valid_until.tzinfo is UTC)
+            and not intent.tags
+        )
+    except TypeError:  # a list where a word belongs
+        return False
+
+
+def _remember(intent: Intent) -> None:
+    if isinstance(intent, Place):
+        if len(_words) >= _WORDS_MAX:
+            _words.clear()
+        _words.add(_words_of(intent))
 
 
 def decode_intent(data: bytes) -> Intent:

@@ -44,10 +44,15 @@ def client_order_id(intent: Place | Cancel | Amend, rule: IdRule) -> ClientOrder
 
 def fingerprint(intent: Place) -> str:
     """Digest everything that affects the order: 32 hexadecimal digits. Tags do not affect it."""
+    return fingerprint_until(intent, str(intent.valid_until_ms))
+
+
+def fingerprint_until(intent: Place, valid_until: str) -> str:
+    """Digest likewise, for somebody who has the end of validity in ms as text already."""
     parts = [
         "terms",
         str(epoch_ms(intent.signal_time)),
-        str(intent.valid_until_ms),
+        valid_until,
         intent.symbol,
         intent.side,
         intent.type,

@@ -11,7 +11,7 @@ from msgspec import Struct
 from streams.schemas import CommandKind, Order, Place
 
 
-class PublishItem(Struct, frozen=True):
+class PublishItem(Struct, frozen=True, gc=False):
     """One intent of a publish call; a cancel has no terms.
 
     Attributes:
@@ -31,20 +31,20 @@ class PublishItem(Struct, frozen=True):
     valid_until: str = ""
 
 
-class Published(Struct, frozen=True):
+class Published(Struct, frozen=True, gc=False):
     """An order now, born with this digest (or a cancel, queued)."""
 
     entry: str
     digest: str = ""
 
 
-class Known(Struct, frozen=True):
+class Known(Struct, frozen=True, gc=False):
     """Was an order already; here it is as it stands."""
 
     order: Order
 
 
-class Conflict(Struct, frozen=True):
+class Conflict(Struct, frozen=True, gc=False):
     """The identity is taken by other content."""
 
     stored: str

@@ -3,7 +3,8 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 import msgspec
 from msgspec import Struct
@@ -13,29 +14,28 @@ from redis.exceptions import RedisError
 from streams import amending, codec, store
 from streams.cache import Cache
 from streams.errors import BadIntent, HistoryChanged, IntentConflict, IntentSpent, StoreError, StoreUnreachable
-from streams.identity import client_order_id, fingerprint
+from streams.identity import client_order_id, fingerprint_until
 from streams.instrument import Instruments, refusal, some_of, tabulate
 from streams.keys import AccountKeys
 from streams.plans import Conflict, Known, Published, PublishItem, PublishVerdict, Spent
 from streams.record import NEW_STATE, NEW_STATE_TEXT
 from streams.schemas import AccountInfo, Amend, Cancel, ClientOrderId, Intent, Order, Place
 from streams.scripts import Scripts
-from streams.tasks import begin, end
 from streams.watch import Until, Watch
 from streams.wire import answers_within
 
 # The gateways have that long to take an intent before the sweep asks whether its entry is still there.
 FIRST_LOOK_MS = 15_000
 RETRY_MS = 50
-# Intents of one call when there are more: large enough that a round trip is shared by many, small enough that making
-# the next batch overlaps with the call.
-BATCH = 64
+# Intents of one call, and of each when there are more: large enough that what a call costs is shared by many, small
+# enough that the server does not wait for long until the first is made, nor the caller for the receipts of the last.
+BATCH, CHUNK = 64, 32
 # How old an answer of local memory may be: by then an order may have moved on, and a server that was replaced answers
 # for itself.
 LOCAL_ANSWER_MS = 1_000
 
 
-class Receipt(Struct, frozen=True):
+class Receipt(Struct, frozen=True, gc=False):
     """What became of one published intent.
 
     Attributes:
@@ -70,7 +70,7 @@ class Receipt(Struct, frozen=True):
 _Identity = tuple[str, str, str, str]  # account, strategy, signal id, leg
 
 
-class _Answer(Struct, frozen=True):
+class _Answer(Struct, frozen=True, gc=False):
     intent: Place
     receipt: Receipt
     asked_ms: float
@@ -147,7 +147,8 @@ class IntentProducer:
         known = self.answers.get((intent.account, intent.strategy, intent.signal_id, intent.leg))
         if known is None or _now_ms() - known.asked_ms >= LOCAL_ANSWER_MS or known.intent != intent:
             return None  # other content is for the script to judge
-        return known.receipt
+        order = known.receipt
+        return order if order.duplicate else msgspec.structs.replace(order, duplicate=True)
 
     async def cancel(self, intent: Cancel) -> Receipt:
         """Publish one cancel.
@@ -228,33 +229,55 @@ class IntentProducer:
 
     async def _ask_all(self, account: str, intents: Sequence[Intent], refusals: list[StoreError]) -> list[Answer]:
         """While the server takes one batch, the next is made and the receipts of the last are written."""
-        cuts = range(0, len(intents), BATCH)
-        batches = (self._batch(account, intents[start : start + BATCH]) for start in cuts)  # each made when it is due
+        # A cancel or an amend may be about a place before it, which must not be refused while they are taken.
+        ahead = self._is_brief and all(isinstance(one, Place) for one in intents)
+        cuts = range(0, len(intents), CHUNK)
+        batches = (self._batch(account, intents[start : start + CHUNK]) for start in cuts)  # each made when it is due
         receipts: list[Answer] = []
-        answered: list[tuple[_Batch, _Reply]] = []
-        batch = next(batches, None)
-        while batch is not None:
-            asked = await begin(self._insist(batch, refusals))
-            try:
-                for one in answered:
-                    receipts += self._receipts(*one)
-                following = next(batches, None)
-                answered = [(batch, await asked)]
-            except BaseException:
-                await end([asked])
-                raise
-            batch = following
-        return receipts + [receipt for one in answered for receipt in self._receipts(*one)]
+        while True:
+            sent = await self._send_ahead(account, batches, refusals) if ahead else []
+            if not sent:
+                batch = next(batches, None)
+                if batch is None:
+                    return receipts
+                sent = [(batch, None)]
+            for batch, told in sent:
+                receipts += told or self._receipts(batch, await self._insist(batch, refusals))
+
+    async def _send_ahead(
+        self, account: str, batches: Iterator[_Batch], refusals: list[StoreError]
+    ) -> list[tuple[_Batch, list[Answer] | None]]:
+        """Send batches behind one another until one is refused; without receipts are those to be asked for again."""
+        sent: list[tuple[_Batch, float]] = []
+        answers: list[list[Answer] | None] = []
+
+        def due() -> Iterator[tuple[list[PublishItem], str]]:
+            while None not in answers and (batch := next(batches, None)) is not None:
+                sent.append((batch, _now_ms()))
+                yield batch.items, batch.call_id
+
+        def tell(verdicts: list[PublishVerdict] | None) -> None:
+            batch, asked_ms = sent[len(answers)]
+            answers.append(None if verdicts is None else self._receipts(batch, _Reply(verdicts, asked_ms)))
+
+        try:
+            await self._of(account).publish_ahead(due(), FIRST_LOOK_MS, tell)
+        except StoreUnreachable as error:
+            refusals.append(error)
+        return [(batch, told) for (batch, _), told in zip_longest(sent, answers)]
+
+    def _of(self, account: str) -> Scripts:
+        scripts = self._scripts.get(account)
+        if scripts is None:
+            scripts = self._scripts[account] = Scripts(self._redis, AccountKeys(account))
+        return scripts
 
     async def _publish(self, batch: _Batch) -> _Reply:
         items, asked_ms = batch.items, _now_ms()
         if not items:
             return _Reply([], asked_ms)
-        scripts = self._scripts.get(batch.account)
-        if scripts is None:
-            scripts = self._scripts[batch.account] = Scripts(self._redis, AccountKeys(batch.account))
         try:
-            return _Reply(await scripts.publish(items, batch.call_id, FIRST_LOOK_MS), asked_ms)
+            return _Reply(await self._of(batch.account).publish(items, batch.call_id, FIRST_LOOK_MS), asked_ms)
         except HistoryChanged:
             self.answers.drop_all()
             raise
@@ -272,23 +295,21 @@ class IntentProducer:
                 await asyncio.sleep(RETRY_MS / 1000)
 
     def _receipts(self, batch: _Batch, reply: _Reply) -> list[Answer]:
-        told = iter(reply.verdicts)
+        told, watch = iter(reply.verdicts), self._watch
         receipts = [
-            made if isinstance(made, BadIntent) else _receipt(self._watch, intent, made, next(told))
+            made if isinstance(made, BadIntent) else _receipt(watch, intent, made, next(told))
             for intent, made in zip(batch.intents, batch.made, strict=True)
         ]
+        known: list[tuple[_Identity, _Answer]] = []
         for intent, receipt in zip(batch.intents, receipts, strict=True):
-            self._remember(intent, receipt, reply.asked_ms)
+            if isinstance(intent, Place) and isinstance(receipt, Receipt):
+                self.duplicates += receipt.duplicate
+                identity = (intent.account, intent.strategy, intent.signal_id, intent.leg)
+                known.append((identity, _Answer(intent, receipt, reply.asked_ms)))
+            elif isinstance(receipt, IntentConflict):
+                self.conflicts += 1
+        self.answers.put_all(known)
         return receipts
-
-    def _remember(self, intent: Intent, receipt: Answer, asked_ms: float) -> None:
-        if isinstance(receipt, IntentConflict):
-            self.conflicts += 1
-        elif isinstance(intent, Place) and isinstance(receipt, Receipt):
-            self.duplicates += receipt.duplicate
-            again = msgspec.structs.replace(receipt, duplicate=True)
-            identity = (intent.account, intent.strategy, intent.signal_id, intent.leg)
-            self.answers.put(identity, _Answer(intent, again, asked_ms))
 
     def _knows(self, account: str, intents: Sequence[Intent]) -> bool:
         return account in self._tables and not self._judged(account, intents, {}) and not _amends(intents)
@@ -359,9 +380,10 @@ def publish_item(intent: Intent, info: AccountInfo, data: str = "") -> PublishIt
     data, identity = data or codec.encode_text(intent), client_order_id(intent, info.id_rule)
     if not isinstance(intent, Place):
         return PublishItem(data, identity)
-    mark = fingerprint(intent)
+    valid_until = str(intent.valid_until_ms)
+    mark = fingerprint_until(intent, valid_until)
     digest = codec.birth_digest(identity, mark, NEW_STATE_TEXT)
-    return PublishItem(data, identity, intent, mark, digest, str(intent.valid_until_ms))
+    return PublishItem(data, identity, intent, mark, digest, valid_until)
 
 
 def _made(intent: Intent, info: AccountInfo) -> PublishItem | BadIntent:
@@ -375,16 +397,7 @@ def _made(intent: Intent, info: AccountInfo) -> PublishItem | BadIntent:
 def _receipt(watch: Watch, intent: Intent, item: PublishItem, verdict: PublishVerdict) -> Answer:
     identity, account = ClientOrderId(item.client_order_id), intent.account
     match verdict:
-        case Known(order):
-            return Receipt(identity, duplicate=True, order=order, account=account, watch=watch)
-        case Spent():
-            return IntentSpent(item.client_order_id)
-        case Conflict(stored):
-            return IntentConflict(item.client_order_id, stored, item.fingerprint)
-        case Published() if not isinstance(intent, Place):
-            return Receipt(identity, duplicate=False, order=None, account=account, watch=watch)
-        case Published(entry, digest):
-            assert isinstance(intent, Place)
+        case Published(entry, digest) if isinstance(intent, Place):
             order = Order(
                 client_order_id=identity,
                 terms=intent,
@@ -393,9 +406,17 @@ def _receipt(watch: Watch, intent: Intent, item: PublishItem, verdict: PublishVe
                 digest=digest,
                 fingerprint=item.fingerprint,
                 entry=entry,
-                valid_until_ms=intent.valid_until_ms,
+                valid_until_ms=int(item.valid_until),
             )
             return Receipt(identity, duplicate=False, order=order, account=account, watch=watch)
+        case Known(order):
+            return Receipt(identity, duplicate=True, order=order, account=account, watch=watch)
+        case Published():
+            return Receipt(identity, duplicate=False, order=None, account=account, watch=watch)
+        case Spent():
+            return IntentSpent(item.client_order_id)
+        case Conflict(stored):
+            return IntentConflict(item.client_order_id, stored, item.fingerprint)
 
 
 def _amends(intents: Sequence[Intent]) -> dict[int, Amend]:

@@ -33,6 +33,7 @@ Symbol = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Z0-9]+/[
 Instant = Annotated[datetime, Meta(tz=True)]
 
 VALID_FOR_DEFAULT = timedelta(hours=1)
+_VALID_FOR_DEFAULT_MS = VALID_FOR_DEFAULT // timedelta(milliseconds=1)
 TAGS_MAX = 16
 REVISION_MAX = 999  # amends of one order
 
@@ -192,7 +193,7 @@ def _check_times(signal_time: datetime, valid_until: datetime | None) -> None:
 def _valid_until_ms(signal_time: datetime, valid_until: datetime | None) -> int:
     if valid_until is not None:
         return epoch_ms(valid_until)
-    return epoch_ms(signal_time) + VALID_FOR_DEFAULT // timedelta(milliseconds=1)
+    return epoch_ms(signal_time) + _VALID_FOR_DEFAULT_MS
 
 
 class Accepted(Struct, frozen=True, tag="accepted", gc=False):

@@ -3,7 +3,7 @@
 import hashlib
 import importlib.resources
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisError,
     ResponseError,
     TryAgainError,
 )
@@ -29,7 +30,7 @@ from streams.errors import (
     StoreError,
     StoreUnreachable,
 )
-from streams.wire import command
+from streams.wire import command, commands
 
 NAMES = (
     "publish",
@@ -50,6 +51,9 @@ NAMES = (
     "stream",
     "rate",
 )
+
+Keys = Sequence[str]
+Args = Sequence[bytes | str | int]
 
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 
@@ -81,7 +85,7 @@ def load(name: str) -> Source:
     return Source(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-async def call(redis: Redis, name: str, keys: Sequence[str], args: Sequence[bytes | str | int]) -> Any:
+async def call(redis: Redis, name: str, keys: Keys, args: Args) -> Any:
     """Run a script once.
 
     A server that does not know it (restarted, flushed, promoted) refuses before anything runs, so loading it
@@ -106,7 +110,31 @@ async def call(redis: Redis, name: str, keys: Sequence[str], args: Sequence[byte
             await redis.connection_pool.disconnect(inuse_connections=True)
         raise explained(name, error) from None
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-        raise StoreUnreachable(f"Redis did not answer {name}: {type(error).__name__}; is the server up?") from error
+        raise _unreachable(name, error) from error
+
+
+async def call_ahead(redis: Redis, name: str, calls: Iterable[tuple[Keys, Args]], tell: Callable[[Any], None]) -> None:
+    """Run a script many times, each sent while the server works on those before.
+
+    Args:
+        redis: a client that has called before; another one calls nothing and takes nothing from `calls`.
+        name: of the script.
+        calls: keys and arguments, made when they are due.
+        tell: takes each answer in its turn, None where the server refused: called by itself, it says why.
+
+    Raises:
+        StoreUnreachable: no answer. What no answer was told of may have run.
+    """
+    sha = load(name).sha
+    rows = (("EVALSHA", sha, len(keys), *keys, *args) for keys, args in calls)
+    try:
+        await commands(redis, rows, lambda reply: tell(None if isinstance(reply, RedisError) else reply))
+    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        raise _unreachable(name, error) from error
+
+
+def _unreachable(name: str, error: Exception) -> StoreUnreachable:
+    return StoreUnreachable(f"Redis did not answer {name}: {type(error).__name__}; is the server up?")
 
 
 def explained(name: str, error: ResponseError) -> Exception:

@@ -4,7 +4,8 @@ Each method is one script and one round trip. Plans are msgpack; the Lua header 
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Literal
 
@@ -34,7 +35,7 @@ from streams.plans import (
 )
 from streams.record import NEW_STATE_TEXT
 from streams.schemas import Order
-from streams.script_loader import call
+from streams.script_loader import Args, call, call_ahead
 from streams.verdicts import claim_verdict, order_of, publish_verdict
 
 BATCH_MAX = 256  # entries of one call; it keeps a call under a few ms, so that nobody else waits long
@@ -44,7 +45,6 @@ PARKED_MAX = 500  # executions that may wait for one order; an iceberg in small 
 
 _pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
 _json: Callable[[object], bytes] = msgspec.json.Encoder().encode
-Args = Sequence[bytes | str | int]
 
 
 class Scripts:
@@ -63,18 +63,53 @@ class Scripts:
 
     async def publish(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> list[PublishVerdict]:
         """Publish intents. Repeating the call with the same `call_id` gives the same answer."""
+        told: list[PublishVerdict] = await self._passing(lambda: self._publish(items, call_id, look_ms))
+        return told
+
+    async def publish_ahead(
+        self,
+        batches: Iterable[tuple[Sequence[PublishItem], str]],
+        look_ms: int,
+        tell: Callable[[list[PublishVerdict] | None], None],
+    ) -> None:
+        """Publish batches, each sent while the server works on those before.
+
+        Before the first `publish` has found the gate's opening, nothing is sent and nothing taken from `batches`.
+
+        Args:
+            batches: intents and the id of their call, made when they are due.
+            look_ms: as of `publish`.
+            tell: takes the answers in their turn; None for a batch that was refused, which `publish` may repeat.
+
+        Raises:
+            StoreUnreachable: no answer; what was not told of may have been done, and `publish` may repeat it.
+        """
+        sent: deque[Sequence[PublishItem]] = deque()
+
+        def due() -> Iterator[tuple[list[str], Args]]:
+            for items, call_id in batches:
+                sent.append(items)
+                yield self._publishing(items, call_id, look_ms)
+
+        def told(answers: Any) -> None:
+            items = sent.popleft()
+            tell(None if answers is None else list(map(publish_verdict, items, answers)))
+
+        if self.passage.current:
+            await call_ahead(self._redis, "publish", due(), told)
+
+    async def _publish(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> list[PublishVerdict]:
+        answers = await call(self._redis, "publish", *self._publishing(items, call_id, look_ms))
+        return list(map(publish_verdict, items, answers))
+
+    def _publishing(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> tuple[list[str], Args]:
+        """Keys and arguments of one call."""
         orders = [self._keys.order(item.client_order_id) for item in items if item.terms]
         plan: list[str] = []
         for item in items:
             plan += (item.data, item.client_order_id, item.fingerprint, item.digest, item.valid_until)
-        packed = _pack(plan)
-        answers = await self._passing(
-            lambda: call(
-                self._redis, "publish", [*self._four, *self._spent(), *orders],
-                [packed, call_id, look_ms, self._months, self.passage.current, NEW_STATE_TEXT, GATEWAYS],
-            )
-        )  # fmt: skip
-        return [publish_verdict(item, answer) for item, answer in zip(items, answers, strict=True)]
+        args: Args = [_pack(plan), call_id, look_ms, self._months, self.passage.current, NEW_STATE_TEXT, GATEWAYS]
+        return [*self._four, *self._spent(), *orders], args
 
     async def claim(
         self, items: Sequence[ClaimItem], gateway: str, window_ms: int, look_ms: int, exposure: str = ""

@@ -5,6 +5,7 @@ than the server does. Connections, handshake, reconnects and errors stay redis-p
 """
 
 import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import hiredis
@@ -17,6 +18,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Argument = bytes | str | int
 _READ_BYTES = 65_536
+# Commands that wait at the server behind the one it works on: with one it would wait whenever a reply takes longer to
+# read than a command to do, with many a refusal is heard late.
+AHEAD = 2
 
 
 class Wire(AbstractConnection):
@@ -53,12 +57,50 @@ class Wire(AbstractConnection):
         """
         if not self.is_connected:
             await self.connect_check_health(check_health=False)
+        reply = await self._turn(hiredis.pack_command(args))  # type: ignore[arg-type]  # its stub forbids more than one
+        if isinstance(reply, RedisError):
+            raise reply
+        return reply
+
+    async def exchange_all(self, commands: Iterable[Sequence[Argument]], tell: Callable[[Any], None]) -> None:
+        """Send commands one behind another, so that the server has the next one when it is done with one.
+
+        Args:
+            commands: each is made when it is due, while the server works on those before.
+            tell: takes each reply in its turn, a refusal as the exception that it is.
+
+        Raises:
+            redis.exceptions.RedisError: the connection failed or was too slow, and is closed; the server may have
+                done what no reply was told of.
+        """
+        waiting = 0
+        try:
+            for command in commands:
+                await self._turn(hiredis.pack_command(tuple(command)), reads=False)  # type: ignore[arg-type]  # as above
+                waiting += 1
+                if waiting > AHEAD:
+                    reply = await self._turn()
+                    waiting -= 1
+                    tell(reply)
+            while waiting:
+                reply = await self._turn()
+                waiting -= 1
+                tell(reply)
+        finally:
+            if waiting:
+                await self.disconnect(nowait=True)
+
+    async def _turn(self, packed: bytes = b"", *, reads: bool = True) -> Any:
+        """Write what is packed, and read a reply; a refusal is returned."""
         writer: Any = self._writer
         late = _Late(writer.transport)
         timer = asyncio.get_running_loop().call_later(self.socket_timeout, late.cut) if self.socket_timeout else None
         try:
-            writer.write(hiredis.pack_command(args))  # type: ignore[arg-type]  # its stub forbids more than one
-            reply = await self._reply()
+            if packed:
+                writer.write(packed)
+            if reads:
+                return await self._reply()
+            await asyncio.sleep(0)  # a loop may write at its next step only
         except (OSError, RuntimeError, RedisConnectionError) as error:
             await self.disconnect(nowait=True)
             if late.is_cut:
@@ -70,9 +112,6 @@ class Wire(AbstractConnection):
         finally:
             if timer is not None:
                 timer.cancel()
-        if isinstance(reply, RedisError):
-            raise reply
-        return reply
 
     async def _reply(self) -> Any:
         stream: Any = self._reader
@@ -147,6 +186,18 @@ async def command(redis: Redis, name: str, *args: Argument) -> Any:
         return await redis.execute_command(name.encode(), *args)  # type: ignore[no-untyped-call]  # as bytes it has no parser of replies
     async with redis._single_conn_lock:  # noqa: SLF001 - the lock of the client's own commands
         return await connection.exchange(name, *args)
+
+
+async def commands(redis: Redis, rows: Iterable[Sequence[Argument]], tell: Callable[[Any], None]) -> None:
+    """Send commands one behind another (`Wire.exchange_all`).
+
+    A client with a pool, or one that is not connected yet, sends none of them and takes none from `rows`.
+    """
+    connection: Any = redis.connection
+    if isinstance(connection, Wire) and connection.is_connected:
+        async with redis._single_conn_lock:  # noqa: SLF001 - the lock of the client's own commands
+            if connection.is_connected:  # still, when it is its turn
+                await connection.exchange_all(rows, tell)
 
 
 def stream_rows(reply: Any) -> list[Any]:

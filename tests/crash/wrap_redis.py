@@ -55,6 +55,14 @@ def install(striker: Striker) -> None:
         await self.send_command(*args, check_health=False)
         return await self.read_response()
 
+    async def stepped_all(self: Any, commands: Iterable[Any], tell: Callable[[Any], None]) -> None:
+        """One after the other, so that each has its points."""
+        for args in commands:
+            try:
+                tell(await stepped(self, *args))
+            except ResponseError as error:
+                tell(error)
+
     async def disconnected(self: Any, *args: Any, **options: Any) -> None:
         await around.disconnect(self, *args, **options)
 
@@ -63,6 +71,7 @@ def install(striker: Striker) -> None:
     AbstractConnection.send_packed_command = sent  # type: ignore[method-assign]  # the same
     AbstractConnection.read_response = replied  # type: ignore[method-assign]  # the same
     Wire.exchange = stepped  # type: ignore[method-assign]  # the same
+    Wire.exchange_all = stepped_all  # type: ignore[method-assign]  # the same
     AbstractConnection.disconnect = disconnected  # type: ignore[method-assign]  # the same
 
 

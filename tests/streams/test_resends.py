@@ -14,14 +14,17 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from streams.codec import decode_intent
 from streams.connection import connect
 from streams.errors import StoreUnreachable
+from streams.identity import client_order_id
 from streams.keys import AccountKeys
-from streams.producer import IntentProducer
+from streams.producer import CHUNK, IntentProducer, Receipt
+from streams.schemas import Place
 from streams.script_loader import NAMES, load
 from streams.scripts import Scripts
 from streams.verify import verify
-from tests.flow import Bench, place
+from tests.flow import INFO, Bench, place
 from tests.proxy import LOOPBACK, Proxy
 from tests.resends import CASES, Case
 
@@ -45,6 +48,13 @@ async def client(url: str, *, single: bool = True) -> AsyncIterator[Redis]:
         yield made
     finally:
         await made.aclose()
+
+
+async def signals(redis: Redis, stream: str) -> list[str]:
+    """Signal ids of the places in a stream, oldest first."""
+    rows: Any = await redis.xrange(stream)
+    places = [decode_intent(fields[b"data"]) for _, fields in rows]
+    return [one.signal_id for one in places if isinstance(one, Place)]
 
 
 def test_every_script_has_its_answer_cut() -> None:
@@ -120,6 +130,41 @@ async def test_a_producer_whose_answer_was_cut_gets_its_first_answer_by_itself(
         receipt = await IntentProducer(ours).place(place(account))
     assert (receipt.duplicate, proxy.count(sha)) == (False, 2)
     assert await redis.xlen(bench.keys.intents) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5], ids=lambda one: f"after {one}")
+async def test_many_intents_of_which_some_answers_were_cut_are_published_once_each_in_order(
+    redis: Redis, account: str, proxy: Proxy, *, cut: int
+) -> None:
+    """What was sent behind the lost answer may be done: all of it is asked for again, and none is a duplicate."""
+    bench, sha = await Bench(redis, account).open(), load("publish").sha.encode()
+    intents = [place(account, f"s{number}") for number in range(6 * CHUNK + 5)]
+    async with client(proxy.url) as ours:
+        producer = IntentProducer(ours, timeout_ms=20_000)
+        await producer.place(place(account, "warm"))
+        proxy.cut_answer(client_order_id(intents[cut * CHUNK], INFO.id_rule).encode())
+        found = await producer.publish(intents)
+    assert [one.client_order_id for one in found if isinstance(one, Receipt) and not one.duplicate] == [
+        client_order_id(one, INFO.id_rule) for one in intents
+    ]
+    assert proxy.count(sha) > 8
+    assert await signals(redis, bench.keys.intents) == ["warm", *(one.signal_id for one in intents)]
+    assert (await verify(redis, bench.keys)).good
+
+
+async def test_many_intents_are_published_in_order_by_a_server_that_forgot_the_script(
+    redis: Redis, redis_url: str, account: str
+) -> None:
+    """What is sent ahead is refused; then each batch is called by itself until the server knows the script again."""
+    bench = await Bench(redis, account).open()
+    intents = [place(account, f"s{number}") for number in range(4 * CHUNK)]
+    async with client(redis_url) as ours:
+        producer = IntentProducer(ours, timeout_ms=20_000)
+        await producer.place(place(account, "warm"))
+        await redis.script_flush()
+        found = await producer.publish(intents)
+    assert all(isinstance(one, Receipt) and not one.duplicate for one in found)
+    assert await signals(redis, bench.keys.intents) == ["warm", *(one.signal_id for one in intents)]
 
 
 @pytest.mark.parametrize("single", [True, False])

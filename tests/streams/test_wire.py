@@ -1,7 +1,7 @@
 """Specification of streams/wire.py: one command, its reply as it came; what could still come closes the connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.connection import connect
-from streams.wire import Wire, answers_within, command
+from streams.wire import AHEAD, Wire, answers_within, command, commands
 from tests.support import wait_until_async
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
@@ -114,6 +114,73 @@ def test_a_connection_that_is_gone_is_an_error_of_redis(redis_url: str, run: Run
             assert await command(redis, "ECHO", "next") == b"next"
 
     run(ask())
+
+
+@LOOPS
+def test_commands_that_are_sent_ahead_are_told_in_their_turn(redis_url: str, run: Runner) -> None:
+    """A refusal among them is told as one, those behind it are answered, and the connection goes on."""
+
+    async def ask() -> None:
+        async with client(redis_url) as redis:
+            told: list[Any] = []
+            rows = [("ECHO", "a"), ("EVAL", "return redis.error_reply('NO way')", 0), ("ECHO", "b"), ("ECHO", "c")]
+            await commands(redis, rows, told.append)
+            assert [one if isinstance(one, bytes) else type(one) for one in told] == [b"a", ResponseError, b"b", b"c"]
+            assert await command(redis, "ECHO", "next") == b"next"
+
+    run(ask())
+
+
+async def test_a_command_is_made_when_it_is_due(redis_url: str) -> None:
+    """No more than `AHEAD` are made before the first is answered, and none after it is said to be the last."""
+    async with client(redis_url) as redis:
+        made: list[int] = []
+        at: list[int] = []
+
+        def due() -> Iterator[tuple[str, str]]:
+            for number in range(20):
+                made.append(number)
+                yield "ECHO", str(number)
+
+        await commands(redis, due(), lambda _: at.append(len(made)))
+        assert at == [*range(AHEAD + 1, 20), *[20] * (AHEAD + 1)]
+
+
+@LOOPS
+def test_what_was_sent_ahead_of_a_lost_connection_is_an_error_of_redis(redis_url: str, run: Runner) -> None:
+    """Nobody is told a reply that did not come, and the next command opens another connection."""
+
+    async def ask() -> None:
+        async with client(redis_url) as redis:
+            told: list[Any] = []
+            rows = [("ECHO", "a"), ("QUIT",), ("ECHO", "lost")]
+            with pytest.raises(RedisConnectionError, match="closed"):
+                await commands(redis, rows, told.append)
+            assert told == [b"a", b"OK"][: len(told)]
+            assert await command(redis, "ECHO", "next") == b"next"
+
+    run(ask())
+
+
+def _fail(_: object) -> None:
+    raise ZeroDivisionError
+
+
+async def test_a_caller_that_fails_leaves_no_reply_for_the_next_command(redis_url: str) -> None:
+    """The connection is closed, because replies are still to come."""
+    async with client(redis_url) as redis:
+        with pytest.raises(ZeroDivisionError):
+            await commands(redis, [("ECHO", "a"), ("ECHO", "b"), ("ECHO", "c")], _fail)
+        assert await command(redis, "ECHO", "next") == b"next"
+
+
+async def test_a_client_without_a_connection_of_its_own_sends_nothing_ahead(redis_url: str) -> None:
+    """Its rows are left for whoever sends them one by one."""
+    for single in (True, False):  # not connected yet, or with a pool
+        redis, rows = connect(redis_url, name="wire", single=single), iter([("ECHO", "a")])
+        await commands(redis, rows, pytest.fail)
+        assert next(rows) == ("ECHO", "a")
+        await redis.aclose()
 
 
 async def test_what_the_server_tells_unasked_is_not_taken_for_a_reply(redis_url: str) -> None:
