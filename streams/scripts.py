@@ -63,8 +63,10 @@ class Scripts:
 
     async def publish(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> list[PublishVerdict]:
         """Publish intents. Repeating the call with the same `call_id` gives the same answer."""
-        told: list[PublishVerdict] = await self._passing(lambda: self._publish(items, call_id, look_ms))
-        return told
+        answers = await self._passing(
+            lambda: call(self._redis, "publish", *self._publishing(items, call_id, look_ms)),
+        )
+        return list(map(publish_verdict, items, answers))
 
     async def publish_ahead(
         self,
@@ -97,10 +99,6 @@ class Scripts:
 
         if self.passage.current:
             await call_ahead(self._redis, "publish", due(), told)
-
-    async def _publish(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> list[PublishVerdict]:
-        answers = await call(self._redis, "publish", *self._publishing(items, call_id, look_ms))
-        return list(map(publish_verdict, items, answers))
 
     def _publishing(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> tuple[list[str], Args]:
         """Keys and arguments of one call."""
@@ -332,9 +330,11 @@ class Scripts:
             self.passage.enter((await self.gate()).opening)
         for _ in range(TRIES):
             try:
-                return await self._counting(step)
+                return await step()
             except GateMoved as moved:
                 await self._pass(moved.token)
+            except SpentChanged:
+                await self._count()
         return await step()
 
     async def _counting(self, step: Callable[[], Awaitable[Any]]) -> Any:
@@ -343,9 +343,12 @@ class Scripts:
             try:
                 return await step()
             except SpentChanged:
-                stored: Any = await self._redis.hget(self._keys.control, "spent")
-                self._months = stored.decode() if stored else ""
+                await self._count()
         return await step()
+
+    async def _count(self) -> None:
+        stored: Any = await self._redis.hget(self._keys.control, "spent")
+        self._months = stored.decode() if stored else ""
 
     async def _pass(self, opening: str) -> None:
         """Go through the gate's present opening, or shut one that was left before.
