@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from streams.errors import BadIntent, BadPayload
 from streams.money import CONTEXT, ZERO, in_bounds, text
-from streams.schemas import AccountInfo, OrderType, Place, PositionSide, Rounding, TimeInForce
+from streams.schemas import AccountInfo, OrderType, Place, PositionSide, Rounding, Takes, TimeInForce
 
 Limit = Literal["tick", "lot", "quantity_min", "quantity_max", "notional_min"]
 
@@ -181,9 +181,9 @@ def fit(terms: Place, instrument: Instrument, reference_price: Decimal | None = 
 
 def refusal(terms: Place, info: AccountInfo, instrument: Instrument) -> str:
     """Say why an order could never go out as it is; empty when it could."""
-    if _is_plain(terms, info) and _is_on_grid(terms, instrument):
-        return ""
     takes = info.takes
+    if _is_fine(terms, takes, instrument):
+        return ""
     if takes is not None:
         said = refuse_unsupported(terms, takes.types, takes.times_in_force, takes.flags, takes.position_sides)
         if said:
@@ -192,24 +192,20 @@ def refusal(terms: Place, info: AccountInfo, instrument: Instrument) -> str:
     return "" if isinstance(fitted, Legal) else fitted.sentence
 
 
-def _is_plain(terms: Place, info: AccountInfo) -> bool:
-    """A glance, for the orders that most orders are; False only means to look closely."""
-    takes = info.takes
-    return not (terms.post_only or terms.reduce_only or terms.rounding) and (
-        takes is None
-        or (
-            terms.type in takes.types
-            and terms.time_in_force in takes.times_in_force
-            and terms.position_side in takes.position_sides
-        )
-    )
-
-
-def _is_on_grid(terms: Place, instrument: Instrument) -> bool:
-    """Likewise, in a tenth of the time that `fit` takes."""
+def _is_fine(terms: Place, takes: Takes | None, instrument: Instrument) -> bool:
+    """A glance, in a tenth of the time, for the orders that most orders are; False only means to look closely."""
     quantity, price, largest = terms.quantity, terms.price, instrument.quantity_max
     return bool(
         price
+        and not (terms.post_only or terms.reduce_only or terms.rounding)
+        and (
+            takes is None
+            or (
+                terms.type in takes.types
+                and terms.time_in_force in takes.times_in_force
+                and terms.position_side in takes.position_sides
+            )
+        )
         and instrument.tick
         and instrument.lot
         and not _EXACT.remainder(price, instrument.tick)

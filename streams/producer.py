@@ -312,7 +312,11 @@ class IntentProducer:
         return receipts
 
     def _knows(self, account: str, intents: Sequence[Intent]) -> bool:
-        return account in self._tables and not self._judged(account, intents, {}) and not _amends(intents)
+        return (
+            account in self._tables
+            and not any(isinstance(one, Amend) for one in intents)
+            and not self._judged(account, intents, {})
+        )
 
     async def _learn(self, account: str) -> None:
         if account not in self._infos:
@@ -330,21 +334,18 @@ class IntentProducer:
     def _judged(self, account: str, intents: Sequence[Intent], amended: Mapping[int, Order]) -> dict[int, str]:
         """Why some of these could never go out, by number; an amend by the order that it names."""
         info, table = self._infos[account], self._tables[account].by_symbol
-        amends = {
-            number: said
-            for number, one in enumerate(intents)
-            if isinstance(one, Amend)
-            and (order := amended.get(number)) is not None
-            and order.terms is not None
-            and order.terms.symbol in table
-            and (said := amending.refusal(one, order, table[order.terms.symbol]))
-        }
-        return amends | {
-            number: said
-            for number, one in enumerate(intents)
-            if isinstance(one, Place)
-            and (said := refusal(one, info, table[one.symbol]) if one.symbol in table else _strange(one.symbol, table))
-        }
+        found: dict[int, str] = {}
+        for number, one in enumerate(intents):
+            said = ""
+            if isinstance(one, Place):
+                instrument = table.get(one.symbol)
+                said = _strange(one.symbol, table) if instrument is None else refusal(one, info, instrument)
+            elif (order := amended.get(number)) is not None and isinstance(one, Amend):
+                instrument = table.get(order.terms.symbol) if order.terms is not None else None
+                said = "" if instrument is None else amending.refusal(one, order, instrument)
+            if said:
+                found[number] = said
+        return found
 
     async def _refused(self, account: str, intents: Sequence[Intent]) -> dict[int, BadIntent]:
         """Refuse what could never go out; not by an old table, and not what was an order when it still could."""

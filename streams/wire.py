@@ -26,6 +26,10 @@ AHEAD = 2
 class Wire(AbstractConnection):
     """Packs commands in C, which redis-py's asyncio connections do in Python, and knows what uvloop raises."""
 
+    _alarm: asyncio.TimerHandle | None = None
+    _due_s: float | None = None  # by the loop's clock, of the turn that is under way
+    _is_late = False
+
     def pack_command(self, *args: Any) -> list[bytes]:
         """Pack one command; what hiredis does not take goes redis-py's way."""
         first = args[0]
@@ -92,26 +96,51 @@ class Wire(AbstractConnection):
 
     async def _turn(self, packed: bytes = b"", *, reads: bool = True) -> Any:
         """Write what is packed, and read a reply; a refusal is returned."""
-        writer: Any = self._writer
-        late = _Late(writer.transport)
-        timer = asyncio.get_running_loop().call_later(self.socket_timeout, late.cut) if self.socket_timeout else None
+        self._is_late = False
+        if self.socket_timeout:
+            self._set_alarm(self.socket_timeout)
         try:
             if packed:
+                writer: Any = self._writer
                 writer.write(packed)
             if reads:
                 return await self._reply()
             await asyncio.sleep(0)  # a loop may write at its next step only
         except (OSError, RuntimeError, RedisConnectionError) as error:
             await self.disconnect(nowait=True)
-            if late.is_cut:
+            if self._is_late:
                 raise RedisTimeoutError("Timeout waiting for the answer") from None
             raise RedisConnectionError(f"The connection is closed: {error}.") from error
         except BaseException:
             await self.disconnect(nowait=True)
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            self._due_s = None
+
+    async def disconnect(self, nowait: bool = False, *args: Any, **options: Any) -> None:  # noqa: FBT001, FBT002 - redis-py's own
+        """Close it, and forget its timer: the next connection may belong to another loop."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        await super().disconnect(nowait, *args, **options)
+
+    def _set_alarm(self, limit_s: float) -> None:
+        """Give one turn its time. The timer stays from turn to turn: to move a time costs less than to make a timer."""
+        loop = asyncio.get_running_loop()
+        self._due_s = loop.time() + limit_s
+        if self._alarm is None:
+            self._alarm = loop.call_at(self._due_s, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cut a connection whose answer does not come; a timer and a flag cost less than asyncio's own time limit."""
+        self._alarm = None
+        if self._due_s is None or self._writer is None:
+            return
+        if loop.time() < self._due_s:
+            self._alarm = loop.call_at(self._due_s, self._ring, loop)
+            return
+        self._is_late = True
+        self._writer.transport.abort()
 
     async def _reply(self) -> Any:
         stream: Any = self._reader
@@ -127,19 +156,6 @@ class Wire(AbstractConnection):
                 raise reply
             elif not isinstance(reply, hiredis.PushNotification):
                 return reply
-
-
-class _Late:
-    """Cuts a connection whose answer does not come; a timer and a flag cost less than asyncio's own time limit."""
-
-    __slots__ = ("_transport", "is_cut")
-
-    def __init__(self, transport: asyncio.WriteTransport) -> None:
-        self._transport, self.is_cut = transport, False
-
-    def cut(self) -> None:
-        self.is_cut = True
-        self._transport.abort()
 
 
 class _Unix(Wire, UnixDomainSocketConnection):
