@@ -8,8 +8,6 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import product
-from types import NoneType
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
@@ -90,8 +88,7 @@ _Words = tuple[object, ...]
 # Words of intents that were decoded: one strategy's are mostly the same.
 _words: set[_Words] = set()
 _WORDS_MAX = 4_096
-_MAYBE = (Decimal, NoneType), (datetime, NoneType)
-_PLAIN = frozenset((Decimal, price, datetime, until, bool, bool, dict) for price, until in product(*_MAYBE))
+_BOOL = {bool}
 _is_word = re.compile(r"[!-~](?:[ -~]{0,126}[!-~])?").fullmatch
 
 
@@ -109,16 +106,18 @@ def _is_plain(intent: Intent) -> bool:
     """
     if not isinstance(intent, Place):
         return False
-    values = (intent.quantity, intent.price, intent.signal_time, intent.valid_until, intent.post_only,
-              intent.reduce_only, intent.tags)  # fmt: skip
+    price, until = intent.price, intent.valid_until
     try:
         return (
-            tuple(map(type, values)) in _PLAIN
-            and _words_of(intent) in _words
+            _words_of(intent) in _words
             and _is_word(intent.signal_id) is not None
+            and type(intent.quantity) is Decimal
+            and (price is None or type(price) is Decimal)
+            and type(intent.signal_time) is datetime
             and intent.signal_time.tzinfo is UTC
-            and (intent.valid_until is None or intent.valid_until.tzinfo is UTC)
-            and not intent.tags
+            and (until is None or (type(until) is datetime and until.tzinfo is UTC))
+            and {type(intent.post_only), type(intent.reduce_only)} == _BOOL
+            and intent.tags == {}
         )
     except TypeError:  # a list where a word belongs
         return False

@@ -296,16 +296,16 @@ class IntentProducer:
 
     def _receipts(self, batch: _Batch, reply: _Reply) -> list[Answer]:
         told, watch = iter(reply.verdicts), self._watch
-        receipts = [
-            made if isinstance(made, BadIntent) else _receipt(watch, intent, made, next(told))
-            for intent, made in zip(batch.intents, batch.made, strict=True)
-        ]
+        receipts: list[Answer] = []
         known: list[tuple[_Identity, _Answer]] = []
-        for intent, receipt in zip(batch.intents, receipts, strict=True):
-            if isinstance(intent, Place) and isinstance(receipt, Receipt):
-                self.duplicates += receipt.duplicate
-                identity = (intent.account, intent.strategy, intent.signal_id, intent.leg)
-                known.append((identity, _Answer(intent, receipt, reply.asked_ms)))
+        for intent, made in zip(batch.intents, batch.made, strict=True):
+            receipt = made if isinstance(made, BadIntent) else _receipt(watch, intent, made, next(told))
+            receipts.append(receipt)
+            if isinstance(receipt, Receipt):
+                if isinstance(intent, Place):
+                    self.duplicates += receipt.duplicate
+                    identity = (intent.account, intent.strategy, intent.signal_id, intent.leg)
+                    known.append((identity, _Answer(intent, receipt, reply.asked_ms)))
             elif isinstance(receipt, IntentConflict):
                 self.conflicts += 1
         self.answers.put_all(known)
