@@ -4,6 +4,10 @@ A fresh account agrees at once. Otherwise no claim that was lost may still go ou
 under our prefix, closed ones too, becomes a record that cannot be claimed as new, and what the venue says of
 them goes into `evidence`. The last step alone sets the history (R5, R6). A server that came back with everything
 it had has lost no claim, so nothing is waited for.
+
+Intents are taken meanwhile, and wait. Whether one comes before the import or after it is the same: no claim is granted
+until the gate opens, and a record made since it was shut is to `import` as good as none, so what the venue lists takes
+its place, terms and all. Its entry in the journal counts for none that survived: the venue is asked for as much.
 """
 
 import logging
@@ -40,7 +44,7 @@ OVERLAP_MS = 60_000
 # An account without a journal is new, or its server lost everything: orders of one day would show it.
 PAGE = 64  # entries of the journal read at once
 # These write while the gate is shut too, so that an entry of theirs may be younger than what was lost.
-_OF_A_SHUT_GATE = ("stream", "halt", "import")
+_OF_A_SHUT_GATE = ("stream", "halt", "import", "publish")
 FRESH_BACK_MS = 86_400_000
 
 
@@ -188,8 +192,9 @@ class Reconciler:
     async def _reconcile(self, history: str, *, fresh: bool) -> None:
         survived_ms, scripts = await self._survived()
         now_ms = await self._store.now_ms()
-        # Before the first opening only the private stream is told of; a journal of anything else is an account's past.
-        first = fresh and survived_ms is None and scripts <= {"stream"}
+        # Before the first opening only the private stream is told of and intents wait; a journal of anything else is an
+        # account's past, and so is a gate that was seen open.
+        first = fresh and survived_ms is None and scripts <= {"stream", "publish"} and self._seen is None
         since_ms = look_back((now_ms - FRESH_BACK_MS if survived_ms is None else survived_ms) - OVERLAP_MS, now_ms)
         listed = await self._list(since_ms)
         if first and not any(items for _, items in listed):

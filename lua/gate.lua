@@ -37,9 +37,9 @@ if action == 'open' and given == history and passed ~= history then
   journal(events, 'gate', now_ms(), {'{"kind":"opened","id":"' .. token .. '","history":"' .. history .. '"}'})
   passed, name = history, token
 elseif action == 'shut' and passed == history and name == token then
-  redis.call('HDEL', control, 'history', 'gate')
+  redis.call('HDEL', control, 'history') -- its name stays, so that who has left it publishes nothing here
   journal(events, 'gate', now_ms(), {'{"kind":"shut","id":"shut:' .. token .. '","history":"' .. history .. '"}'})
-  passed, name = '', ''
+  passed = ''
 elseif action == 'enable' and passed == history and name == token and waits_for() == 'enable' then
   local applied = redis.call('HGET', control, 'starting')
   redis.call('HDEL', control, 'starting')

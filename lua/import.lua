@@ -12,7 +12,8 @@ ARGV[3]  what caused it, JSON string
 ARGV[4]  months of spent identities, comma separated, as the control hash has them
 
 Returns a list, one per item
-  'imported'  had no record, or only a tombstone; it is `unknown` now, and evidence will say more
+  'imported'  had no record, only a tombstone, or one that was published since the gate was shut and may differ from
+              what was sent; it is `unknown` now, and evidence will say more
   'lost'      had a record that says it was never sent, so its claim is lost; it is `unknown` now
   'doubted'   had a record whose claim is open; it is `unknown` now
   'known'     has a record that evidence can move
@@ -28,18 +29,20 @@ local plan, history, cause = cmsgpack.unpack(ARGV[1]), ARGV[2], ARGV[3]
 local months = count_months(ARGV[4])
 
 if history ~= server_history() then return refuse_history() end
-if (redis.call('HGET', control, 'spent') or '') ~= ARGV[4] then return refuse_months() end
+local gate = redis.call('HMGET', control, 'spent', 'gate')
+if (gate[1] or '') ~= ARGV[4] then return refuse_months() end
+local opening = gate[2] or '' -- the last one; what was published since it was shut names it
 
 local now, changes, answers = now_ms(), {}, {}
 
 local function import(key, item)
-  local known = redis.call('HMGET', key, 'status', 'terms', 'token')
+  local known = redis.call('HMGET', key, 'status', 'terms', 'token', 'early')
   if known[2] and known[1] ~= 'created' and known[1] ~= 'submitting' then return 'known' end
   local id = item.client_order_id
   if not known[2] and is_spent(id, KEYS, 4, months) then return 'spent' end
   redis.call('HSET', key, 'status', 'unknown')
   redis.call('ZADD', live, now, id)
-  if known[2] then
+  if known[2] and not (known[1] == 'created' and known[4] == opening) then
     local token = known[3] or ''
     changes[#changes + 1] = '{"kind":"doubted","id":"import:' .. id .. '","client_order_id":"' .. id ..
       '","token":"' .. token .. '","cause":' .. cause .. '}'

@@ -23,15 +23,17 @@ Returns a list, one per intent
   {'conflict', fingerprint}          was one already, with other content
   {'spent'}                          was one so long ago that its record is forgotten
   {'queued', entry id}               a cancel, for the gateways to decide
-Errors  HISTORY_CHANGED, GATE_MOVED, SPENT_CHANGED
+Errors  GATE_MOVED, SPENT_CHANGED
 ]]
 --@include server
 --@include record
 local intents, events, control, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local plan, call, look_ms, new_state = cmsgpack.unpack(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[6]
 
-local refused = refusal(control, ARGV[5], ARGV[4])
-if refused then return refused end
+-- Before a history is reconciled an intent is taken all the same, and waits: no claim is granted. Its record may be of
+-- an order whose own was lost, so it says so; `import` puts the venue's order in its place before the gate opens.
+local refused, early = refusal(control, ARGV[5], ARGV[4])
+if refused and not early then return refused end
 
 local _, commas = string.gsub(ARGV[4], ',', '')
 local months = ARGV[4] == '' and 0 or commas + 1
@@ -80,6 +82,7 @@ end
 local function create(key, data, id, fingerprint, digest, valid_until)
   local entry, made = redis.call('XADD', intents, '*', 'data', data), #changes + 1
   changes[made] = create_record(key, id, data, new_state, digest, fingerprint, valid_until, entry, 'call', call)
+  if early then redis.call('HSET', key, 'early', ARGV[5]) end
   looks[2 * made - 1], looks[2 * made] = math.min(now + look_ms, tonumber(valid_until) + 1), id
   return entry
 end

@@ -131,7 +131,7 @@ class IntentProducer:
             IntentSpent: it was an order so long ago that its record is forgotten.
             BadIntent: unknown account or symbol, amounts off the venue's grid, or a kind of order it does not take.
             StoreUnreachable: Redis gave no answer within the timeout; publish again, it cannot become two orders.
-            HistoryChanged: the gate stayed shut until the timeout; the same holds.
+            HistoryChanged: a server that was replaced answered until the timeout; the same holds.
         """
         [receipt] = await self.publish([intent])
         if not isinstance(receipt, Receipt):

@@ -21,7 +21,7 @@ from streams.record import FIELDS, NEW_STATE_TEXT, to_order, to_position
 from streams.schemas import Adjustment, Command, Correction, Execution, Order, Position
 
 # Fields of a record that are transport: they make a repeated call find its answer, and no state depends on them.
-TRANSPORT = frozenset({"call", "settled", "cancel_settled", "cancel_entry", "retry"})
+TRANSPORT = frozenset({"call", "settled", "cancel_settled", "cancel_entry", "retry", "early"})
 
 Hash = dict[str, str]
 

@@ -9,11 +9,13 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from adapters.binance.decode import decode
@@ -103,12 +105,10 @@ async def hang_up(pipeline: Pipeline) -> None:
 
 
 async def refused(pipeline: Pipeline) -> None:
-    """R5: publish, claim and commit are refused until the reconciler has opened the gate, and nothing is written."""
+    """R5: claim and commit are refused until the reconciler has opened the gate, and nothing is written."""
     bench = Bench(pipeline.redis, pipeline.account)
     before = await _of_orders(pipeline)
     item = bench.claim_item("1-1", pipeline.terms())
-    with pytest.raises(HistoryChanged):
-        await bench.publish(pipeline.terms())
     with pytest.raises(HistoryChanged):
         await bench.scripts.claim([item], "gateway.9", WINDOW_MS, 1_000)
     with pytest.raises(HistoryChanged):
@@ -198,6 +198,53 @@ async def test_an_intent_that_was_lost_with_its_order_is_published_again_and_not
     await consistent(pipeline, name)
     assert gateway.claimed == 1
     assert (await pipeline.order(name)).state.filled == 1
+
+
+@pytest.mark.parametrize("quantity", [Decimal(1), Decimal(2)])
+async def test_an_intent_that_comes_again_before_the_gate_opens_sends_nothing_a_second_time(
+    setup: Setup, quantity: Decimal
+) -> None:
+    """It is taken and waits; the import puts the venue's order in its place, with what was really sent."""
+    pipeline = setup.pipeline
+    gateway = await pipeline.gateway(window_ms=WINDOW_MS)
+    await pipeline.ledger()
+    await pipeline.listener()
+    await setup.pair.cut()
+    terms = pipeline.terms()
+    [name] = await pipeline.place(terms)
+    await pipeline.status(name, "open")
+    await pipeline.house("SELL", HALF)
+    await pipeline.status(name, "partially_filled")
+    await setup.fail_over()
+    receipt = await IntentProducer(pipeline.redis, timeout_ms=5_000).place(replace(terms, quantity=quantity))
+    assert not receipt.duplicate
+    assert receipt.client_order_id == name
+    assert (await pipeline.order(name)).status == "created"
+    await setup.trade_again()
+    await pipeline.house("SELL", HALF)
+    await filled(pipeline, name)
+    await consistent(pipeline, name)
+    order = await pipeline.order(name)
+    assert order.terms is not None
+    assert order.terms.quantity == order.state.filled == 1
+    assert gateway.claimed == 1
+
+
+async def test_an_intent_of_a_blocked_account_waits_and_goes_out_when_the_gate_opens(setup: Setup) -> None:
+    """What expires meanwhile is expired, not sent."""
+    pipeline = setup.pipeline
+    gateway = await pipeline.gateway(window_ms=WINDOW_MS)
+    await pipeline.ledger()
+    await pipeline.listener()
+    await setup.fail_over()
+    now = datetime.now(UTC)
+    late = pipeline.terms(signal_time=now - timedelta(hours=1), valid_until=now - timedelta(minutes=1))
+    waits, expires = await pipeline.place(pipeline.terms(), late)
+    await setup.trade_again()
+    await pipeline.status(waits, "open")
+    await pipeline.status(expires, "expired")
+    await consistent(pipeline, waits)
+    assert gateway.claimed == 1
 
 
 async def test_an_intent_that_was_lost_before_it_was_sent_is_sent_when_it_is_published_again(setup: Setup) -> None:

@@ -22,12 +22,13 @@ end
 
 -- What keeps orders from being made and sent; nil when nothing does. The gate may have been opened before another
 -- server served this address: an opening is named by a token of its own, and whoever sends says which one it has
--- passed. The months of spent identities name keys, so the caller must know them too.
+-- passed. The months of spent identities name keys, so the caller must know them too. Second it returns whether nothing
+-- but the history keeps them.
 local function refusal(control, opening, months)
   local known = redis.call('HMGET', control, 'history', 'gate', 'spent')
-  if known[1] ~= server_history() then return refuse_history() end
-  if (known[2] or '') ~= opening then return redis.error_reply('GATE_MOVED ' .. (known[2] or '')) end
-  if (known[3] or '') ~= months then return refuse_months() end
+  if (known[2] or '') ~= opening then return redis.error_reply('GATE_MOVED ' .. (known[2] or '')), false end
+  if (known[3] or '') ~= months then return refuse_months(), false end
+  if known[1] ~= server_history() then return refuse_history(), true end
 end
 
 local function now_ms()

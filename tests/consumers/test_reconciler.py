@@ -14,7 +14,7 @@ from adapters.simulated.process import SimulatedVenue
 from adapters.venue import Rows
 from consumers.adoption import import_item
 from consumers.look_back import DAY_MS, LOOK_BACK_MAX_MS
-from consumers.reconciler import OVERLAP_MS
+from consumers.reconciler import _OF_A_SHUT_GATE, OVERLAP_MS
 from streams.clock import SystemClock
 from streams.keys import ACCOUNTS
 from streams.producer import publish_item
@@ -22,6 +22,7 @@ from streams.schemas import Place
 from streams.scripts import Scripts
 from streams.server import EmbeddedServer
 from tests import pipeline as parts
+from tests.flow import INFO, place
 from tests.pipeline import Pipeline, Proxy, identities
 
 
@@ -60,6 +61,31 @@ async def test_an_account_of_which_only_its_stream_was_told_is_fresh(pipeline: P
     assert clock.waits_ms == []
 
 
+async def test_an_intent_that_waits_for_the_first_opening_does_not_make_the_account_an_old_one(
+    pipeline: Pipeline,
+) -> None:
+    """A strategy may be quicker than the resolver; nothing can have been sent before."""
+    await pipeline.redis.delete(pipeline.keys.control, pipeline.keys.events)
+    [name] = await pipeline.place(pipeline.terms())
+    reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=3_600_000)
+    reconciler._clock = clock = Impatient()
+    assert await reconciler.ensure_open()
+    assert clock.waits_ms == []
+    assert (await pipeline.order(name)).status == "created"
+
+
+async def test_an_account_that_was_open_a_moment_ago_is_no_fresh_one_when_its_server_has_nothing(
+    pipeline: Pipeline,
+) -> None:
+    """An empty server took the place of the one that granted claims; they may still be on their way."""
+    reconciler = pipeline.reconciler(await pipeline.venue(), window_ms=86_400_000)
+    assert await reconciler.ensure_open()
+    await pipeline.redis.delete(pipeline.keys.control, pipeline.keys.events)
+    reconciler._clock = clock = Impatient()
+    assert await reconciler.ensure_open()
+    assert sum(clock.waits_ms) > 0
+
+
 async def test_an_open_gate_stays_open_without_a_question(pipeline: Pipeline) -> None:
     """Nothing is written either."""
     before = await pipeline.redis.xlen(pipeline.keys.events)
@@ -83,14 +109,14 @@ class Asked:
 
 
 async def _grown_old(pipeline: Pipeline, age_ms: int) -> int:
-    """Let everything in the journal have happened that long ago; when the newest of it did."""
+    """Let everything in the journal have happened that long ago; when the newest of it did that an open gate needs."""
     rows: Any = await pipeline.redis.xrange(pipeline.keys.events)
     await pipeline.redis.delete(pipeline.keys.events)
     told = [msgspec.json.decode(fields[b"data"]) for _, fields in rows]
     for one in told:
         one["at_ms"] -= age_ms
         await pipeline.redis.xadd(pipeline.keys.events, {"data": msgspec.json.encode(one)})
-    return int(told[-1]["at_ms"])
+    return max(int(one["at_ms"]) for one in told if one["script"] not in _OF_A_SHUT_GATE)
 
 
 async def _keep(scripts: Scripts, _: str) -> None:
@@ -110,7 +136,11 @@ async def _half_imported(scripts: Scripts, name: str) -> None:
     assert await scripts.import_orders([import_item(name, terms)], gate.history) == ["imported"]
 
 
-@pytest.mark.parametrize("first", [_keep, _halted, _half_imported])
+async def _published(scripts: Scripts, _: str) -> None:
+    await scripts.publish([publish_item(place("sim.any"), INFO)], "early", 15_000)
+
+
+@pytest.mark.parametrize("first", [_keep, _halted, _half_imported, _published])
 async def test_what_is_written_while_the_gate_is_shut_does_not_hide_how_much_was_lost(
     pipeline: Pipeline, first: Callable[[Scripts, str], Awaitable[None]]
 ) -> None:

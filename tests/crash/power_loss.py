@@ -30,6 +30,7 @@ from streams.store import Store, accounts
 from streams.verify import verify
 from tests.crash.lane import Lane
 from tests.crash.points import Profile
+from tests.flow import Bench
 
 APPEND_ONLY = "appendonlydir"
 AT_ONCE = 4  # a start waits for the disk more than for a core
@@ -177,9 +178,10 @@ async def _trades(redis: Any, keys: AccountKeys, loss: Loss) -> list[str]:
     info: AccountInfo = (await accounts(redis))[loss.account]
     try:
         await scripts.publish([publish_item(loss.probe, info)], "probe", 1_000)
+        await scripts.claim([Bench(redis, loss.account).claim_item("1-1", loss.probe)], "probe", 1_000, 1_000)
     except HistoryChanged:
         return []
-    return ["an intent was taken before the account was reconciled"]
+    return ["an intent was claimed before the account was reconciled"]
 
 
 async def _mark(lane: Lane) -> Mark:

@@ -55,7 +55,7 @@ def fill(count: int) -> Program:
 
 READ: Program = [("read", {"consumer": "gateway.0"})]
 KEEP: Program = [("keep", {})]
-LOSE: Program = [("lose", {})]
+LOSE: Program = [("lose", {"early": []})]
 COMMIT: Program = [("commit", {})]
 LIST: Program = [("list_due", {})]
 SWEEP: Program = [("sweep_listed", {})]
@@ -79,9 +79,16 @@ A_NAMING_BEFORE_A_PARKING = [
     *SENT_WITHOUT_AN_ANSWER, *COMMIT, *fill(1),
     *say(0, "report"), *fold(0), *say(0, "trade"), *fold(1), *write(1), *write(),
 ]  # fmt: skip
+PUBLISHED_BEFORE_THE_IMPORT: Program = [
+    *begin(0, 0, 0), *KEEP, *PUBLISH, *READ, *claim(), *settle(ACCEPTED), ("lose", {"early": [0]}), *READ, *claim(),
+]  # fmt: skip
 ENDED_SINCE_IT_WAS_LISTED = [*PUBLISH, *LIST, *CANCEL, *READ, *claim(1), *SWEEP]
 
 CASES: dict[str, tuple[Program, Mutation]] = {
+    "import takes an intent that came before it for an order of its own": (
+        PUBLISHED_BEFORE_THE_IMPORT,
+        script("import", "known[1] ~= 'created' and ", ""),
+    ),
     "commit accepts any token": (
         AN_ANSWER_TO_A_LOST_CLAIM,
         script("commit", " or (known[2] or '') ~= orders[at + 4]", ""),

@@ -109,10 +109,13 @@ class Protocol(RuleBasedStateMachine):
         """A replica has everything up to now, and its link is cut."""
         self._do(self.world.keep())
 
-    @rule()
-    def lose(self) -> None:
-        """It is promoted: the rest is lost, and the gate opens when the venue's orders are imported."""
-        self._do(self.world.lose())
+    @rule(early=st.lists(_orders, max_size=2))
+    def lose(self, early: list[int]) -> None:
+        """It is promoted: the rest is lost, and the gate opens when the venue's orders are imported.
+
+        Some producer does not wait for that.
+        """
+        self._do(self.world.lose(early))
 
     @rule()
     def crash(self) -> None:

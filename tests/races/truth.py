@@ -120,7 +120,6 @@ async def say_all(bench: Bench, truth: Truth) -> None:
 
 async def reopen(bench: Bench, truths: Iterable[Truth]) -> None:
     """The reconciler's work: records of all orders the venue has, what it tells of them, then the gate."""
-    await bench.redis.hset(bench.keys.control, "history", "of a server that is gone")
     history = (await bench.scripts.gate()).history
     known = [truth for truth in truths if truth.at_venue]
     items = [

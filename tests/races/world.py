@@ -1,7 +1,7 @@
 """What the state machine drives: an account on the real server, and the truth about it in plain Python."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -213,8 +213,11 @@ class World:
         """Note what the server has, in case it loses the rest."""
         self.kept = await keep(self.bench.redis, self.bench.account), [one.wanted for one in self.truths]
 
-    async def lose(self) -> None:
-        """Go back to what was kept, under another history; the gate opens after R6, when no window is open."""
+    async def lose(self, early: Iterable[int] = ()) -> None:
+        """Go back to what was kept, under another history; the gate opens after R6, when no window is open.
+
+        Those in `early` are published before, perhaps again.
+        """
         if self.kept is None:
             return
         (kept, wanted), self.kept = self.kept, None
@@ -222,6 +225,9 @@ class World:
         self.entries, self.due, self.ledger = [], [], None
         for truth, was in zip(self.truths, wanted, strict=True):
             truth.forget(wanted=was)
+        await self.bench.redis.hset(self.bench.keys.control, "history", "of a server that is gone")
+        for number in early:
+            await self.publish(number)
         await reopen(self.bench, self.truths)
         for truth in self.truths:
             [order] = await self.bench.store.orders([truth.name])

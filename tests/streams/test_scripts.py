@@ -70,12 +70,44 @@ async def test_a_script_the_server_forgot_is_loaded_again(bench: Bench) -> None:
     assert isinstance(verdict, Published)
 
 
-async def test_nothing_is_written_when_the_history_changed(bench: Bench) -> None:
-    """Publish and claim refuse as one while the gate is shut."""
+async def test_an_intent_is_taken_and_not_claimed_when_the_history_changed(bench: Bench) -> None:
+    """It waits for the gate: the claim is refused as one, and goes out when the gate is open."""
+    terms = place(bench.account)
     await bench.redis.hset(bench.keys.control, "history", "another")
+    [verdict] = await bench.publish(terms)
+    assert isinstance(verdict, Published)
+    [entry] = await bench.read_intents()
     with pytest.raises(HistoryChanged):
-        await bench.publish(place(bench.account))
-    assert await bench.redis.xlen(bench.keys.intents) == 0
+        await bench.claim(entry, terms)
+    assert (await bench.order(client_order_id(terms, INFO.id_rule))).status == "created"
+    bench.scripts.passage.enter((await bench.scripts.open_gate((await bench.scripts.gate()).history)).opening)
+    assert isinstance(await bench.claim(entry, terms), Claimed)
+    assert (await verify(bench.redis, bench.keys)).good
+
+
+@pytest.mark.parametrize("shut", [True, False])
+async def test_what_is_published_while_the_gate_is_shut_gives_way_to_the_order_the_venue_lists(
+    bench: Bench, shut: bool
+) -> None:
+    """Its own record may be lost, and with it what was sent; one from before the gate was shut is that record."""
+    terms, sent = place(bench.account), place(bench.account, quantity=Decimal(3))
+    name = client_order_id(terms, INFO.id_rule)
+    if shut:
+        await bench.redis.hset(bench.keys.control, "history", "another")
+    await bench.publish(terms)
+    await bench.redis.hset(bench.keys.control, "history", "another")
+    answers = await bench.scripts.import_orders([import_item(name, sent)], (await bench.scripts.gate()).history)
+    assert answers == ["imported" if shut else "lost"]
+    order = await bench.order(name)
+    assert order.terms == (sent if shut else terms)
+    assert (order.status, order.fingerprint == "") == ("unknown", shut)
+    await bench.open()
+    [entry] = await bench.read_intents()
+    with pytest.raises(HistoryChanged):
+        await bench.claim(entry, terms)
+    assert await bench.claim(entry, terms) == Done("unknown")
+    assert await bench.pending(bench.keys.intents, GATEWAYS) == 0
+    assert (await verify(bench.redis, bench.keys)).good
 
 
 async def test_a_claim_fixes_the_window_and_returns_the_stored_terms(bench: Bench) -> None:
