@@ -2,7 +2,9 @@
 
 A light look (open orders, balances) comes often, a full one (closed orders and executions too) rarely; a light look
 that finds something becomes a full one at once, because missing executions are fetched before anything else is
-concluded. Runs beside the resolver, with its venue.
+concluded. While something stands that was found of orders, every look is full and goes back as far as the one that
+found it: else its order would not be listed any more, and what it moved would be a drift that nobody can explain.
+Runs beside the resolver, with its venue.
 """
 
 import asyncio
@@ -12,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -20,6 +23,7 @@ from adapters.venue import CouldNotAsk
 from consumers.amounts import opening
 from consumers.compare import compare, moves_amounts
 from consumers.findings import Finding, Terms
+from consumers.look_back import look_back
 from consumers.repair import Repair
 from consumers.survey import Look, Survey
 from streams import codec, events
@@ -48,6 +52,9 @@ MODES: Mapping[Kind, Mode] = {
     "busted": "report", "ghost": "report", "position_drift": "report", "balance_drift": "report",
     "unexplained": "report",
 }  # fmt: skip
+
+# What is found in lists of orders and executions, which are asked for since a moment.
+OF_ORDERS: frozenset[Kind] = frozenset({"orphan", "zombie", "double", "stale_fill", "status_drift", "busted"})
 
 
 class PatrolSettings(Struct, frozen=True, kw_only=True):
@@ -122,6 +129,7 @@ class Patrol:
         self._seen: dict[str, int] = {}
         self._told: frozenset[str] = frozenset()
         self._full_from_ms: int | None = None
+        self._back: dict[str, int] = {}  # finding id -> since when the venue was asked as it was found
         self._last: tuple[Any, Any] | None = None  # the signs as they were seen last
         self._candidate: dict[str, Decimal] | None = None
 
@@ -151,6 +159,7 @@ class Patrol:
             CouldNotAsk: the venue did not answer everything; nothing was concluded.
             StoreUnreachable, RedisError: our side could not be read.
         """
+        depth = "full" if self._back else depth
         look, findings = await self._look(depth)
         if depth == "light" and findings:
             depth = "full"
@@ -185,8 +194,10 @@ class Patrol:
         since_ms = await self._since_ms() if depth == "full" else None
         look = await self._survey.look(since_ms)
         findings = compare(look.here, look.there, self.settings.terms, self._seen)
-        if depth == "full":
+        if since_ms is not None:
             self._full_from_ms = look.there.asked_at_ms
+            stands = [one.id for one in findings if one.kind in OF_ORDERS and one.action != "leave"]
+            self._back = {name: self._back.get(name, since_ms) for name in stands}
         return look, findings
 
     def _opening(self, look: Look, findings: Sequence[Finding]) -> dict[str, Decimal] | None:
@@ -201,12 +212,14 @@ class Patrol:
         return found if certain else None
 
     async def _since_ms(self) -> int:
-        if self._full_from_ms is not None:
-            return self._full_from_ms - OVERLAP_MS
-        first: Any = await self._redis.xrange(self._keys.events, count=1)
         now_ms = await self._store.now_ms()
+        if self._full_from_ms is not None:
+            return look_back(min([self._full_from_ms - OVERLAP_MS, *self._back.values()]), now_ms)
+        first: Any = await self._redis.xrange(self._keys.events, count=1)
         began_ms = events.decode(first[0][1][b"data"]).at_ms if first else now_ms
-        return max(began_ms, now_ms - FIRST_BACK_MS) - OVERLAP_MS
+        last: Any = await self._redis.hget(self._keys.control, "reconciled")  # of another process perhaps
+        stands_ms = msgspec.json.decode(last).get("stands_ms", now_ms) if last else now_ms
+        return look_back(min(max(began_ms, now_ms - FIRST_BACK_MS) - OVERLAP_MS, stands_ms), now_ms)
 
     async def _round(self, depth: Depth, because: str) -> bool:
         try:
@@ -236,7 +249,7 @@ class Patrol:
         summary = codec.encode_text(
             {
                 "at_ms": report.asked_at_ms, "depth": report.depth, "findings": len(told), "left": len(report.left),
-                "not_compared": report.held,
+                "not_compared": report.held, **({"stands_ms": min(self._back.values())} if self._back else {}),
             }
         )  # fmt: skip
         await self._scripts.report(name, codec.encode_text(change) if news else "", summary)

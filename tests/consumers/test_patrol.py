@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from adapters.venue import CouldNotAsk, Window
+from consumers import patrol as patrols
 from consumers.findings import Finding
 from consumers.patrol import Depth, Patrol, Report
 from streams import codec, events
@@ -354,6 +355,38 @@ async def test_what_only_full_looks_can_compare_is_confirmed_by_two_of_them(pipe
         return (await pipeline.store.holdings()).get("XRP") == FIVE
 
     await pipeline.until(booked)
+
+
+async def test_what_waits_for_a_person_is_found_however_long_ago_it_happened(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its order has ended, and the venue is asked only for what is new: it is no drift that nobody can explain."""
+    patrol = await _opened(pipeline, modes={"position_drift": "auto", "balance_drift": "auto"})
+    await pipeline.gateway()
+    await pipeline.listener()
+    name = await _resting(pipeline)
+    await pipeline.house("SELL", 1)
+    await pipeline.status(name, "filled")
+    await pipeline.quiet()
+    [(_, fill)] = await pipeline.applied()
+    await pipeline.control.bust(pipeline.book, pipeline.venue_symbol, int(fill.trade_id))
+    report = await patrol.once("full", "command")
+    assert {one.kind for one in report.findings} == {"busted"}
+    monkeypatch.setattr(patrols, "OVERLAP_MS", -3_600_000)  # everything happened long before the last look
+    monkeypatch.setattr(patrols, "FIRST_BACK_MS", 0)
+    started = await pipeline.patrol()
+    assert {one.kind for one in (await started.once("full", "start")).findings} == {"busted"}
+
+    async def confirmed() -> bool:
+        found = (await patrol.once("light", "command")).findings
+        assert {one.kind for one in found} == {"busted"}
+        return all(one.confirmed for one in found)
+
+    await pipeline.until(confirmed)
+    assert [one.subject for one in (await patrol.once("light", "command")).left] == [name]
+    await patrol.once("full", "command", lambda one: one.kind == "busted")
+    await _clean(pipeline, patrol)
+    assert patrol._back == {}
 
 
 async def _holds(pipeline: Pipeline, amount: Decimal) -> bool:
