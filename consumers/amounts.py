@@ -63,6 +63,7 @@ def wallets(here: Here, there: There, terms: Terms) -> Iterator[Draft]:
             kind="unexplained" if untold else "position_drift" if symbols else "balance_drift", subject=asset,
             symbol=symbols[0] if len(symbols) == 1 else "", here=text(have), there=text(real),
             severity="critical" if symbols else "warning", action="adjust", twice=True, held_back=not here.quiet,
+            between=_between(have, real, terms.wallet_drift if asset in margins else ZERO),
         )  # fmt: skip
 
 
@@ -83,8 +84,14 @@ def positions(here: Here, there: There, terms: Terms) -> Iterator[Draft]:
         yield Draft(
             kind="unexplained" if have is None else "position_drift", subject=key, symbol=symbol_of(key),
             here=text(have or ZERO), there=text(real), severity="critical", action="adjust", twice=True,
-            held_back=not here.quiet,
+            held_back=not here.quiet, between=_between(have or ZERO, real),
         )  # fmt: skip
+
+
+def _between(have: Decimal, real: Decimal, step: Decimal = ZERO) -> str:
+    """How far two amounts are apart, in whole steps where the venue rounds what moves them."""
+    apart = CONTEXT.subtract(real, have)
+    return text(plain(apart.quantize(step, context=CONTEXT) if step else apart))
 
 
 def _apart(here: Here, there: There, terms: Terms) -> Iterator[tuple[str, Decimal | None, Decimal]]:

@@ -22,6 +22,8 @@ LIVE = ("open", "partially_filled")
 # The venue has them, or may have them; `created` was never sent.
 SENT = ("submitting", "unknown", *LIVE)
 _NO_RESUBMISSION = Resubmission(allowed=False, now_ms=0)  # of commands; no report asks for it
+# While trading moves both amounts, two looks could meet the same fill on its way; many in a row could not.
+MANY_GAPS = 8
 _GRAVE: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -32,7 +34,7 @@ def compare(here: Here, there: There, terms: Terms, seen: Mapping[str, int]) -> 
         here: our side, read after the venue answered.
         there: the venue's side.
         terms: thresholds and policies.
-        seen: finding id -> when it was seen first, of the looks before this one.
+        seen: what `remember` made of the looks before this one.
 
     Returns:
         Findings, the gravest first; equal sides give none.
@@ -52,22 +54,40 @@ def compare(here: Here, there: There, terms: Terms, seen: Mapping[str, int]) -> 
     return sorted(findings.values(), key=lambda one: (_GRAVE[one.severity], one.kind, one.subject, one.id))
 
 
+def remember(findings: Sequence[Finding], seen: Mapping[str, int], now_ms: int) -> dict[str, int]:
+    """What the next look must know: when each difference was seen first, and when first with these very figures."""
+    figures = {name: min(seen.get(name, now_ms), now_ms) for name in map(_name, findings)}
+    return figures | {one.id: one.first_seen_ms for one in findings}
+
+
 def moves_amounts(found: Sequence[Finding]) -> bool:
     """Whether putting any of this right could move a position or a balance, now or when it trades on."""
     return any(one.action in ("apply", "adopt", "book", "correct") for one in found)
 
 
 def _found(draft: Draft, holds: tuple[str, ...], now_ms: int, terms: Terms, seen: Mapping[str, int]) -> Finding:
-    parts = "\n".join((draft.kind, draft.subject, draft.here, draft.there, *draft.evidence))
-    name = hashlib.sha256(parts.encode()).hexdigest()[:24]
+    exactly = _name(draft)
+    name = _named(draft.kind, draft.subject, draft.between) if draft.between else exactly
     first = min(seen.get(name, now_ms), now_ms)
-    late_enough = now_ms - first >= terms.gap_ms if draft.twice else now_ms - draft.told_at_ms >= terms.grace_ms
+    if draft.twice:
+        again = now_ms - min(seen.get(exactly, now_ms), now_ms) >= terms.gap_ms
+        late_enough = again or now_ms - first >= MANY_GAPS * terms.gap_ms
+    else:
+        late_enough = now_ms - draft.told_at_ms >= terms.grace_ms
     return Finding(
         id=name, kind=draft.kind, subject=draft.subject, here=draft.here, there=draft.there, severity=draft.severity,
         action=draft.action, evidence=draft.evidence, symbol=draft.symbol, strategy=draft.strategy,
         first_seen_ms=first, age_ms=now_ms - first, confirmed=late_enough and not draft.held_back,
         holds=holds,
     )  # fmt: skip
+
+
+def _name(one: Draft | Finding) -> str:
+    return _named(one.kind, one.subject, one.here, one.there, *one.evidence)
+
+
+def _named(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
 def _by_order(there: There) -> dict[VenueOrder, list[Execution]]:

@@ -115,6 +115,7 @@ class Draft(Struct, frozen=True, kw_only=True):
         held_back: whether it does not count yet, however often it was seen.
         told_at_ms: the venue's time of what it rests on, where that is recent.
         moved_by: what moves amounts once it is put right; None where nothing does.
+        between: of two amounts, how far they are apart: that names the difference, as trading moves both of them.
     """
 
     kind: Kind
@@ -130,6 +131,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     held_back: bool = False
     told_at_ms: int = 0
     moved_by: OrderReport | Execution | None = None
+    between: str = ""
 
 
 class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from adapters.venue import CouldNotAsk
 from consumers.amounts import opening
-from consumers.compare import compare, moves_amounts
+from consumers.compare import compare, moves_amounts, remember
 from consumers.findings import Finding, Terms
 from consumers.look_back import look_back
 from consumers.repair import Repair
@@ -164,7 +164,8 @@ class Patrol:
         if depth == "light" and findings:
             depth = "full"
             look, findings = await self._look(depth)
-        self._seen = {one.id: one.first_seen_ms for one in findings}  # a light look may have compared less
+        # Of the last one: a light look may have compared less.
+        self._seen = remember(findings, self._seen, look.there.asked_at_ms)
         opened = self._opening(look, findings)
         if opened:
             await self._repair.opening(opened, look)

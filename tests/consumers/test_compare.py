@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from adapters.binance.facts import FACTS
 from adapters.simulated.margin import replayed
 from consumers.amounts import explained, opening
-from consumers.compare import compare
+from consumers.compare import MANY_GAPS, compare, remember
 from consumers.findings import Finding, Here, Row, Terms, There
 from streams.identity import client_order_id
 from streams.lifecycle import Resubmission, fold
@@ -252,14 +252,47 @@ def test_a_position_that_no_fill_explains_is_named_so() -> None:
     assert kinds(compare(ours, there(balances={"BTC": Decimal(1)}), TERMS, {})) == [("unexplained", "adjust")]
 
 
+def _trading(number: int, drift: str) -> tuple[Here, There]:
+    """An account whose balance moved with its fills, and that has more or less of an asset than they explain."""
+    held = Decimal(100 + number)
+    ours = here(opened=True, holdings={"USDT": held}, bases={"BTC": ("BTC/USDT",)})
+    return ours, there(balances={"USDT": held + Decimal(drift)}, at_ms=NOW + number * GAP)
+
+
+def test_a_difference_that_stays_while_trading_moves_both_amounts_is_confirmed_after_many_looks() -> None:
+    """The same amount apart is the same difference; two looks could have met the same fill on its way."""
+    seen: dict[str, int] = {}
+    names, confirmed = set(), []
+    for number in range(MANY_GAPS + 1):
+        found = compare(*_trading(number, "-7"), TERMS, seen)
+        names |= {one.id for one in found}
+        confirmed += [one.confirmed for one in found]
+        seen = remember(found, seen, NOW + number * GAP)
+    assert len(names) == 1
+    assert confirmed == [False] * MANY_GAPS + [True]
+
+
+def test_a_difference_that_is_another_in_every_look_is_never_confirmed() -> None:
+    """Each is a fill on its way; and one that stays with figures that stay needs two looks."""
+    seen: dict[str, int] = {}
+    for number in range(3 * MANY_GAPS):
+        [one] = compare(*_trading(number, f"-{number + 1}"), TERMS, seen)
+        assert not one.confirmed
+        seen = remember([one], seen, NOW + number * GAP)
+    ours, theirs = _trading(0, "-7")
+    [first] = compare(ours, theirs, TERMS, {})
+    [again] = compare(ours, replace(theirs, asked_at_ms=NOW + GAP), TERMS, remember([first], {}, NOW))
+    assert again.confirmed
+
+
 def test_while_evidence_is_on_its_way_no_balance_is_confirmed() -> None:
     """And while executions are known to be missing, none is judged at all."""
     ours = here(opened=True, holdings={"BTC": ZERO}, bases={"BTC": ("BTC/USDT",)}, quiet=False)
     [first] = compare(ours, there(balances={"BTC": Decimal(1)}), TERMS, {})
-    [again] = compare(ours, there(balances={"BTC": Decimal(1)}, at_ms=NOW + GAP), TERMS, {first.id: NOW})
+    seen = remember([first], {}, NOW)
+    [again] = compare(ours, there(balances={"BTC": Decimal(1)}, at_ms=NOW + GAP), TERMS, seen)
     assert not again.confirmed
-    [told] = compare(replace(ours, quiet=True), there(balances={"BTC": Decimal(1)}, at_ms=NOW + GAP), TERMS,
-                     {first.id: NOW})  # fmt: skip
+    [told] = compare(replace(ours, quiet=True), there(balances={"BTC": Decimal(1)}, at_ms=NOW + GAP), TERMS, seen)
     assert told.confirmed
     stale = there(report(order(), "partially_filled", "0.4"), balances={"BTC": Decimal(1)})
     known = replace(ours, orders={order().client_order_id: fold(order(), report(order()), AGAIN)})

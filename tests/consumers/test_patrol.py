@@ -357,6 +357,36 @@ async def test_what_only_full_looks_can_compare_is_confirmed_by_two_of_them(pipe
     await pipeline.until(booked)
 
 
+async def test_a_drift_of_an_account_that_never_rests_is_found_and_booked_once_by_two_who_look(
+    pipeline: Pipeline,
+) -> None:
+    """Trading moves both amounts between any two looks; what they are apart stays, and names the change."""
+    patrol = await _opened(pipeline, modes={"balance_drift": "auto"})
+    other = await pipeline.patrol(modes={"balance_drift": "auto"})
+    await pipeline.gateway()
+    await pipeline.listener()
+    name = await _resting(pipeline, quantity=Decimal(1000))
+    await pipeline.control.transfer(pipeline.book, "USDT", -FIVE, told=False)
+
+    async def booked() -> bool:
+        before = (await pipeline.order(name)).state.filled
+        await pipeline.house("SELL", "0.4")
+
+        async def counted() -> bool:
+            return (await pipeline.order(name)).state.filled > before
+
+        await pipeline.until(counted)
+        await pipeline.quiet()
+        found = [await one.once("full", "command") for one in (patrol, other)]
+        return any(one.done for one in found)
+
+    await pipeline.until(booked)
+    await _clean(pipeline, patrol)
+    await _clean(pipeline, other)
+    told = [one.adjustment for one in await pipeline.journal() if isinstance(one, events.Adjusted)]
+    assert [one.amounts for one in told if one.cause != "opening"] == [{"USDT": -FIVE}]
+
+
 async def test_what_waits_for_a_person_is_found_however_long_ago_it_happened(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
