@@ -18,7 +18,7 @@ from streams.instrument import Instruments
 from streams.keys import AccountKeys
 from streams.limits import Limits
 from streams.marks import Marks
-from streams.money import text
+from streams.money import ZERO, text
 from streams.plans import ClaimItem
 from streams.schemas import Place
 from streams.store import Store
@@ -84,7 +84,8 @@ class Judge:
                 break
             terms, quantity, _ = _amounts(item)
             self._pressed.discard(item.entry)
-            shrinks = not sentence and reduces(terms, quantity, book)
+            others, left, most = _changing(item, quantity, book)
+            shrinks = not sentence and reduces(terms, left, others)
             waits = waiting and not shrinks
             own = self.limits.of(terms.strategy)
             rated = self.limits.orders_per_second_max or own.orders_per_second_max
@@ -100,9 +101,7 @@ class Judge:
             if sentence:
                 self.refused += 1
             else:
-                if item.command == "amend":
-                    book, quantity = without(item.client_order_id, quantity, book)
-                book = claimed(terms, quantity, book)
+                book = claimed(terms, most, others)
         return done, first.exposure
 
     def _needs(self, item: ClaimItem) -> bool:
@@ -111,9 +110,7 @@ class Judge:
 
     def _sentence(self, item: ClaimItem, book: Book, reducing: str | None) -> str:
         terms, quantity, price = _amounts(item)
-        left = quantity
-        if item.command == "amend":  # held against everything but itself, with what it may still execute
-            book, left = without(item.client_order_id, quantity, book)
+        book, left, _ = _changing(item, quantity, book)
         if reducing is not None and not reduces(terms, left, book):
             held = book.positions.get((terms.symbol, terms.position_side), Decimal(0))
             return (
@@ -141,6 +138,18 @@ class Judge:
             contract_sizes={one.symbol: one.contract_size for one in instruments.by_symbol.values()},
         )
         return book, control
+
+
+def _changing(item: ClaimItem, quantity: Decimal, book: Book) -> tuple[Book, Decimal, Decimal]:
+    """What an order is held against, what of it may still execute, and the most while nobody knows what came of it.
+
+    An amend is held against everything but the order itself, and that goes on as it was until the venue has changed it.
+    """
+    if item.command != "amend":
+        return book, quantity, quantity
+    before = sum((one.left for one in book.sent if one.client_order_id == item.client_order_id), ZERO)
+    others, left = without(item.client_order_id, quantity, book)
+    return others, left, max(left, before)
 
 
 def _waiting(control: Mapping[str, str], now_ms: int) -> bool:

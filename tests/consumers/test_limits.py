@@ -12,13 +12,15 @@ from redis.asyncio import Redis
 
 from consumers.judge import Judge
 from consumers.limits import Book, Mark, Rate, Room, claimed, next_rate, reduces, refusal
+from streams import events
 from streams.limits import Limits, StrategyLimits
 from streams.marks import publish_mark
 from streams.money import ZERO
 from streams.plans import Claimed, Stale
-from streams.schemas import Place
+from streams.schemas import Amend, Place
 from tests.flow import INSTRUMENTS, Bench, place
 from tests.pipeline import Pipeline
+from tests.resends import opened
 
 ONE, TEN = Decimal(1), Decimal(10)
 NOW = 1_700_000_000_500
@@ -223,6 +225,44 @@ async def test_under_reducing_only_what_makes_the_position_smaller_goes_out(pipe
     await pipeline.status(late, "open")
 
 
+async def test_under_reducing_an_amend_is_judged_without_the_order_that_it_changes(pipeline: Pipeline) -> None:
+    """One that goes on closing the position goes out, one that would do more is refused, and the gateway goes on."""
+    await pipeline.ledger()
+    await pipeline.gateway()
+    await pipeline.listener()
+    await pipeline.house("SELL", 2)
+    [bought] = await pipeline.place(pipeline.terms(quantity=Decimal(2)))
+    await pipeline.status(bought, "filled")
+    await pipeline.until(pipeline.store.positions)
+    terms = pipeline.terms(side="sell", price=Decimal(110), quantity=Decimal("1.5"))
+    [closing] = await pipeline.place(terms)
+    await pipeline.status(closing, "open")
+    await pipeline.scripts.halt("reduce", "wind down", "test")
+
+    def wish(revision: int, quantity: str) -> Amend:
+        return Amend(
+            account=terms.account, strategy=terms.strategy, signal_id=terms.signal_id, revision=revision,
+            signal_time=terms.signal_time, quantity=Decimal(quantity), price=Decimal(111),
+        )  # fmt: skip
+
+    async def declined() -> list[str]:
+        return [str(one.reason) for one in await pipeline.journal() if isinstance(one, events.Declined)]
+
+    await pipeline.publish(wish(1, "1.4"))
+
+    async def amended() -> bool:
+        return (await pipeline.order(closing)).quantity == Decimal("1.4") and not (await pipeline.order(closing)).amend
+
+    await pipeline.until(amended)
+    await pipeline.publish(wish(2, "2.5"))
+    await pipeline.until(declined)
+    [reason] = await declined()
+    assert "reducing (wind down)" in reason
+    assert (await pipeline.order(closing)).quantity == Decimal("1.4")
+    [little] = await pipeline.place(pipeline.terms(side="sell", price=Decimal(110), quantity=Decimal("0.3")))
+    await pipeline.status(little, "open")
+
+
 @pytest.mark.parametrize("scope", ["global", "strategy:test", "symbol"])
 async def test_a_halt_holds_what_is_of_its_scope_and_nothing_else(pipeline: Pipeline, scope: str) -> None:
     """Checked inside the claim; the entry waits, and goes on after the resume."""
@@ -274,6 +314,22 @@ async def test_an_order_that_only_others_of_its_batch_forbid_is_left_to_the_next
     items = [bench.claim_item("1-1", one, strategy="test", symbol=SYMBOL) for one in places]
     judged, _ = await Judge(redis, bench.keys, Limits(position_max={"*": Decimal(2)})).judge(items, INSTRUMENTS)
     assert [(item.judged, item.refusal) for item in judged] == [(True, ""), (True, "")]
+
+
+async def test_what_an_amend_gives_up_is_no_room_for_those_behind_it(redis: Redis, account: str) -> None:
+    """Until the venue has changed the order it may execute as it was."""
+    bench = await Bench(redis, account).open()
+    resting = await opened(bench)
+    assert resting.terms is not None
+    item = {"strategy": "test", "symbol": SYMBOL}
+    less = bench.claim_item(
+        "1-1", resting.terms, command="amend", revision=1, sent='{"quantity":"0.1","price":"50000"}', **item
+    )  # fmt: skip
+    behind = bench.claim_item("1-2", place(account, "s2", quantity=Decimal("0.9")), **item)
+    judge = Judge(redis, bench.keys, Limits(position_max={"*": ONE}))
+    [first, second], _ = await judge.judge([less, behind], INSTRUMENTS)
+    assert first.refusal == ""
+    assert "position_max" in second.refusal
 
 
 async def test_a_fill_makes_another_exposure(pipeline: Pipeline) -> None:
