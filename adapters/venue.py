@@ -28,7 +28,16 @@ from streams.schemas import (
 
 
 class CouldNotAsk(FillonceError):  # noqa: N818 - says what happened, as StoreUnreachable does
-    """A look-up got no answer that means anything; it is never evidence of absence."""
+    """A look-up got no answer that means anything; it is never evidence of absence.
+
+    Attributes:
+        wait_ms: for how long the venue wants no further question; 0 where it does not say.
+    """
+
+    def __init__(self, reason: str, wait_ms: int = 0) -> None:
+        """Say why, and for how long nothing is to be asked."""
+        super().__init__(reason)
+        self.wait_ms = wait_ms
 
 
 OrderEntry = Literal["rest", "ws"]

@@ -132,6 +132,7 @@ class Patrol:
         self._back: dict[str, int] = {}  # finding id -> since when the venue was asked as it was found
         self._last: tuple[Any, Any] | None = None  # the signs as they were seen last
         self._candidate: dict[str, Decimal] | None = None
+        self._ask_at_ms = 0.0  # the venue wants no question before
 
     async def run(self) -> None:
         """Look for ever; whoever started it cancels it."""
@@ -223,11 +224,15 @@ class Patrol:
         return look_back(min(max(began_ms, now_ms - FIRST_BACK_MS) - OVERLAP_MS, stands_ms), now_ms)
 
     async def _round(self, depth: Depth, because: str) -> bool:
+        if self._clock.monotonic_ms() < self._ask_at_ms:
+            return False
         try:
             report = await self.once(depth, because)
         except (CouldNotAsk, StoreUnreachable, HistoryChanged, RedisError, OSError) as error:
             self.failed = f"{error}" if isinstance(error, CouldNotAsk) else type(error).__name__
             self.failures += 1
+            if isinstance(error, CouldNotAsk):
+                self._ask_at_ms = self._clock.monotonic_ms() + error.wait_ms
             log.warning("could not compare: %s", self.failed)
             return False
         self.failed, self.failures = "", 0

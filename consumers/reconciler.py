@@ -120,6 +120,7 @@ class Reconciler:
         self._found: tuple[str, int] = ("", 0)  # the history that was found, and when on the monotonic clock
         self._seen: Seen | None = None
         self._start, self._began_ms = start, clock.monotonic_ms()
+        self._told_to_wait: tuple[float, str] = (0, "")  # until when the venue wants no question, and its sentence
 
     async def ensure_open(self) -> bool:
         """Open the gate if the account may trade under the server's present history; whether it is open."""
@@ -142,6 +143,8 @@ class Reconciler:
                 await self._remember()
         except (CouldNotAsk, StoreUnreachable, HistoryChanged, RedisError, OSError) as error:
             reason = f"{error}" if isinstance(error, FillonceError) else type(error).__name__
+            if isinstance(error, CouldNotAsk) and error.wait_ms:
+                self._told_to_wait = self._clock.monotonic_ms() + error.wait_ms, reason
             self.shut, self.starting = Shut(self._overdue(reason), by_venue=isinstance(error, CouldNotAsk)), ""
             log.warning("the gate stays shut: %s", self.shut.reason)
             return False
@@ -190,6 +193,8 @@ class Reconciler:
                 await self._scripts.halt("halt" if level == "halt" else "reduce", reason, "reconciler", scope)
 
     async def _reconcile(self, history: str, *, fresh: bool) -> None:
+        if self._clock.monotonic_ms() < self._told_to_wait[0]:
+            raise CouldNotAsk(self._told_to_wait[1])
         survived_ms, scripts = await self._survived()
         now_ms = await self._store.now_ms()
         # Before the first opening only the private stream is told of and intents wait; a journal of anything else is an

@@ -74,6 +74,7 @@ class Resolver:
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
         self._room = asyncio.Semaphore(QUESTIONS_MAX)
         self._asking: dict[str, asyncio.Task[None]] = {}  # by client order id
+        self._ask_at_ms = 0.0  # the venue wants no question before
         self._running = True
 
     async def run(self) -> None:
@@ -139,6 +140,8 @@ class Resolver:
             return False
         settings = self._settings
         now_ms, looks = await self._scripts.sweep(due, settings.calm_ms, settings.retry_min_ms, settings.retry_max_ms)
+        if self._clock.monotonic_ms() < self._ask_at_ms:
+            return False
         fresh = [look.order for look in looks if look.order.client_order_id not in self._asking]
         tasks = {order.client_order_id: asyncio.create_task(self._ask(order, now_ms)) for order in fresh}
         self._asking |= tasks
@@ -182,6 +185,8 @@ class Resolver:
         except CouldNotAsk as error:
             # Not being able to ask proves nothing; the sweep asks again.
             self.could_not_ask += 1
+            if error.wait_ms:
+                self._ask_at_ms = self._clock.monotonic_ms() + error.wait_ms
             log.info("could not ask about %s: %s", order.client_order_id, error)
 
     async def _find(self, order: Order) -> bool:

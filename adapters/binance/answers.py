@@ -39,8 +39,9 @@ def body(answer: Response | Failure) -> bytes:
     if answer.status == 200:
         return answer.body
     code, message = _told(answer)
-    wait = f", asks to wait {retry_after_ms(answer.headers)} ms" if answer.status in (418, 429) else ""
-    raise CouldNotAsk(clean(f"the venue answered HTTP {answer.status}{wait}: {code} {message}"))
+    wait_ms = retry_after_ms(answer.headers) if answer.status in (418, 429) else 0
+    wait = f", asks to wait {wait_ms} ms" if wait_ms else ""
+    raise CouldNotAsk(clean(f"the venue answered HTTP {answer.status}{wait}: {code} {message}"), wait_ms)
 
 
 def says_no_such_order(answer: Response | Failure) -> bool:

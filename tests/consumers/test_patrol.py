@@ -18,7 +18,7 @@ from streams.policy import Policies
 from streams.record import NEW_STATE
 from streams.schemas import Absent, Command, Evidence, Order, Place
 from streams.verify import verify
-from tests.pipeline import Pipeline, Proxy, identities
+from tests.pipeline import THROTTLED, Pipeline, Proxy, identities
 
 FIVE = Decimal(5)
 
@@ -513,6 +513,24 @@ async def test_it_looks_when_the_servers_history_changed(pipeline: Pipeline) -> 
 async def _because(pipeline: Pipeline, because: str) -> bool:
     told = [one for one in await pipeline.journal() if isinstance(one, events.Reconciled)]
     return any(one.because == because for one in told)
+
+
+async def test_a_venue_that_wants_to_be_left_alone_is_not_asked_before(pipeline: Pipeline) -> None:
+    """It is one failure, however often a look would have been due; then it is asked."""
+    await pipeline.ledger()
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        patrol = await pipeline.patrol(venue=await pipeline.venue(rest_url=proxy.url))
+        patrol._clock = clock = Leaping()
+        proxy.lookups_down, proxy.down = True, THROTTLED
+        assert not await patrol._round("full", "start")
+        asked = proxy.refused_lookups
+        for _ in range(3):
+            assert not await patrol._round("full", "time")
+        assert (proxy.refused_lookups, patrol.failures) == (asked, 1)
+        assert "asks to wait 1000 ms" in patrol.failed
+        clock.at_ms += 1_000
+        proxy.lookups_down = False
+        assert await patrol._round("full", "time")
 
 
 async def test_comparisons_that_fail_are_counted_until_one_succeeds(pipeline: Pipeline) -> None:

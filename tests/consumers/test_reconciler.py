@@ -23,7 +23,7 @@ from streams.scripts import Scripts
 from streams.server import EmbeddedServer
 from tests import pipeline as parts
 from tests.flow import INFO, place
-from tests.pipeline import Pipeline, Proxy, identities
+from tests.pipeline import THROTTLED, Pipeline, Proxy, identities
 
 
 class Impatient(SystemClock):
@@ -35,6 +35,16 @@ class Impatient(SystemClock):
     async def sleep_ms(self, duration_ms: float) -> None:
         """Take a note."""
         self.waits_ms.append(duration_ms)
+
+
+class Stopped(Impatient):
+    """A clock that stands still until it is moved."""
+
+    at_ms = 1
+
+    def monotonic_ms(self) -> int:
+        """As far as it was moved."""
+        return self.at_ms
 
 
 async def _shut(pipeline: Pipeline) -> None:
@@ -194,6 +204,29 @@ async def test_it_waits_until_no_lost_claim_can_be_sent_any_more(pipeline: Pipel
     assert await reconciler.ensure_open()
     assert len(clock.waits_ms) == 1
     assert day_ms / 2 < clock.waits_ms[0] <= day_ms + 250
+
+
+async def test_a_venue_that_wants_to_be_left_alone_is_not_asked_before(pipeline: Pipeline) -> None:
+    """A ban grows with asking; the gate stays shut with the reason, and opens when the time is over."""
+    await _shut(pipeline)
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        reconciler = pipeline.reconciler(await pipeline.venue(rest_url=proxy.url), window_ms=1)
+        reconciler._clock = clock = Stopped()
+        proxy.lookups_down, proxy.down = True, THROTTLED
+        assert not await reconciler.ensure_open()
+        asked = proxy.refused_lookups
+        for _ in range(3):
+            assert not await reconciler.ensure_open()
+            assert reconciler.shut is not None
+            assert "asks to wait 1000 ms" in reconciler.shut.reason
+            assert reconciler.shut.by_venue
+        assert proxy.refused_lookups == asked
+        clock.at_ms += 999
+        assert not await reconciler.ensure_open()
+        assert proxy.refused_lookups == asked
+        clock.at_ms += 1
+        proxy.lookups_down = False
+        assert await reconciler.ensure_open()
 
 
 async def test_an_order_at_the_venue_without_a_record_gets_one_before_the_gate_opens(pipeline: Pipeline) -> None:

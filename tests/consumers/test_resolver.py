@@ -8,14 +8,25 @@ import pytest
 from adapters.venue import Rows
 from consumers.folding import Rules
 from streams import events
+from streams.clock import SystemClock
 from streams.keys import GATEWAYS
 from streams.producer import FIRST_LOOK_MS
 from streams.reader import Reader
 from streams.schemas import Cancel, Order
 from tests.flow import soon
-from tests.pipeline import CLOCK_MS, LAG_MS, LIFETIME_MS, Pipeline, Proxy, identities
+from tests.pipeline import CLOCK_MS, LAG_MS, LIFETIME_MS, THROTTLED, Pipeline, Proxy, identities
 
 WINDOW_MS = 300
+
+
+class Stopped(SystemClock):
+    """A clock that stands still until it is moved."""
+
+    at_ms = 1
+
+    def monotonic_ms(self) -> int:
+        """As far as it was moved."""
+        return self.at_ms
 
 
 async def _unknown(pipeline: Pipeline, proxy: Proxy, **changes: Any) -> str:
@@ -68,6 +79,29 @@ async def test_a_venue_that_answers_5xx_to_look_ups_leaves_the_order_unknown(pip
         assert (await pipeline.order(name)).status == "unknown"
         proxy.lookups_down = proxy.orders_down = False
         await pipeline.status(name, "open")
+
+
+async def test_a_venue_that_wants_to_be_left_alone_is_not_asked_before(pipeline: Pipeline) -> None:
+    """What is due is swept as ever; of nothing the venue is asked until its time is over."""
+    async with Proxy(pipeline.process.rest_url) as proxy:
+        await pipeline.ledger()
+        name = await _unknown(pipeline, proxy)
+        proxy.lookups_down, proxy.orders_down, proxy.down = True, False, THROTTLED
+        resolver = await pipeline.resolver(venue=await pipeline.venue(rest_url=proxy.url), start=False)
+        resolver._clock = clock = Stopped()
+
+        async def due() -> None:
+            await pipeline.redis.zadd(pipeline.keys.live, {name: 0})
+            await resolver.sweep()
+
+        await due()
+        assert (resolver.asked, resolver.could_not_ask) == (1, 1)
+        for _ in range(3):
+            await due()
+        assert resolver.asked == 1
+        clock.at_ms += 1_000
+        await due()
+        assert resolver.asked == 2
 
 
 async def test_a_venue_that_does_not_know_our_key_leaves_the_order_unknown(pipeline: Pipeline) -> None:

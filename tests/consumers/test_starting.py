@@ -130,11 +130,13 @@ async def test_a_venue_that_does_not_answer_keeps_the_account_blocked_and_nothin
         await pipeline.until(lambda: reason in str(resolver.figures().get("shut")))
         item = publish_item(pipeline.terms(), pipeline.info)
         await pipeline.redis.xadd(pipeline.keys.intents, {"data": item.data})
+        [published] = await pipeline.place(pipeline.terms())
         assert {one["status"] for one in await pipeline.venue_orders()} == {"NEW"}
         proxy.lookups_down = False
         await pipeline.listener()
         await pipeline.status(item.client_order_id, "open")
-    assert len(await pipeline.venue_orders()) == 2
+        await pipeline.status(published, "open")
+    assert len(await pipeline.venue_orders()) == 3
 
 
 @pytest.mark.parametrize("guarded", [NONE, None])
