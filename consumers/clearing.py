@@ -21,6 +21,7 @@ from streams.errors import FillonceError
 from streams.keys import AccountKeys
 from streams.producer import IntentProducer
 from streams.schemas import Cancel, Order, OrderStatus
+from streams.scripts import Scripts
 from streams.store import Store
 
 log = logging.getLogger("fillonce.clearing")
@@ -29,6 +30,7 @@ POLL_MS, POLL_MAX_MS = 100, 5_000  # of the records; the venue is asked ever les
 # A cancel that nobody has claimed for so long was lost with its entry; a second one is harmless.
 ASK_AGAIN_MS = 5_000
 PAGE = 500
+WAITS = "the server restarted or was replaced: cancels go out when the account is reconciled"
 SENT: frozenset[OrderStatus] = frozenset({"submitting", "unknown", "open", "partially_filled"})
 
 
@@ -56,7 +58,7 @@ class Left(Struct, frozen=True, kw_only=True):
         orders: their client order ids.
         orphans: at the venue, without a record; as of the last look.
         unclear: orders of ours that are left because nobody can tell whose strategy's they are; as of the last look.
-        trouble: why the last round could not be made; empty when it could.
+        trouble: why the last round could not be made, or its cancels wait; else empty.
     """
 
     by_status: Mapping[str, int] = {}
@@ -134,6 +136,7 @@ class Clearing:
         self._redis, self._account, self._scope, self._clock = redis, account, scope, clock
         self._keys, self._find_orphans = AccountKeys(account), orphans
         self._store, self._producer = Store(redis, self._keys), IntentProducer(redis)
+        self._scripts = Scripts(redis, self._keys)
 
     async def run(self, deadline_ms: int, show: Callable[[Left], None] = lambda _: None) -> bool:
         """Go on until nothing is left; False when the deadline came first.
@@ -160,9 +163,10 @@ class Clearing:
             live = await self._live()
             left, adopted = concerned(live, self._scope), adopted_from(live, self._scope)
             await self._ask(left)
+            waits = WAITS if left and not (await self._scripts.gate()).is_open else ""
             self.left = Left(
                 by_status=dict(Counter(one.status for one in left)), orders=[one.client_order_id for one in left],
-                orphans=self.left.orphans, unclear=adopted,
+                orphans=self.left.orphans, unclear=adopted, trouble=waits,
             )  # fmt: skip
             if left or not await self._no_orphans(adopted):
                 return False

@@ -83,6 +83,7 @@ class Report(Struct, frozen=True, kw_only=True):
     Attributes:
         done: finding id -> what was done.
         opened: whether the holdings before the first fill were recorded by it.
+        vain: ids of findings that stand although something was done about them long enough ago.
     """
 
     account: str
@@ -92,11 +93,13 @@ class Report(Struct, frozen=True, kw_only=True):
     findings: Sequence[Finding]
     done: Mapping[str, str] = {}
     opened: bool = False
+    vain: frozenset[str] = frozenset()
 
     @property
     def left(self) -> list[Finding]:
-        """Confirmed findings that matter and about which nothing was done."""
-        return [one for one in self.findings if one.confirmed and one.severity != "info" and one.id not in self.done]
+        """Confirmed findings that matter and about which nothing was done, or nothing that helped."""
+        helped = self.done.keys() - self.vain
+        return [one for one in self.findings if one.confirmed and one.severity != "info" and one.id not in helped]
 
     @property
     def held(self) -> list[str]:
@@ -127,11 +130,12 @@ class Patrol:
         self.settings, self._clock, self._jitter = settings, clock, jitter
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
         self._seen: dict[str, int] = {}
-        self._told: frozenset[str] = frozenset()
+        self._told: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
         self._full_from_ms: int | None = None
         self._back: dict[str, int] = {}  # finding id -> since when the venue was asked as it was found
         self._last: tuple[Any, Any] | None = None  # the signs as they were seen last
         self._candidate: dict[str, Decimal] | None = None
+        self._tried: dict[str, int] = {}  # finding id -> when something was done about it first
         self._ask_at_ms = 0.0  # the venue wants no question before
 
     async def run(self) -> None:
@@ -172,11 +176,15 @@ class Patrol:
             await self._repair.opening(opened, look)
         allowed = act or (lambda one: self.settings.mode(one.kind) == "auto")
         done = await self._act([one for one in findings if one.confirmed and allowed(one)], look)
+        now_ms, gap_ms = look.there.asked_at_ms, self.settings.terms.gap_ms
+        tried = done.keys() | self._tried.keys()
+        self._tried = {one.id: self._tried.get(one.id, now_ms) for one in findings if one.id in tried}
         self.looks += 1
         self.found, self.acted = len(findings), self.acted + len(done)
         report = Report(
             account=self._keys.account, asked_at_ms=look.there.asked_at_ms, depth=depth, because=because,
             findings=findings, done=done, opened=bool(opened),
+            vain=frozenset(name for name, since_ms in self._tried.items() if now_ms - since_ms >= gap_ms),
         )  # fmt: skip
         await self._keep(report)
         return report
@@ -245,13 +253,15 @@ class Patrol:
         ids = frozenset(one.id for one in report.findings if one.confirmed)
         digest = codec.parked_digest([one.encode() for one in sorted(ids)])[:16]
         name = f"reconciled:{report.asked_at_ms}:{digest}"
-        told = [_found(one, report.done) for one in report.findings if one.confirmed]
+        done = {name: what for name, what in report.done.items() if name not in report.vain}
+        told = [_found(one, done) for one in report.findings if one.confirmed]
         change = events.Reconciled(
             id=name, depth=report.depth, because=report.because, findings=tuple(told[:REPORTED_MAX]),
             left_out=max(0, len(told) - REPORTED_MAX),
         )  # fmt: skip
-        news = ids != self._told or report.because not in ("time", "command")
-        self._told = ids
+        said = ids, report.vain
+        news = said != self._told or report.because not in ("time", "command")
+        self._told = said
         summary = codec.encode_text(
             {
                 "at_ms": report.asked_at_ms, "depth": report.depth, "findings": len(told), "left": len(report.left),

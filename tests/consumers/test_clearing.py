@@ -114,7 +114,7 @@ async def test_an_orphan_that_got_a_record_while_it_was_looked_for_is_left_until
     assert clearing.left.orders == [name]
 
 
-async def test_a_server_that_is_not_reconciled_takes_no_cancel_and_that_is_said(pipeline: Pipeline) -> None:
+async def test_cancels_wait_for_a_server_that_is_not_reconciled_and_that_is_said(pipeline: Pipeline) -> None:
     """Until its gate is open; the deadline is for that, too."""
     await pipeline.ledger()
     await pipeline.gateway()
@@ -124,6 +124,7 @@ async def test_a_server_that_is_not_reconciled_takes_no_cancel_and_that_is_said(
     await pipeline.redis.hset(pipeline.keys.control, "history", "another")
     clearing = Clearing(pipeline.redis, pipeline.account, "", pipeline.clock, who="me")
     assert not await clearing.run(100)
-    assert "reconciled" in clearing.left.trouble
+    assert "reconciled" in clearing.left.sentence
+    assert clearing.left.orders == [name]
     await pipeline.redis.hset(pipeline.keys.control, "history", history or b"")
     assert await clearing.run(10_000)

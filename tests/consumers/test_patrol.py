@@ -387,6 +387,28 @@ async def test_a_drift_of_an_account_that_never_rests_is_found_and_booked_once_b
     assert [one.amounts for one in told if one.cause != "opening"] == [{"USDT": -FIVE}]
 
 
+async def test_what_was_done_in_vain_is_left_to_a_person(pipeline: Pipeline) -> None:
+    """The venue's word is in `evidence` and changes nothing: the report says so, and so does the journal."""
+    patrol = await _opened(pipeline)
+    await pipeline.gateway()
+    name = await _resting(pipeline)
+    await pipeline.house("SELL", "0.4")
+    for role in list(pipeline._tasks):
+        await pipeline.kill(role)
+    first = await patrol.once("full", "command")
+    assert (list(first.done.values()), first.left) == (["apply"], [])
+
+    async def told() -> bool:
+        return [one.subject for one in (await patrol.once("full", "time")).left] == [name]
+
+    await pipeline.until(told)
+    last = [one for one in await pipeline.journal() if isinstance(one, events.Reconciled)][-1]
+    assert [(one.subject, one.done) for one in last.findings] == [(name, "")]
+    await pipeline.ledger()
+    await _clean(pipeline, patrol)
+    assert not patrol._tried
+
+
 async def test_what_waits_for_a_person_is_found_however_long_ago_it_happened(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
