@@ -42,8 +42,9 @@ _SIDES: dict[str, PositionSide] = {"BOTH": "net", "LONG": "long", "SHORT": "shor
 def transfer(event: BalanceUpdate) -> Adjustment:
     """A deposit, a withdrawal or a transfer between spot accounts; executions have reports of their own."""
     delta = amount(event.delta, "d", least=None)
-    fact = f"balanceUpdate:{event.cleared_at_ms}:{event.asset}:{text(delta)}"
-    return Adjustment(id=fact, cause="transfer", amounts={event.asset: delta}, at_ms=event.cleared_at_ms)
+    at_ms = int(event.cleared_at_ms)
+    fact = f"balanceUpdate:{at_ms}:{event.asset}:{text(delta)}"
+    return Adjustment(id=fact, cause="transfer", amounts={event.asset: delta}, at_ms=at_ms)
 
 
 def wallets(event: AccountUpdate) -> Adjustment | Ignored:
@@ -66,8 +67,9 @@ def wallets(event: AccountUpdate) -> Adjustment | Ignored:
     if not changes:
         return Ignored(f"{reason} changed no wallet")
     shown = ",".join(f"{asset}:{text(changes[asset])}" for asset in sorted(changes))
-    fact = f"ACCOUNT_UPDATE:{event.changed_at_ms}:{reason}:{shown}"
-    return Adjustment(id=fact, cause=cause, amounts=changes, at_ms=event.changed_at_ms, reason=reason)
+    at_ms = int(event.changed_at_ms)
+    fact = f"ACCOUNT_UPDATE:{at_ms}:{reason}:{shown}"
+    return Adjustment(id=fact, cause=cause, amounts=changes, at_ms=at_ms, reason=reason)
 
 
 def venue_made(client_order_id: str | None) -> bool:

@@ -16,8 +16,10 @@ from adapters.binance.adjustments import closed, transfer, venue_made, wallets
 from adapters.binance.facts import FACTS
 from adapters.binance.payloads import (
     ACCOUNT_UPDATE,
+    ALLOCATION,
     FRAME,
     FUTURES,
+    NO_TRADE,
     ORDER,
     RAW_BYTES_MAX,
     REPORT,
@@ -28,7 +30,6 @@ from adapters.binance.payloads import (
     FillRow,
     OrderRow,
     QuotedReport,
-    VenueId,
     amount,
     amount_or_none,
     is_venue_symbol,
@@ -48,6 +49,9 @@ TRADE_ID_MAX: Final = 64  # signs; the id becomes part of a key
 _STATUSES: dict[str, VenueStatus] = {
     "NEW": "open",
     "PENDING_NEW": "open",
+    # USDⓈ-M's for an order that a liquidation or an auto-deleveraging works on.
+    "NEW_INSURANCE": "open",
+    "NEW_ADL": "open",
     "PARTIALLY_FILLED": "partially_filled",
     "FILLED": "filled",
     "CANCELED": "cancelled",
@@ -81,6 +85,16 @@ _IGNORED = frozenset(
         "CONDITIONAL_ORDER_TRIGGER_REJECT",
         "STRATEGY_UPDATE",
         "GRID_UPDATE",
+        # Of margin and portfolio margin accounts: loans, risk, and conditional orders before they are orders.
+        "userLiabilityChange",
+        "USER_LIABILITY_CHANGE",
+        "marginLevelStatusChange",
+        "MARGIN_LEVEL_STATUS_CHANGE",
+        "liabilityChange",
+        "openOrderLoss",
+        "riskLevelChange",
+        "RISK_LEVEL_CHANGE",
+        "CONDITIONAL_ORDER_TRADE_UPDATE",
     }
 )
 
@@ -147,18 +161,23 @@ def _order(row: OrderRow) -> Sequence[Fact]:
     )
     # A fill without a trade id has no identity: the report's figure makes the ledger ask for the trades.
     return [
-        *(_fill(row, report, fill, fill.trade_id) for fill in row.fills or () if fill.trade_id is not None),
+        *(_fill(row, report, one) for one in row.fills or () if not _nameless(one.trade_id, one.match_type)),
         report,
     ]
 
 
-def _fill(row: OrderRow, report: OrderReport, fill: FillRow, trade_id: VenueId) -> Execution:
+def _nameless(trade_id: int | str | None, match_type: object) -> bool:
+    """Say whether what was filled has no trade id, as allocations have none."""
+    return trade_id is None or (trade_id == NO_TRADE and match_type == ALLOCATION)
+
+
+def _fill(row: OrderRow, report: OrderReport, fill: FillRow) -> Execution:
     if row.transact_time is None:
         raise BadPayload("transactTime is missing in an answer with fills")
     return Execution(
         venue_symbol=row.symbol,
         venue_order_id=report.venue_order_id,
-        trade_id=str(trade_id),
+        trade_id=_trade_id(fill.trade_id),
         client_order_id=report.client_order_id,
         side=_side(row.side),
         quantity=_positive(fill.qty, "qty"),
@@ -240,9 +259,11 @@ def _frame(raw: bytes | msgspec.Raw, *, wrapped: bool = False) -> Sequence[Fact]
     frame = FRAME.decode(raw)
     if isinstance(frame.e, str):
         return _event(frame.e, raw)
-    if isinstance(frame.event, msgspec.Raw) and not wrapped:
-        return _frame(frame.event, wrapped=True)
-    if isinstance(frame.status, int) and frame.id is not msgspec.UNSET:
+    inside = frame.event if isinstance(frame.stream, msgspec.UnsetType) else frame.data
+    if isinstance(inside, msgspec.Raw) and not wrapped:
+        return _frame(inside, wrapped=True)
+    told = (frame.status, frame.result, frame.error)
+    if frame.id is not msgspec.UNSET and any(one is not msgspec.UNSET for one in told):
         return [Ignored("the answer to a request of ours")]
     raise BadPayload("a frame without an event type `e`")
 
@@ -275,7 +296,7 @@ def _report(event: ExecutionReport | QuotedReport, execution_types: frozenset[st
         venue_order_id=str(event.order_id),
         status=_status(event.status),
         filled=amount(event.cumulative_quantity, "z"),
-        reported_at_ms=event.transacted_at_ms,
+        reported_at_ms=int(event.transacted_at_ms),
         client_order_id=client_order_id,
         reason="" if event.reject_reason in (None, "", "NONE") else str(event.reject_reason),
         generation=generation,
@@ -284,6 +305,8 @@ def _report(event: ExecutionReport | QuotedReport, execution_types: frozenset[st
     )
     if event.execution_type != _TRADE:
         return [report]
+    if event.trade_id == NO_TRADE and isinstance(event, ExecutionReport) and event.match_type == ALLOCATION:
+        return [report]  # no identity either: its figure makes the ledger ask
     return [_traded(event, client_order_id, generation), report]
 
 
@@ -307,7 +330,7 @@ def _traded(event: ExecutionReport | QuotedReport, client_order_id: str | None, 
         fee=amount_or_none(event.commission, "n", least=None),
         fee_asset=event.commission_asset or None,
         maker=event.is_maker,
-        executed_at_ms=event.transacted_at_ms,
+        executed_at_ms=int(event.transacted_at_ms),
         generation=generation,
     )
 

@@ -23,8 +23,11 @@ Millis = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]
 Moment = Millis | Annotated[str, Meta(pattern=r"\A[0-9]{1,13}\Z")]  # some of its products quote their numbers
 Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Text = Annotated[str, Meta(max_length=128)]
+NO_TRADE = -1  # the trade id of what has none: an allocation, and every report that is no trade
+ALLOCATION = "ONE_PARTY_TRADE_REPORT"  # the match type of what smart order routing gives from the venue's own account
 VenueId = Number | Annotated[str, Meta(pattern=r"\A[0-9A-Za-z][0-9A-Za-z_-]{0,63}\Z")]
-Asset = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{1,32}\Z")]
+# Some assets and symbols have names that are not ASCII.
+Asset = Annotated[str, Meta(pattern=r"\A[^\s{}:]{1,32}\Z")]
 _VENUE_SYMBOL = re.compile(r"\A[^\s{}:]{1,64}\Z")
 VenueSymbol = Annotated[str, Meta(pattern=_VENUE_SYMBOL.pattern)]
 
@@ -37,11 +40,12 @@ TEXTS_MAX = 16_384
 
 
 class FillRow(Struct, frozen=True, rename="camel"):
-    """One trade inside the answer to an order (`newOrderRespType=FULL`)."""
+    """One trade inside the answer to an order (`newOrderRespType=FULL`), or an allocation."""
 
     price: Raw
     qty: Raw
-    trade_id: VenueId | None = None
+    trade_id: int | Text | None = None
+    match_type: Text | None = None
     commission: Raw = _ABSENT
     commission_asset: Text | None = None
 
@@ -83,11 +87,18 @@ class TradeRow(Struct, frozen=True, rename="camel"):
 
 
 class Frame(Struct, frozen=True):
-    """A frame of a private stream: bare event, wrapped event, or an answer to a request of ours."""
+    """A frame of a private stream: bare event, wrapped event, or an answer to a request of ours.
+
+    The ws-api wraps into `event`, combined streams into `data`.
+    """
 
     e: Text | UnsetType = UNSET
     event: Raw | UnsetType = UNSET
+    stream: Text | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
     status: int | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
     id: int | Text | UnsetType | None = UNSET
 
 
@@ -111,6 +122,7 @@ _REPORT_NAMES = {
     "position_side": "ps",
     "quantity": "q",
     "price": "p",
+    "match_type": "b",
 }
 
 
@@ -126,7 +138,7 @@ class ExecutionReport(Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES):
     execution_type: Text
     status: Text
     cumulative_quantity: Raw
-    transacted_at_ms: Millis
+    transacted_at_ms: Moment
     client_order_id: Text | None = None
     original_client_order_id: Text | None = None
     reject_reason: Text | None = None
@@ -134,11 +146,12 @@ class ExecutionReport(Struct, frozen=True, kw_only=True, rename=_REPORT_NAMES):
     last_price: Raw = _ABSENT
     commission: Raw = _ABSENT
     commission_asset: Text | None = None
-    trade_id: int | Text | None = None  # -1 when it is not a trade
+    trade_id: int | Text | None = None
     is_maker: bool | None = None
     position_side: Text | None = None  # USD-M only
     quantity: Raw = _ABSENT
     price: Raw = _ABSENT
+    match_type: Any = None  # of spot; USD-M has an amount under its letter
 
 
 # Spot frames have these, and nobody uses them.
@@ -225,7 +238,7 @@ class BalanceUpdate(Struct, frozen=True, kw_only=True, rename={"asset": "a", "de
 
     asset: Asset
     delta: Raw
-    cleared_at_ms: Millis
+    cleared_at_ms: Moment
 
 
 class WalletChange(Struct, frozen=True, rename={"asset": "a", "change": "bc"}):
@@ -245,7 +258,7 @@ class WalletChanges(Struct, frozen=True, rename={"reason": "m", "wallets": "B"})
 class AccountUpdate(Struct, frozen=True, kw_only=True, rename={"changed_at_ms": "T", "told": "a"}):
     """`ACCOUNT_UPDATE` of the USD-M private stream: wallets and positions after an order, a transfer, funding."""
 
-    changed_at_ms: Millis
+    changed_at_ms: Moment
     told: WalletChanges
 
 

@@ -17,8 +17,13 @@ _ENDS = {
 }
 
 
+class _Name(Struct, frozen=True):
+    e: str = ""
+
+
 class _Frame(Struct, frozen=True):
     e: str = ""
+    data: _Name | None = None  # of a combined stream
 
 
 class _ListenKey(Struct, frozen=True, rename="camel"):
@@ -49,9 +54,10 @@ class UsdmDialogue:
     def hear(self, raw: bytes) -> Heard:
         """Say what a frame is; never raises."""
         try:
-            name = _FRAME.decode(raw).e
+            frame = _FRAME.decode(raw)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return Event()
+        name = frame.data.e if frame.data else frame.e
         return Ended(_ENDS[name]) if name in _ENDS else Event()
 
 

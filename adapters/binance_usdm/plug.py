@@ -24,11 +24,15 @@ async def open_usdm(settings: VenueSettings, now_ms: Callable[[], int]) -> Venue
     )  # fmt: skip
 
 
-# ccxt's `urls` (api, test, demo) of binance, 2026-11.
-_TEST = {"ws_url": "wss://fstream.binancefuture.com/ws", "order_url": "wss://testnet.binancefuture.com/ws-fapi/v1"}
+# ccxt's `urls` (api, test, demo) of binance, 2026-11. The venue retired `/ws` for private streams in April 2026 (its
+# "Important WebSocket Change Notice"); they are at `/private/ws/<listenKey>`.
+_TEST = {
+    "ws_url": "wss://fstream.binancefuture.com/private/ws",
+    "order_url": "wss://testnet.binancefuture.com/ws-fapi/v1",
+}
 ENVIRONMENTS = {
     "live": Addresses(
-        rest_url="https://fapi.binance.com", ws_url="wss://fstream.binance.com/ws",
+        rest_url="https://fapi.binance.com", ws_url="wss://fstream.binance.com/private/ws",
         order_url="wss://ws-fapi.binance.com/ws-fapi/v1",
     ),
     "testnet": Addresses(rest_url="https://testnet.binancefuture.com", **_TEST),

@@ -28,7 +28,7 @@ class ListenKeys:
             web.put(path, self._keep),
             web.delete(path, self._delete),
             web.post(dual, self._dual),
-            web.get("/ws/{key}", self._connect),
+            web.get("/private/ws/{key}", self._connect),
         ]
 
     async def _give(self, request: web.Request) -> web.StreamResponse:

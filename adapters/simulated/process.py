@@ -46,8 +46,8 @@ class SimulatedVenue:
 
     @property
     def ws_url(self) -> str:
-        """The private stream: `wss://ws-api.binance.com:443/ws-api/v3`, or USDⓈ-M's `wss://fstream.binance.com/ws`."""
-        return f"ws://127.0.0.1:{self._port}" + ("/ws" if self.settings.product == "usdm" else "/ws-api/v3")
+        """The private stream: `wss://ws-api.binance.com:443/ws-api/v3`, or `wss://fstream.binance.com/private/ws`."""
+        return f"ws://127.0.0.1:{self._port}" + ("/private/ws" if self.settings.product == "usdm" else "/ws-api/v3")
 
     @property
     def order_url(self) -> str:

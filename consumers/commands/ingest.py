@@ -128,7 +128,8 @@ async def _ingest(settings: Settings, venue: str, account: str, payloads: list[R
 
 
 def _row(one: Row) -> Row:
-    reason = "; ".join(part for part in (one["why"], one.get("reason", "")) if part)
+    # What has no format is quarantined for that; why it has none is the reason a reader looks for.
+    reason = one["why"] or one.get("reason", "")
     return {
         "file": one["file"], "index": one["index"], "kind": one["kind"], "entry": one.get("entry", ""),
         "verdict": one.get("verdict", "none"), "reason": reason,

@@ -306,9 +306,18 @@ def test_an_account_is_free_and_locked_together_without_what_is_zero() -> None:
             holdings(form, raw)
 
 
-def test_an_answer_to_our_own_request_is_ignored() -> None:
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"id":"x","status":200,"result":{}}',
+        b'{"id":"x","status":400,"error":{"code":-1102,"msg":"x"},"rateLimits":[]}',
+        b'{"result":null,"id":1}',
+        b'{"id":1,"error":{"code":2,"msg":"Invalid request"}}',
+    ],
+)
+def test_an_answer_to_our_own_request_is_ignored(raw: bytes) -> None:
     """A ws-api answer on the stream's connection is no event."""
-    (fact,) = decode("binance.stream", b'{"id":"x","status":200,"result":{}}')
+    (fact,) = decode("binance.stream", raw)
     assert isinstance(fact, Ignored)
 
 
@@ -454,3 +463,65 @@ def test_an_amount_keeps_its_value(quantity: Decimal) -> None:
     (trade,) = decode("binance.trade", _bytes(TRADE, qty=f"{quantity:f}"))
     assert isinstance(trade, Execution)
     assert trade.quantity == quantity
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["userLiabilityChange", "marginLevelStatusChange", "liabilityChange", "openOrderLoss", "riskLevelChange",
+     "CONDITIONAL_ORDER_TRADE_UPDATE", "MARGIN_CALL", "ALGO_UPDATE"],
+)  # fmt: skip
+def test_what_margin_accounts_are_told_of_loans_and_risk_is_ignored_too(name: str) -> None:
+    """Events of the venue's documentation that are about no order that exists."""
+    (fact,) = decode("binance.stream", _bytes({"e": name, "E": 1}))
+    assert isinstance(fact, Ignored)
+
+
+@pytest.mark.parametrize("event", [REPORT, USDM], ids=["spot", "usdm"])
+def test_every_wrapping_of_a_stream_says_what_the_bare_event_says(event: dict[str, Any]) -> None:
+    """The ws-api wraps into `event`, combined streams and portfolio margin into `data`."""
+    bare = decode("binance.stream", _bytes(event))
+    assert decode("binance.stream", _bytes({"subscriptionId": 0, "event": event})) == bare
+    assert decode("binance.stream", _bytes({"stream": "listen-key", "data": event})) == bare
+    with pytest.raises(BadPayload, match="event type"):
+        decode("binance.stream", _bytes({"stream": "listen-key", "data": {"stream": "listen-key", "data": event}}))
+
+
+@pytest.mark.parametrize("event", [REPORT, USDM["o"]], ids=["spot", "usdm"])
+def test_times_and_ids_may_be_quoted(event: Any) -> None:
+    """Some of its products quote their numbers; the facts are the same."""
+    quoted = {**event, "T": str(event["T"]), "t": str(event["t"]), "i": str(event["i"])}
+    if "e" in event:
+        assert decode("binance.stream", _bytes(quoted)) == decode("binance.stream", _bytes(event))
+    else:
+        assert decode("binance.stream", _bytes({**USDM, "o": quoted})) == decode("binance.stream", _bytes(USDM))
+
+
+@pytest.mark.parametrize("word", ["NEW_INSURANCE", "NEW_ADL"])
+def test_an_order_that_a_liquidation_works_on_is_open(word: str) -> None:
+    """Two statuses of USDⓈ-M; what was executed says the rest."""
+    (report,) = decode("binance.stream", _bytes({**USDM, "o": {**USDM["o"], "x": "CALCULATED", "X": word}}))  # type: ignore[dict-item]
+    assert isinstance(report, OrderReport)
+    assert (report.status, report.filled) == ("open", Decimal("0.001"))
+
+
+def test_an_allocation_has_no_trade_id_so_its_figure_asks_for_the_trades() -> None:
+    """Smart order routing fills from the venue's own account: `t` and `tradeId` are -1, and only that match type is."""
+    allocated = {**REPORT, "t": -1, "b": "ONE_PARTY_TRADE_REPORT", "a": 1234, "k": "SOR", "uS": True}
+    (report,) = decode("binance.stream", _bytes(allocated))
+    assert isinstance(report, OrderReport)
+    assert report.filled == Decimal("0.7")
+    part = {"matchType": "ONE_PARTY_TRADE_REPORT", "price": "28000", "qty": "3", "commission": "0", "tradeId": -1}
+    (answer,) = decode("binance.order", _bytes({**FULL, "fills": [{**part, "commissionAsset": "BTC", "allocId": 0}]}))
+    assert isinstance(answer, OrderReport)
+    assert answer.filled == Decimal(3)
+    with pytest.raises(BadPayload, match="trade id"):
+        decode("binance.order", _bytes({**FULL, "fills": [{**part, "matchType": None}]}))
+
+
+def test_an_asset_may_have_a_name_that_is_not_ascii() -> None:
+    """One such asset hides neither the others that an account holds, nor its own transfer."""
+    row = '{"balances":[{"asset":"BTC","free":"1","locked":"0"},{"asset":"币安人生","free":"2","locked":"0"}]}'.encode()
+    assert holdings("binance.account", row) == {"BTC": Decimal(1), "币安人生": Decimal(2)}
+    (fact,) = decode("binance.stream", '{"e":"balanceUpdate","E":7,"a":"币安人生","d":"1","T":"17"}'.encode())
+    assert isinstance(fact, Adjustment)
+    assert (fact.amounts, fact.at_ms) == ({"币安人生": Decimal(1)}, 17)

@@ -3,6 +3,8 @@
 import pytest
 
 from adapters.binance_usdm.dialogue import UsdmDialogue, listen_key
+from adapters.binance_usdm.plug import ENVIRONMENTS
+from adapters.binance_usdm.venue import USDM
 from adapters.venue import CouldNotAsk
 from adapters.websocket import Ended, Event
 
@@ -16,7 +18,9 @@ def test_the_address_alone_subscribes() -> None:
 @pytest.mark.parametrize("name", ["listenKeyExpired", "serverShutdown"])
 def test_the_end_of_a_key_is_the_end_of_the_stream(name: str) -> None:
     """Whatever else stands beside it."""
-    assert isinstance(UsdmDialogue("").hear(f'{{"e":"{name}","E":1,"listenKey":"x"}}'.encode()), Ended)
+    event = f'{{"e":"{name}","E":1,"listenKey":"x"}}'
+    assert isinstance(UsdmDialogue("").hear(event.encode()), Ended)
+    assert isinstance(UsdmDialogue("").hear(f'{{"stream":"x","data":{event}}}'.encode()), Ended)
 
 
 @pytest.mark.parametrize(
@@ -33,3 +37,9 @@ def test_a_listen_key_is_read_out_of_its_answer() -> None:
     for body in (b"", b"{}", b'{"listenKey":""}', b'{"listenKey":"a/../b"}', b'{"listenKey":"a b"}', b"[]", b"\xff"):
         with pytest.raises(CouldNotAsk):
             listen_key(body)
+
+
+def test_private_streams_have_an_address_of_their_own_in_every_environment() -> None:
+    """The venue retired the address that all streams shared; a key appended there would hear nothing."""
+    assert all(one.ws_url.endswith("/private/ws") for one in ENVIRONMENTS.values())
+    assert USDM.stream_url == ENVIRONMENTS["live"].ws_url
