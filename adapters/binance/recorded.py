@@ -1,11 +1,12 @@
 """Recorded files of Binance payloads into single payloads with their format. Pure.
 
 A file may hold one object, an array, an answer `{"id", "status", "result"}` of the ws-api, a wrapped or bare
-stream event, one JSON document a line, or a transcript: method, path and signed-or-not before the body, or
+stream event, JSON documents one behind the other, or a transcript: method, path and signed-or-not before the body, or
 `>` for a client's frame, `<` for an acknowledgement and `=` for an event. Nothing is dropped in silence:
 what is not recognised comes back without a format, with the reason.
 """
 
+import json
 import re
 
 import msgspec
@@ -29,12 +30,15 @@ _CONTAINERS = (
     "orders",
     "list",
     "subOrders",
+    "info",  # where ccxt keeps the venue's own words
 )
 _HTTP = re.compile(
     rb"\A(GET|POST|PUT|DELETE)\r?\n[^\r\n]*\r?\n(?:true|false)[ \t]*(?:\r?\n|(?=[\[{])|\Z)", re.IGNORECASE
 )
 _MARK = re.compile(rb"^[ \t]*([><=])", re.MULTILINE)
 
+_TEXT = json.JSONDecoder()
+_GAP = re.compile(r"[ \t\r\n,]*")
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ARRAY = msgspec.json.Decoder(list[Raw])
 
@@ -78,8 +82,35 @@ def _document(body: bytes, depth: int) -> list[Recorded]:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         lines = [line for line in text.splitlines() if line.strip()]
         if depth == 0 and len(lines) > 1 and all(line.lstrip()[:1] in (b"{", b"[") for line in lines):
-            return [found for line in lines[:ELEMENTS_MAX] for found in _document(line, 1)]
+            return _all(lines)
+        if depth == 0 and len(documents := _documents(text)) > 1:
+            return _all(documents)
         return [Recorded("", text, f"not a JSON object or array ({type(error).__name__})")]
+
+
+def _documents(text: bytes) -> list[bytes]:
+    """Cut apart what stands one behind the other; from where it breaks on, it is one."""
+    try:
+        words, at = text.decode(), 0
+    except UnicodeDecodeError:
+        return [text]
+    found: list[bytes] = []
+    while at < len(words):
+        try:
+            _, end = _TEXT.raw_decode(words, at)  # for where it ends; values are read from the bytes
+        except (ValueError, RecursionError):
+            end = len(words)
+        found.append(words[at:end].encode())
+        gap = _GAP.match(words, end)
+        at = gap.end() if gap else end
+    return found
+
+
+def _all(documents: list[bytes]) -> list[Recorded]:
+    found = [one for document in documents[:ELEMENTS_MAX] for one in _document(document, 1)]
+    if left := documents[ELEMENTS_MAX:]:
+        found.append(Recorded("", b"\n".join(left), f"more than {ELEMENTS_MAX} documents in one file; split it"))
+    return found
 
 
 def _elements(text: bytes, depth: int) -> list[Recorded]:
@@ -99,9 +130,15 @@ def _object(text: bytes, depth: int) -> list[Recorded]:
     inside = [name for name in _CONTAINERS if bytes(fields.get(name, b"")).lstrip()[:1] in (b"{", b"[")]
     if "orderReports" in inside:
         inside = [name for name in inside if name != "orders"]  # only names of what the reports state in full
-    if not inside or depth >= DEPTH_MAX:
-        return [Recorded("", text, _reason(fields))]
-    return [found for name in inside for found in _document(bytes(fields[name]), depth + 1)]
+    found = [] if depth >= DEPTH_MAX else [one for name in inside for one in _document(bytes(fields[name]), depth + 1)]
+    if _is_answer(fields) and not any(one.format for one in found):
+        return [Recorded(STREAM_FORMAT, text)]  # of the connection that events come by; its decoder knows it
+    return found or [Recorded("", text, _reason(fields))]
+
+
+def _is_answer(fields: dict[str, Raw]) -> bool:
+    has = fields.keys()
+    return "id" in has and ("result" in has or bytes(fields.get("error", b"")).lstrip()[:1] == b"{")
 
 
 def _recognise(fields: dict[str, Raw]) -> str:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.binance import recorded
 from adapters.binance.decode import decode
 from adapters.binance.recorded import sniff
 from streams.errors import BadPayload
@@ -43,6 +44,12 @@ def test_one_object_is_one_payload_byte_for_byte() -> None:
         ({"subscriptionId": 0, "event": EVENT}, ["binance.stream"]),
         ({"id": 1, "status": 200, "result": ORDER, "rateLimits": [{}]}, ["binance.order"]),
         ({"id": 1, "status": 200, "result": [TRADE, TRADE]}, ["binance.trade"] * 2),
+        ({"id": 1, "status": 200, "result": {"subscriptionId": 0}}, ["binance.stream"]),
+        ({"id": 1, "status": 200, "result": []}, ["binance.stream"]),
+        ({"id": None, "status": 400, "error": {"code": -1102, "msg": "x"}}, ["binance.stream"]),
+        ({"result": None, "id": 1}, ["binance.stream"]),
+        ({"stream": "key", "data": EVENT}, ["binance.stream"]),
+        ({"id": "1", "symbol": "BTC/USDT", "trades": [], "info": ORDER}, ["binance.order"]),
         ({"cancelResult": "SUCCESS", "cancelResponse": ORDER, "newOrderResponse": ORDER}, ["binance.order"] * 2),
         ({"orderListId": 1, "orders": [{"symbol": "A", "orderId": 1}], "orderReports": [ORDER]}, ["binance.order"]),
         ([ORDER, {"code": -2011, "msg": "Unknown order sent."}], ["binance.order", ""]),
@@ -75,7 +82,27 @@ def test_a_socket_transcript_gives_the_venues_words_only() -> None:
         b'> {"id":|1|,"method":"x","params":' + _json(ORDER) + b"}\n< " + _json({"id": 1, "status": 200, "result": {}})
     )
     said += b"\n= " + json.dumps({"subscriptionId": 0, "event": EVENT}, indent=1).encode() + b"\n= " + _json(EVENT)
-    assert _formats(said) == ["", "binance.stream", "binance.stream"]
+    assert _formats(said) == ["binance.stream"] * 3
+
+
+def test_documents_may_stand_one_behind_the_other() -> None:
+    """Printed over several lines, with commas or with nothing between; from where it breaks on, the rest is one."""
+    pretty = json.dumps(ORDER, indent=2).encode()
+    assert _formats(pretty + b"\n" + pretty) == ["binance.order"] * 2
+    assert _formats(b"\xef\xbb\xbf" + pretty + b",\r\n" + _json(TRADE) + _json(EVENT)) == [
+        "binance.order", "binance.trade", "binance.stream",
+    ]  # fmt: skip
+    assert _formats(pretty + b"\n" + pretty[:-9]) == ["binance.order", ""]
+    assert b"".join(one.raw for one in sniff(pretty + b"{\n" + pretty)) == pretty + b"{\n" + pretty
+
+
+def test_no_document_of_a_long_file_is_dropped_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is beyond the bound comes back as one, with the reason."""
+    monkeypatch.setattr(recorded, "ELEMENTS_MAX", 2)
+    *told, rest = sniff(b"\n".join([_json(ORDER)] * 4))
+    assert [one.format for one in told] == ["binance.order"] * 2
+    assert (rest.format, rest.raw) == ("", b"\n".join([_json(ORDER)] * 2))
+    assert "split" in rest.reason
 
 
 def test_one_document_a_line_is_read_line_by_line() -> None:
