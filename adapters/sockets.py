@@ -97,7 +97,8 @@ def reason_of(error: Exception) -> str:
         case Broken():
             return clean(str(error))
         case ConnectionClosed():
-            told = error.rcvd or error.sent
+            # Whoever closed first said why; the other side only agrees.
+            told = (error.rcvd if error.rcvd_then_sent else error.sent) or error.rcvd
             return clean(f"connection closed ({told.code} {told.reason})" if told else "connection cut")
         case InvalidStatus():
             return f"the venue answered HTTP {error.response.status_code}"

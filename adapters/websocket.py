@@ -72,6 +72,7 @@ async def listen(
     uniform: Callable[[float, float], float] = random.uniform,
     now_ns: Callable[[], int] = time.time_ns,
     address: Callable[[], Awaitable[str]] | None = None,
+    stands: Callable[[ClientConnection], None] | None = None,
 ) -> AsyncGenerator[StreamEvent, None]:
     """Follow a private stream for ever.
 
@@ -82,6 +83,7 @@ async def listen(
         uniform: draws the jitter of that wait.
         now_ns: wall clock for `received_at_ns`.
         address: asks where to connect, before each time; a CouldNotAsk of it is a failed attempt.
+        stands: is given each connection that stands, to close it where something beside it says that it hears nothing.
 
     Yields:
         `Subscribed`, then frames, then `Lost`; a failed attempt is a `Lost` alone, with its reason.
@@ -95,6 +97,8 @@ async def listen(
             async with open_socket(url, pace) as socket:
                 early = await _subscribe(socket, dialogue, pace, now_ns)
                 subscribed_at = time.monotonic()
+                if stands is not None:
+                    stands(socket)
                 yield Subscribed(connection)
                 for raw, received_at_ns in early:
                     yield Frame(dialogue.format, raw, received_at_ns, connection)

@@ -46,7 +46,12 @@ def body(answer: Response | Failure) -> bytes:
 
 def says_no_such_order(answer: Response | Failure) -> bool:
     """Whether the venue itself says that the order does not exist: HTTP 400 with -2013, and nothing else."""
-    return isinstance(answer, Response) and answer.status == 400 and _told(answer)[0] == NO_SUCH_ORDER
+    return says(answer, NO_SUCH_ORDER)
+
+
+def says(answer: Response | Failure, code: str) -> bool:
+    """Whether the venue itself gave this code, with HTTP 400."""
+    return isinstance(answer, Response) and answer.status == 400 and _told(answer)[0] == code
 
 
 def one_order(answer: Response | Failure) -> bytes:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
+from websockets.asyncio.client import ClientConnection
 
 from adapters.binance import answers, ws_api
 from adapters.binance.decode import ORDER_FORMAT
@@ -34,6 +35,8 @@ from streams.schemas import Accepted, Order, Refused, Throttled
 from streams.tasks import end
 
 COUNT_DOWN_WEIGHT = 10
+NO_SUCH_LISTEN_KEY = "-1125"
+GONE = 4000  # a close code of our own
 KEEP_KEY_MS = 30 * 60_000  # a listen key ends an hour after it was last kept alive
 
 USDM = Product(
@@ -68,6 +71,7 @@ class BinanceUsdmVenue(BinanceVenue):
     product = USDM
     facts = USDM.facts
     shared_url = False
+    keep_key_ms = KEEP_KEY_MS
 
     def __init__(
         self, rest: CcxtRest, credentials: Credentials, ws_url: str, now_ms: Callable[[], int],
@@ -76,6 +80,7 @@ class BinanceUsdmVenue(BinanceVenue):
         """Put the parts together."""
         super().__init__(rest, credentials, ws_url, now_ms, calls)
         self._stream = UsdmDialogue(ws_url.rstrip("/"))
+        self._socket: ClientConnection | None = None
         if calls is not None:
             self.facts = msgspec.structs.replace(self.facts, batch_place=0, batch_cancel=0)
 
@@ -130,7 +135,9 @@ class BinanceUsdmVenue(BinanceVenue):
         """Private stream for ever, its listen key kept alive beside it."""
         keeper = asyncio.create_task(self._keep_key())
         try:
-            async with aclosing(listen(self._stream, self.pace, address=self._address)) as events:
+            async with aclosing(
+                listen(self._stream, self.pace, address=self._address, stands=self._keep_socket)
+            ) as events:
                 async for event in events:
                     yield event
         finally:
@@ -171,8 +178,13 @@ class BinanceUsdmVenue(BinanceVenue):
         key = listen_key(answers.body(await self._rest.call("fapiprivate_post_listenkey", {})))
         return f"{self._stream.url}/{key}"
 
+    def _keep_socket(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
     async def _keep_key(self) -> None:
         while True:
-            await asyncio.sleep(KEEP_KEY_MS / 1000)
-            # What cannot be kept alive ends with `listenKeyExpired`, and the next connection asks for another.
-            await self._rest.call("fapiprivate_put_listenkey", {})
+            await asyncio.sleep(self.keep_key_ms / 1000)
+            answer = await self._rest.call("fapiprivate_put_listenkey", {})
+            # A key may end without `listenKeyExpired`: the connection then stands, answers pings and hears nothing.
+            if answers.says(answer, NO_SUCH_LISTEN_KEY) and (socket := self._socket) is not None:
+                await socket.close(GONE, "the listen key is gone")

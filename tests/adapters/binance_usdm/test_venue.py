@@ -139,6 +139,24 @@ async def test_a_key_that_ended_is_replaced(venue: BinanceUsdmVenue, control: Co
         assert isinstance(await anext(events), Subscribed)
 
 
+async def test_a_key_that_ended_without_a_word_is_replaced_too(
+    venue: BinanceUsdmVenue, process: SimulatedVenue
+) -> None:
+    """The connection stands and answers pings, and nothing would ever come by it."""
+    venue.keep_key_ms = 50
+    async with aclosing(venue.stream()) as events:
+        assert isinstance(await anext(events), Subscribed)
+        async with (
+            aiohttp.ClientSession(headers={"X-MBX-APIKEY": KEY}) as session,
+            session.delete(f"{process.rest_url}/fapi/v1/listenKey") as answer,
+        ):
+            assert answer.status == 200
+        lost = await anext(events)
+        assert isinstance(lost, Lost)
+        assert "listen key" in lost.reason
+        assert isinstance(await anext(events), Subscribed)
+
+
 async def test_a_wrong_key_is_visible_on_the_stream(process: SimulatedVenue) -> None:
     """As a reason, without the key and without an address."""
     stranger = await BinanceUsdmVenue.open(
