@@ -1,4 +1,8 @@
-"""Lists of orders and trades: stepped through time until something is there, then followed by id to the end."""
+"""Lists of orders and trades: stepped through time until something recent is there, then followed by id to the end.
+
+Which rows of a longer list are given is not said by the venue's pages ("most recent"), and USDⓈ-M's lists without times
+are of the last seven days. So a span whose page is full is halved, and what is older is stepped through to its end.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -12,7 +16,9 @@ from adapters.venue import CouldNotAsk
 PAGE_ROWS = 1_000  # spot's own maximum, and USDⓈ-M's
 PAGES_MAX = 1_000  # of one look-up
 SPAN_MS = 24 * 3_600_000 - 1  # longest time between startTime and endTime at spot
+FOLLOWED_MS = 6 * 24 * 3_600_000  # rows of so long are shown by id alone
 SPANS_MAX = 100  # older orders without a fill are archived after 90 days anyway
+_TOO_MANY = f"more than {PAGES_MAX * PAGE_ROWS} rows; ask for less."
 
 Ask = Callable[[str, Params], Awaitable[Response | Failure]]
 
@@ -56,17 +62,29 @@ async def since(ask: Ask, kind: Kind, params: Params, start_ms: int, end_ms: int
     """
     if end_ms - start_ms > SPANS_MAX * SPAN_MS:
         raise CouldNotAsk(f"{params['symbol']} since {start_ms} is more than {SPANS_MAX} days ago; ask for less.")
-    while True:
-        span = {"startTime": str(start_ms), "endTime": str(start_ms + SPAN_MS)}
+    older: list[bytes] = []
+    span_ms = SPAN_MS
+    for _ in range(PAGES_MAX):
+        span = {"startTime": str(start_ms), "endTime": str(start_ms + span_ms)}
         page = await _page(ask, kind, {**params, **span})
-        if page or start_ms + SPAN_MS >= end_ms:
-            return await _follow(ask, kind, params, page)
-        start_ms += SPAN_MS + 1
+        if len(page) >= PAGE_ROWS and span_ms:
+            span_ms //= 2
+            continue
+        recent = start_ms + span_ms >= end_ms - FOLLOWED_MS or not span_ms
+        if (page and recent) or start_ms + span_ms >= end_ms:
+            return older + await _follow(ask, kind, params, page)
+        older += (raw for _, raw in page)
+        start_ms += span_ms + 1
+        span_ms = SPAN_MS
+    raise CouldNotAsk(_TOO_MANY)
 
 
 async def of_order(ask: Ask, kind: Kind, params: Params) -> list[bytes]:
     """Fetch all rows that `params` name, oldest first; raises as `since`."""
-    return await _follow(ask, kind, params, await _page(ask, kind, params))
+    page = await _page(ask, kind, params)
+    if len(page) >= PAGE_ROWS:
+        page = await _page(ask, kind, {**params, kind.cursor: "0"}) or page
+    return await _follow(ask, kind, params, page)
 
 
 async def _follow(ask: Ask, kind: Kind, params: Params, page: Sequence[tuple[int, bytes]]) -> list[bytes]:
@@ -80,7 +98,7 @@ async def _follow(ask: Ask, kind: Kind, params: Params, page: Sequence[tuple[int
         if page and page[0][0] <= after:
             raise CouldNotAsk("the venue repeats rows while they are paged through; try again.")
         rows += page
-    raise CouldNotAsk(f"more than {PAGES_MAX * PAGE_ROWS} rows; ask for less.")
+    raise CouldNotAsk(_TOO_MANY)
 
 
 async def _page(ask: Ask, kind: Kind, params: Params) -> list[tuple[int, bytes]]:

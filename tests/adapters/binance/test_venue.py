@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 from msgspec.structs import replace
 
+from adapters.binance import lists
 from adapters.binance.decode import decode
 from adapters.binance.lists import PAGE_ROWS, SPAN_MS
 from adapters.binance.venue import BinanceVenue
@@ -378,6 +379,50 @@ async def test_look_ups_step_through_days_and_then_follow_ids(scripted: Opened, 
     assert [one.get("fromId") for one in asked[3:]] == ["7", "8"]
     assert {one["limit"] for one in asked} == {str(PAGE_ROWS)}
     assert all("startTime" not in one for one in asked[3:])
+
+
+async def test_a_span_that_is_too_full_for_one_page_is_halved(
+    scripted: Opened, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page may hold its newest rows as well as its oldest; following by id begins at a page that is whole."""
+    monkeypatch.setattr(lists, "PAGE_ROWS", 2)
+    venue, clock = scripted
+    rows = [b'{"id":%d,"orderId":1}' % number for number in range(5, 10)]
+    for page in (rows[3:], rows[1:3], rows[:1], rows[1:3], rows[3:], []):
+        wire.answer(b"[" + b",".join(page) + b"]")
+    since = clock.at_ms - DAY_MS
+    assert list((await venue.trades_since("BTC/USDT", since)).rows) == rows
+    asked = [_sent(request) for request in wire.requests]
+    assert [int(one["endTime"]) - int(one["startTime"]) for one in asked[:3]] == [
+        SPAN_MS, SPAN_MS // 2, SPAN_MS // 2 // 2,
+    ]  # fmt: skip
+    assert [one.get("fromId") for one in asked[3:]] == ["6", "8", "10"]
+
+
+async def test_what_is_older_than_a_list_without_times_shows_is_stepped_through(scripted: Opened, wire: Any) -> None:
+    """A list by id may be of the last days alone: it would leave a hole behind an old row."""
+    venue, clock = scripted
+    rows = [b'{"orderId":%d}' % number for number in range(5, 8)]
+    for page in (rows[:1], [], rows[1:2], rows[2:], []):
+        wire.answer(b"[" + b",".join(page) + b"]")
+    found = await venue.orders_since("BTC/USDT", clock.at_ms - 8 * DAY_MS - DAY_MS // 2)
+    assert list(found.rows) == rows
+    asked = [_sent(request) for request in wire.requests]
+    assert ["startTime" in one for one in asked] == [True, True, True, False, False]
+    assert [one.get("orderId") for one in asked[3:]] == ["7", "8"]
+
+
+async def test_an_order_with_more_trades_than_a_page_is_read_from_its_first(
+    scripted: Opened, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full page without a cursor may be that of its newest."""
+    monkeypatch.setattr(lists, "PAGE_ROWS", 2)
+    venue, _ = scripted
+    rows = [b'{"id":%d}' % number for number in range(5, 8)]
+    for page in (rows[1:], rows[:2], rows[2:], []):
+        wire.answer(b"[" + b",".join(page) + b"]")
+    assert list((await venue.trades_of("BTC/USDT", "1")).rows) == rows
+    assert [_sent(request).get("fromId") for request in wire.requests] == [None, "0", "7", "8"]
 
 
 async def test_a_venue_that_repeats_itself_is_not_followed_for_ever(scripted: Opened, wire: Any) -> None:
