@@ -60,6 +60,7 @@ _STATUSES: dict[str, VenueStatus] = {
     "EXPIRED": "expired",
     "EXPIRED_IN_MATCH": "expired",
 }
+_REASONS: Final = ("REJECTED", "EXPIRED_IN_MATCH")  # words for a status that say why, too
 _SIDES: dict[str, Side] = {"BUY": "buy", "SELL": "sell"}
 _TRADE, _AMENDMENT = "TRADE", "AMENDMENT"
 # Of a name at the venue that has a generation; both products have one rule.
@@ -154,7 +155,7 @@ def _order(row: OrderRow) -> Sequence[Fact]:
         # Zero, the oldest of all, where none is told, as in the parts of a cancel-replace.
         reported_at_ms=max(int(row.transact_time or 0), int(row.update_time or 0)),
         client_order_id=client_order_id,
-        reason=row.status if row.status in ("REJECTED", "EXPIRED_IN_MATCH") else "",
+        reason=row.status if row.status in _REASONS else "",
         generation=generation,
         quantity=amount_or_none(row.orig_qty, "origQty") if amendable else None,
         price=amount_or_none(row.price, "price") if amendable else None,
@@ -235,7 +236,7 @@ def _trade_report(event: QuotedReport) -> Sequence[Fact] | None:
     filled, fee = ordinary(event.cumulative_quantity), ordinary(event.commission)
     if status is None or side is None or trade_id is None or trade_id < 0 or filled is None or fee is None:
         return None
-    if not quantity or not price or event.reject_reason != "NONE":
+    if not quantity or not price or event.reject_reason != "NONE" or event.status in _REASONS:
         return None
     original = event.original_client_order_id
     client_order_id = original if original and original != "null" else event.client_order_id or None
@@ -298,7 +299,7 @@ def _report(event: ExecutionReport | QuotedReport, execution_types: frozenset[st
         filled=amount(event.cumulative_quantity, "z"),
         reported_at_ms=int(event.transacted_at_ms),
         client_order_id=client_order_id,
-        reason="" if event.reject_reason in (None, "", "NONE") else str(event.reject_reason),
+        reason=_reason(event),
         generation=generation,
         quantity=quantity,
         price=price,
@@ -308,6 +309,12 @@ def _report(event: ExecutionReport | QuotedReport, execution_types: frozenset[st
     if event.trade_id == NO_TRADE and isinstance(event, ExecutionReport) and event.match_type == ALLOCATION:
         return [report]  # no identity either: its figure makes the ledger ask
     return [_traded(event, client_order_id, generation), report]
+
+
+def _reason(event: ExecutionReport | QuotedReport) -> str:
+    if event.reject_reason not in (None, "", "NONE"):
+        return str(event.reject_reason)
+    return event.status if event.status in _REASONS else ""
 
 
 def _closing(event: ExecutionReport | QuotedReport, client_order_id: str | None) -> Sequence[Fact]:

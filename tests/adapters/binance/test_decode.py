@@ -261,6 +261,26 @@ def test_a_cancel_report_names_the_order_by_its_original_id(original: str | None
     assert report.client_order_id == ("fo-ours" if original == "fo-ours" else "fo-abc")
 
 
+@pytest.mark.parametrize("execution_type", ["TRADE_PREVENTION", "EXPIRED", "TRADE"])
+def test_an_order_that_ended_against_its_own_account_says_so(execution_type: str) -> None:
+    """Self-trade prevention: the stream gives the reason that REST gives, with every field that may stand there."""
+    prevented = {
+        "v": 3,
+        "A": "3.000000",
+        "B": "3.000000",
+        "u": 1,
+        "U": 37,
+        "Cs": "BTCUSDT",
+        "pl": "2.1",
+        "V": "EXPIRE_BOTH",
+    }
+    event = {**REPORT, **prevented, "x": execution_type, "X": "EXPIRED_IN_MATCH"}
+    for raw in (_bytes(event), _bytes({"subscriptionId": 0, "event": event})):
+        report = decode("binance.stream", raw)[-1]
+        assert isinstance(report, OrderReport)
+        assert (report.status, report.reason, report.filled) == ("expired", "EXPIRED_IN_MATCH", Decimal("0.7"))
+
+
 def test_a_fee_may_be_untold() -> None:
     """A null commission is None and not zero."""
     execution, _ = decode("binance.stream", _bytes(REPORT, n=None, N=None))
