@@ -16,6 +16,8 @@ from adapters.credentials import Credentials
 from adapters.deadline import Deadline
 from adapters.generic.answers import (
     ALTERED,
+    Row,
+    at_ms,
     by_time,
     doubt,
     failed,
@@ -213,7 +215,7 @@ class CcxtVenue:
         if self._ask.has.get("fetchOrderTrades") is True:
             rows = rows_of(await self._ask.call(lambda x: x.fetch_order_trades(venue_order_id, symbol)))
         else:
-            rows = rows_of(await self._ask.call(lambda x: x.fetch_my_trades(symbol)))
+            rows = await self._traded_by(symbol, venue_order_id)
         own = [row for row in rows if str(row.get("order")) == venue_order_id]
         return Rows(TRADE_FORMAT, [trade_row(self._id, row) for row in by_time(own)])
 
@@ -306,6 +308,14 @@ class CcxtVenue:
         if row is None or strange(row, order):
             raise CouldNotAsk("the exchange does not show the order yet")
         return str(row.get("id"))
+
+    async def _traded_by(self, symbol: str, venue_order_id: str) -> list[Row]:
+        """Own trades since an order was made: a page of the newest may have none of its own any more."""
+        order = await self._ask.one(symbol, venue_order_id)
+        made_ms = at_ms(order) if order is not None else 0
+        if not made_ms:
+            raise CouldNotAsk("when the order was made is not told, so its executions cannot be listed whole")
+        return list(await self._ask.traded(symbol, made_ms))
 
     async def _sample_clock(self) -> float:
         asked_ms = self._now_ms()

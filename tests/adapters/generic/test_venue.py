@@ -98,6 +98,25 @@ async def test_an_order_stands_on_the_wire_as_recorded(venue: CcxtVenue, wire: A
     assert msgspec.json.decode(answer.raw)["order"]["info"]["orderId"] == 28
 
 
+async def test_trades_of_an_order_are_listed_since_it_was_made(venue: CcxtVenue, wire: Any, order: Order) -> None:
+    """Where no list is of one order, a page of the newest trades may have none of it; and never is a part the whole."""
+    venue._rest.exchange.has["fetchOrderTrades"] = False
+    made_ms = now_ms() - 10_000
+    trade = {
+        "symbol": "BTCUSDT", "orderId": 28, "price": "20000.00", "qty": "0.01", "quoteQty": "200", "commission": "0",
+        "commissionAsset": "BNB", "isBuyer": True, "isMaker": True,
+    }  # fmt: skip
+    own, other = {**trade, "id": 7, "time": made_ms + 5}, {**trade, "id": 8, "time": made_ms + 6, "orderId": 29}
+    for said in (told(order, time=made_ms), msgspec.json.encode([own, other]), msgspec.json.encode([other])):
+        wire.answer(said)
+    [row] = (await venue.trades_of("BTC/USDT", "28")).rows
+    assert msgspec.json.decode(row)["trade"]["id"] == "7"
+    assert f"startTime={made_ms}".encode() in wire.requests[1]
+    wire.answer(b'{"code":-2013,"msg":"Order does not exist."}', status=400)
+    with pytest.raises(CouldNotAsk, match="whole"):
+        await venue.trades_of("BTC/USDT", "28")
+
+
 async def test_an_amount_that_ccxt_would_cut_is_not_sent(venue: CcxtVenue, wire: Any, order: Order) -> None:
     """It cuts to the market's precision without a word; here that ends the order before a byte leaves."""
     fine = msgspec.structs.replace(order, sent={"quantity": "1.00000999", "price": "20000"})
