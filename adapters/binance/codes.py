@@ -20,6 +20,7 @@ ENGINE_REFUSALS = (
     r"|Order would immediately match and take"
     r"|(?:Order|Stop price) would trigger immediately"
     r"|orders are not support(?:ed)? for this symbol"
+    r"|Order (?:cancel-replace|amend) is not supported for this symbol"
     r"|Price \* QTY is zero or less"
     r"|IcebergQty exceeds QTY"
     r"|This action is disabled on this account"

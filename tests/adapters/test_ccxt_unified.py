@@ -132,10 +132,10 @@ async def test_what_ccxt_refuses_itself_is_told_with_its_sentence(rest: CcxtUnif
 
 async def test_silence_ends_at_the_deadline(wire: Any) -> None:
     """And calls side by side do not take each other for their own."""
-    rest = await CcxtUnified.open("binance", Credentials(KEY, SECRET), base_url=wire.url, timeout_ms=300, options={})
+    rest = await CcxtUnified.open("binance", Credentials(KEY, SECRET), base_url=wire.url, timeout_ms=1_500, options={})
     silent = asyncio.create_task(rest.perform(lambda x: x.private_post_order(dict(ORDER)), judge=own))
     refused = await rest.perform(lambda x: x.private_post_order(dict(ORDER)), judge=lambda _: "no")
-    assert (await silent).failure == Failure(sent=True, reason="no answer within 300 ms")
+    assert (await silent).failure == Failure(sent=True, reason="no answer within 1500 ms")
     assert refused.failure == Failure(sent=False, reason="no")
     await rest.close()
 

@@ -61,7 +61,7 @@ async def opened(wire: Any, exchange_id: str = "binance") -> CcxtVenue:
         wire.answer(b'{"serverTime":%d}' % now_ms())
     where = registry.VenueSettings(
         venue=f"ccxt:{exchange_id}", credentials=Credentials("the-key", "the-secret"), rest_url=wire.url,
-        request_timeout_ms=2_000,
+        request_timeout_ms=10_000,
     )  # fmt: skip
     made = await registry.open_venue(where, now_ms)
     assert isinstance(made, CcxtVenue)
