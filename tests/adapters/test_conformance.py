@@ -334,12 +334,13 @@ async def test_a_timeout_that_succeeded_is_unknown_and_found(scene: Scene) -> No
 
 async def test_a_timeout_that_failed_is_unknown_and_nowhere(scene: Scene) -> None:
     """It reached the venue's engine after its window, and the venue threw it away."""
-    await scene.control.set_faults(Faults(late_entry=1.0, late_entry_ms=900))
-    impatient = await scene.open(request_ms=300)
-    order, window = scene.order(), scene.window(500)
-    assert isinstance((await impatient.submit(order, window)).outcome, Unknown)
+    # Later than both the window and the wait for the answer.
+    late_ms = REQUEST_MS + 1_500
+    await scene.control.set_faults(Faults(late_entry=1.0, late_entry_ms=late_ms))
+    order, window = scene.order(), scene.window(REQUEST_MS)
+    assert isinstance((await scene.venue.submit(order, window)).outcome, Unknown)
     await scene.control.set_faults(OFF)
-    await wait_until_async(lambda: scene.now_ms() > window.opened_at_ms + 1_500)
+    await wait_until_async(lambda: scene.now_ms() > window.opened_at_ms + late_ms + 500)
     assert await scene.found(order) is None
 
 

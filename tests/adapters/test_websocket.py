@@ -14,7 +14,7 @@ from adapters.websocket import Confirmed, Denied, Ended, Event, Heard, Noise, li
 
 Scene = Callable[[ServerConnection], Awaitable[None]]
 SECRET = "subscribe-with-the-secret"
-PACE = Pace(connect_ms=2_000, answer_ms=300, silence_ms=200, close_ms=100)
+PACE = Pace(close_ms=100)
 
 
 class Plain:
@@ -137,22 +137,19 @@ async def test_the_end_of_a_subscription_is_a_frame_and_a_loss(stage: Stage) -> 
 
 async def test_silence_is_bounded() -> None:
     """A peer that answers no ping is lost within the bound, although TCP stands."""
-    loop = asyncio.get_running_loop()
-    async with _mute_after_handshake() as url, aclosing(listen(Plain(url), PACE, sleep=Waits())) as events:
+    pace = Pace(silence_ms=200, close_ms=100)
+    async with _mute_after_handshake() as url, aclosing(listen(Plain(url), pace, sleep=Waits())) as events:
         assert isinstance(await anext(events), Subscribed)
-        began = loop.time()
         lost = await anext(events)
-        took_s = loop.time() - began
     assert isinstance(lost, Lost)
     assert "ping" in lost.reason
-    assert took_s < 2
 
 
 async def test_a_refusal_is_repeated_with_growing_waits(stage: Stage) -> None:
     """The reason is visible, the wait doubles from the first to the longest, half of it jitter."""
     stage.scenes = [_says("no: -2015 Invalid API-key.")]
     waits = Waits()
-    pace = Pace(retry_first_ms=100, retry_most_ms=1_000, answer_ms=2_000)
+    pace = Pace(retry_first_ms=100, retry_most_ms=1_000)
     async with aclosing(listen(Plain(stage.url), pace, sleep=waits, uniform=lambda low, _high: low)) as events:
         lost = [await anext(events) for _ in range(7)]
     assert {event.reason for event in lost if isinstance(event, Lost)} == {
@@ -166,7 +163,7 @@ async def test_a_success_takes_the_waits_back_to_the_first(stage: Stage) -> None
     stage.scenes = [_says("no"), _says("no"), _says("yes"), _says("no")]
     waits = Waits()
     async with aclosing(
-        listen(Plain(stage.url), Pace(answer_ms=2_000, steady_ms=0), sleep=waits, uniform=lambda _low, high: high)
+        listen(Plain(stage.url), Pace(steady_ms=0), sleep=waits, uniform=lambda _low, high: high)
     ) as events:
         for _ in range(6):
             await anext(events)
@@ -177,9 +174,7 @@ async def test_a_venue_that_accepts_and_drops_at_once_is_asked_ever_less_often(s
     """A subscription that did not last is no success: many connects a second end in a ban."""
     stage.scenes = [_says("yes"), _says("yes"), _says("yes"), _says("yes")]
     waits = Waits()
-    async with aclosing(
-        listen(Plain(stage.url), Pace(answer_ms=2_000), sleep=waits, uniform=lambda _low, high: high)
-    ) as events:
+    async with aclosing(listen(Plain(stage.url), Pace(), sleep=waits, uniform=lambda _low, high: high)) as events:
         for _ in range(8):
             await anext(events)
     assert waits.seconds == pytest.approx([0.1, 0.2, 0.4])
@@ -188,7 +183,7 @@ async def test_a_venue_that_accepts_and_drops_at_once_is_asked_ever_less_often(s
 async def test_an_acknowledgement_that_never_comes_is_a_loss(stage: Stage) -> None:
     """The wait for it has a bound."""
     stage.scenes = [_says("noise", stay=True)]
-    async with aclosing(listen(Plain(stage.url), PACE, sleep=Waits())) as events:
+    async with aclosing(listen(Plain(stage.url), Pace(answer_ms=300, close_ms=100), sleep=Waits())) as events:
         lost = await anext(events)
     assert isinstance(lost, Lost)
     assert lost.reason == "no answer in time"
