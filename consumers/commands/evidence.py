@@ -5,12 +5,14 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from adapters import registry
+from adapters.venue import Decoder
 from consumers.commands import output
 from consumers.commands.connecting import NAME
 from consumers.folding import Rules
@@ -19,11 +21,14 @@ from consumers.lookup import resubmission_allowed
 from streams import codec, events
 from streams.clock import SystemClock
 from streams.connection import connect
+from streams.instrument import Instrument
 from streams.keys import LEDGERS, AccountKeys
+from streams.money import ZERO
 from streams.reader import Reader
-from streams.schemas import Evidence
+from streams.schemas import AccountInfo, Adjustment, Evidence
 from streams.scripts import Scripts
 from streams.server import EmbeddedServer
+from streams.store import register
 
 APPEND_MAX: Final = 200
 APPEND_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -67,6 +72,8 @@ async def through_private_server(venue: str, account: str, payloads: Sequence[Ro
             try:
                 scripts = Scripts(redis, keys)
                 await scripts.open_gate((await scripts.gate()).history)
+                info = AccountInfo(venue=plug.facts.name, id_rule=plug.facts.id_rule)
+                await register(redis, account, info, _traded_by_the_venue(plug.decode, payloads), "ingest")
                 judge = Judge(redis, keys)
                 await judge.begin()
                 await append(redis, keys, payloads)
@@ -170,6 +177,9 @@ class Judge:
             case events.Updated():
                 for entry in change.evidence:
                     self._verdicts[entry] = ("applied", f"order is {change.status} now")
+            case events.Adjusted(adjustment=adjustment):
+                moved = f"position of {change.symbol}" if change.symbol else "what the account holds"
+                self._verdicts[change.evidence] = ("applied", f"{adjustment.cause}: {moved} is another now")
             case events.Parked():
                 self._verdicts[change.evidence] = ("parked", "its order is not known here")
             case events.Passed():
@@ -178,6 +188,23 @@ class Judge:
                 self._verdicts[change.entry] = ("quarantined", change.reason)
             case _:
                 pass
+
+
+def _traded_by_the_venue(decode: Decoder, payloads: Sequence[Row]) -> list[Instrument]:
+    """Name what the venue traded for the account: a pipeline knows every symbol, the private server knows none.
+
+    Their own spelling is enough: nothing is sent from there, and nothing of it stays.
+    """
+    symbols: set[str] = set()
+    for one in payloads:
+        with suppress(Exception):  # a venue of somebody else's, too: the ledger says what is wrong with a payload
+            facts = decode(one["kind"], one["raw"])
+            closed = [fact.execution for fact in facts if isinstance(fact, Adjustment) and fact.execution]
+            symbols |= {execution.venue_symbol for execution in closed}
+    return [
+        Instrument(symbol=name, venue_symbol=name, base=name, quote=name, tick=ZERO, lot=ZERO, quantity_min=ZERO)
+        for name in sorted(symbols)
+    ]
 
 
 def _fitting(payloads: Sequence[Row], start: int) -> Sequence[Row]:

@@ -36,8 +36,9 @@ def ingest(
 ) -> int:
     """Put recorded venue payloads on the streams and report what the ledger made of each.
 
-    Verdicts: applied to an order, parked until its order is known, ignored, repeated (nothing
-    new in it), quarantined with the reason. Exit code 1 when a payload got none.
+    Verdicts: applied to an order or to what the account holds, parked until its order is known,
+    ignored, repeated (nothing new in it), quarantined with the reason. Exit code 1 when a payload
+    got none.
 
     \b
     Examples:

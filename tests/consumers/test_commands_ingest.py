@@ -69,6 +69,26 @@ def test_broken_files_are_quarantined_with_a_reason(shell, tmp_path):
     assert verdicts["good"] == [("parked", True)]
 
 
+def test_what_the_venue_did_to_an_account_is_applied(shell, tmp_path):
+    """Transfers, funding and what it traded by itself; the same word again has nothing new."""
+    closed = {
+        "s": "BTCUSDT", "c": "autoclose-1568879465650", "S": "SELL", "x": "CALCULATED", "X": "FILLED", "i": 8,
+        "l": "0.1", "z": "0.1", "L": "9000", "n": "0.9", "N": "USDT", "T": 3, "t": 12, "m": False, "ps": "BOTH",
+    }  # fmt: skip
+    told = (
+        {"e": "balanceUpdate", "E": 1, "a": "BTC", "d": "2", "T": 1},
+        {"e": "ACCOUNT_UPDATE", "E": 2, "T": 2, "a": {"m": "FUNDING_FEE", "B": [{"a": "USDT", "bc": "-1"}]}},
+        {"e": "ORDER_TRADE_UPDATE", "E": 3, "T": 3, "o": closed},
+    )
+    (tmp_path / "told.jsonl").write_bytes(b"\n".join(map(orjson.dumps, (*told, told[0]))))
+    said = shell("ingest", "--venue", "binance-usdm", "told.jsonl", "--json")
+    assert said.code == 0, said.err
+    assert [(one["verdict"], one["reason"].partition(":")[0]) for one in said.json["payloads"]] == [
+        ("applied", "transfer"), ("applied", "funding"), ("applied", "liquidation"),
+        ("repeated", "nothing in it that was not known"),
+    ]  # fmt: skip
+
+
 def test_what_cannot_be_read_is_named_and_exits_1(shell, tmp_path):
     """A missing file and one above the limit are told beside the report of the others."""
     (tmp_path / "good.json").write_bytes(orjson.dumps(execution(2, 1, "x")))
