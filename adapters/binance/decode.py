@@ -1,9 +1,9 @@
 """Binance's bytes into facts. Pure.
 
-Four formats: `binance.order` (an order as REST states it), `binance.trade` (a row of `myTrades`),
-`binance.stream` (a frame of the private stream) and `binance.account` (what the account holds). A value that is not
-on a list is never guessed at:
-the payload is refused with a sentence and waits in quarantine.
+Formats: `binance.order` (an order as REST states it), `binance.trade` (a row of `myTrades`), `binance.stream` (a frame
+of the private stream), `binance.account`, `binance.wallets` and `binance.positions` (what the account holds) and
+`binance.answer` (a code and a sentence). A value that is not on a list is never guessed at: the payload is refused with
+a sentence and waits in quarantine.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from adapters.binance.payloads import ORDER, RAW_BYTES_MAX, TRADE, FillRow, OrderRow, amount_or_none
+from adapters.binance.payloads import ANSWER, ORDER, RAW_BYTES_MAX, TRADE, FillRow, OrderRow, amount_or_none
 from adapters.binance.reports import stream
 from adapters.binance.words import REASONS, named, nameless, positive, side_of, status_of, trade_id_of
 from streams.errors import BadPayload
@@ -22,13 +22,14 @@ ORDER_FORMAT: Final = "binance.order"
 TRADE_FORMAT: Final = "binance.trade"
 STREAM_FORMAT: Final = "binance.stream"
 ACCOUNT_FORMAT: Final = "binance.account"
+ANSWER_FORMAT: Final = "binance.answer"
 
 
 def decode(format: str, raw: bytes) -> Sequence[Fact]:  # noqa: A002 - the word of the streams
     """Decode one payload of Binance.
 
     Args:
-        format: `binance.order`, `binance.trade` or `binance.stream`.
+        format: one of those above.
         raw: the venue's own bytes of one JSON object.
 
     Returns:
@@ -49,6 +50,9 @@ def decode(format: str, raw: bytes) -> Sequence[Fact]:  # noqa: A002 - the word 
                 return _trade(raw)
             case "binance.account" | "binance.wallets" | "binance.positions":
                 return [Ignored("a statement of what the account holds says nothing about an order")]
+            case "binance.answer":
+                ANSWER.decode(raw)
+                return [Ignored("an answer with a code: it belongs to a request, not to an order")]
             case _:
                 raise BadPayload(f"{format[:64]!r} is not a format of Binance")
     except RecursionError:

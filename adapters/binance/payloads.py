@@ -233,6 +233,13 @@ class FuturesUpdate(Struct, frozen=True):
     o: ExecutionReport
 
 
+class AnswerRow(Struct, frozen=True):
+    """What REST answers where there is nothing to show: an error, or that something is done."""
+
+    code: int | Text
+    msg: str
+
+
 class BalanceUpdate(Struct, frozen=True, kw_only=True, rename={"asset": "a", "delta": "d", "cleared_at_ms": "T"}):
     """`balanceUpdate` of the spot private stream: a deposit, a withdrawal or a transfer."""
 
@@ -351,5 +358,6 @@ SPOT_FRAME = msgspec.json.Decoder(SpotFrame)
 REPORT = msgspec.json.Decoder(ExecutionReport)
 TRANSFER = msgspec.json.Decoder(BalanceUpdate)
 ACCOUNT = msgspec.json.Decoder(AccountRow)
+ANSWER = msgspec.json.Decoder(AnswerRow)
 ACCOUNT_UPDATE = msgspec.json.Decoder(AccountUpdate)
 FUTURES = msgspec.json.Decoder(FuturesUpdate)

@@ -12,7 +12,7 @@ import re
 import msgspec
 from msgspec import Raw
 
-from adapters.binance.decode import ORDER_FORMAT, STREAM_FORMAT, TRADE_FORMAT
+from adapters.binance.decode import ACCOUNT_FORMAT, ANSWER_FORMAT, ORDER_FORMAT, STREAM_FORMAT, TRADE_FORMAT
 from adapters.recorded import Recorded
 
 DEPTH_MAX = 6  # of containers around an order
@@ -37,6 +37,13 @@ _HTTP = re.compile(
 )
 _MARK = re.compile(rb"^[ \t]*([><=])", re.MULTILINE)
 
+# What the account holds says nothing about an order, and is known by the keys beside it.
+_STATEMENTS = (
+    (ACCOUNT_FORMAT, {"balances", "canTrade"}),
+    ("binance.wallets", {"asset", "balance", "crossWalletBalance"}),
+    ("binance.wallets", {"assets", "positions", "totalWalletBalance"}),
+    ("binance.positions", {"symbol", "positionAmt", "entryPrice"}),
+)
 _TEXT = json.JSONDecoder()
 _GAP = re.compile(r"[ \t\r\n,]*")
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -133,6 +140,8 @@ def _object(text: bytes, depth: int) -> list[Recorded]:
     found = [] if depth >= DEPTH_MAX else [one for name in inside for one in _document(bytes(fields[name]), depth + 1)]
     if _is_answer(fields) and not any(one.format for one in found):
         return [Recorded(STREAM_FORMAT, text)]  # of the connection that events come by; its decoder knows it
+    if not inside and fields.keys() >= {"code", "msg"}:
+        return [Recorded(ANSWER_FORMAT, text)]
     return found or [Recorded("", text, _reason(fields))]
 
 
@@ -147,6 +156,8 @@ def _recognise(fields: dict[str, Raw]) -> str:
         return STREAM_FORMAT
     if has >= {"symbol", "orderId", "id", "price", "qty"}:
         return TRADE_FORMAT
+    if has & {"orderId", "id"} == set() and (statement := next((form for form, of in _STATEMENTS if has >= of), "")):
+        return statement
     if has >= {"symbol", "orderId", "status"} or has >= {"symbol", "orderId", "clientOrderId", "transactTime"}:
         return ORDER_FORMAT
     return ""
@@ -154,8 +165,6 @@ def _recognise(fields: dict[str, Raw]) -> str:
 
 def _reason(fields: dict[str, Raw]) -> str:
     has = fields.keys()
-    if has >= {"code", "msg"}:
-        return "an error answer: it belongs to a request, not to an order"
     if has >= {"symbol", "orderId"}:
         return "an order's name without its state"
     return "neither an order, nor a fill, nor a stream event of Binance"

@@ -545,3 +545,13 @@ def test_an_asset_may_have_a_name_that_is_not_ascii() -> None:
     (fact,) = decode("binance.stream", '{"e":"balanceUpdate","E":7,"a":"币安人生","d":"1","T":"17"}'.encode())
     assert isinstance(fact, Adjustment)
     assert (fact.amounts, fact.at_ms) == ({"币安人生": Decimal(1)}, 17)
+
+
+def test_an_answer_with_a_code_belongs_to_a_request() -> None:
+    """Errors, and what says that something is done: known words, about no order."""
+    for raw in (b'{"code":-1121,"msg":"Invalid symbol."}', b'{"code":200,"msg":"success"}', b'{"code":"-1","msg":""}'):
+        (fact,) = decode("binance.answer", raw)
+        assert isinstance(fact, Ignored)
+    for raw in (b"{}", b"[]", b'{"code":-1121}', b"\xff", b"[" * 200_000):
+        with pytest.raises(BadPayload):
+            decode("binance.answer", raw)

@@ -52,7 +52,11 @@ def test_one_object_is_one_payload_byte_for_byte() -> None:
         ({"id": "1", "symbol": "BTC/USDT", "trades": [], "info": ORDER}, ["binance.order"]),
         ({"cancelResult": "SUCCESS", "cancelResponse": ORDER, "newOrderResponse": ORDER}, ["binance.order"] * 2),
         ({"orderListId": 1, "orders": [{"symbol": "A", "orderId": 1}], "orderReports": [ORDER]}, ["binance.order"]),
-        ([ORDER, {"code": -2011, "msg": "Unknown order sent."}], ["binance.order", ""]),
+        ([ORDER, {"code": -2011, "msg": "Unknown order sent."}], ["binance.order", "binance.answer"]),
+        ({"code": -2022, "msg": "x", "data": {"cancelResponse": {"code": -2011, "msg": "y"}}}, ["binance.answer"]),
+        ({"makerCommission": 15, "canTrade": True, "balances": [{"asset": "BTC", "free": "1"}]}, ["binance.account"]),
+        ([{"asset": "USDT", "balance": "1", "crossWalletBalance": "1"}], ["binance.wallets"]),
+        ([{"symbol": "BTCUSDT", "positionAmt": "1", "entryPrice": "2"}], ["binance.positions"]),
         ({"orderListId": 1, "orders": [{"symbol": "A", "orderId": 1, "clientOrderId": "b"}]}, [""]),
         ([], [""]),
         (3, [""]),
@@ -65,7 +69,7 @@ def test_every_wrapping_is_taken_off(document: object, formats: list[str]) -> No
 
 def test_what_is_not_recognised_comes_with_a_reason() -> None:
     """Nothing is dropped in silence."""
-    for document in (b"", b"<html>", b"{", b"[]", b"{}", b'{"code":-1,"msg":"x"}', b"\xff"):
+    for document in (b"", b"<html>", b"{", b"[]", b"{}", b'{"code":-1}', b"\xff"):
         (found,) = sniff(document)
         assert (found.format, bool(found.reason)) == ("", True)
 
