@@ -22,6 +22,7 @@ from adapters.binance_usdm import codes as usdm
 from adapters.classify import Response, classify
 from adapters.credentials import Credentials
 from streams.errors import BadPayload
+from streams.money import plain, text
 from streams.schemas import Adjustment, Execution, Fact, Ignored, OrderReport, Side, VenueStatus
 from tests.mutator import Mutant, Seed, mutate, seed
 
@@ -143,7 +144,8 @@ def _word(*words: str) -> None:
 def _amount(value: Decimal, above: Decimal | None = None) -> None:
     assert isinstance(value, Decimal)
     assert value.is_finite()
-    assert "E" not in str(value)
+    assert value.as_tuple() == plain(value).as_tuple()  # equal amounts have one form
+    assert "E" not in text(value)
     assert above is None or value > above
 
 
