@@ -7,6 +7,8 @@ from adapters.binance.instruments import Listed, instrument, listed, read
 from streams.instrument import Instrument
 from streams.money import ZERO
 
+_PERPETUALS = ("PERPETUAL", "TRADIFI_PERPETUAL")  # the second on stocks and metals
+
 
 def instruments(raw: bytes) -> Sequence[Instrument]:
     """Read every perpetual; those with a date of delivery have no unified spelling here.
@@ -17,7 +19,7 @@ def instruments(raw: bytes) -> Sequence[Instrument]:
     return [
         instrument(entry, _notional(entry), entry.margin_asset)
         for entry in listed(raw)
-        if entry.contract_type == "PERPETUAL" and entry.margin_asset == entry.quote_asset and entry.spelled
+        if entry.contract_type in _PERPETUALS and entry.margin_asset == entry.quote_asset and entry.spelled
     ]
 
 

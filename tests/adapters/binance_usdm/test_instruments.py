@@ -37,6 +37,12 @@ def test_a_perpetual_has_its_unified_symbol_and_its_grid() -> None:
     assert (one.quantity_min, one.quantity_max, one.notional_min) == (Decimal("0.001"), Decimal(1_000), Decimal(100))
 
 
+def test_a_perpetual_on_a_stock_is_one() -> None:
+    """The venue has a word of its own for those on stocks and metals."""
+    (one,) = instruments(_info({**PERPETUAL, "contractType": "TRADIFI_PERPETUAL", "symbol": "X", "baseAsset": "XAU"}))
+    assert one.symbol == "XAU/USDT:USDT"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
