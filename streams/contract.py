@@ -62,12 +62,14 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 def asyncapi() -> dict[str, Any]:
     """The AsyncAPI document of every stream of an account."""
-    roots, components = msgspec.json.schema_components(
-        [of for of, _, _ in _STREAMS.values()] + list(_NOTICES), ref_template=REFERENCE
+    roots, components = _without_discriminators(
+        msgspec.json.schema_components([of for of, _, _ in _STREAMS.values()] + list(_NOTICES), ref_template=REFERENCE)
     )
     channels, operations, messages = {}, {}, {}
     for (name, (_, said, raw)), root in zip(_STREAMS.items(), roots, strict=False):
-        fields: dict[str, Any] = {"data": {"contentMediaType": "application/json", "contentSchema": root}}
+        fields: dict[str, Any] = {
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": root}
+        }
         if raw:
             fields["raw"] = {"description": "bytes as they came", "type": "string"}
         messages[name] = {
@@ -96,3 +98,16 @@ def asyncapi() -> dict[str, Any]:
         "operations": operations,
         "components": {"messages": messages, "schemas": components},
     }
+
+
+def _without_discriminators(node: Any) -> Any:
+    """Leave out what JSON Schema does not know and AsyncAPI knows as something else: a text, the name of a schema.
+
+    Nothing is lost, because every alternative has its tag as the only value of a required field.
+    https://www.asyncapi.com/docs/reference/specification/v3.0.0#schemaObject
+    """
+    if isinstance(node, dict):
+        return {name: _without_discriminators(one) for name, one in node.items() if name != "discriminator"}
+    if isinstance(node, list | tuple):
+        return [_without_discriminators(one) for one in node]
+    return node
