@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import typer
 
 from streams.errors import ServerError, StoreUnreachable, UsageError
-from streams.settings import Settings, read
+from streams.settings import AccountSettings, Settings, read
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -22,13 +23,44 @@ NAME = "fillonce-cli"
 SIMULATED: Final = "simulated"
 
 
+class Simulation(msgspec.Struct, frozen=True):
+    """What a simulation leaves in its data directory for every command beside it.
+
+    Attributes:
+        accounts: settings that lead to the simulated venue.
+        keys: by variable, of that venue.
+    """
+
+    accounts: dict[str, AccountSettings]
+    keys: dict[str, str]
+
+
 def settings_of(ctx: typer.Context) -> Settings:
     """Read the settings that `--settings`, the environment or the current directory name.
+
+    On a simulation's data the accounts are the simulated ones, whatever the settings say: what is stored there must
+    never be compared with the books of a real venue.
 
     Raises:
         UsageError: they cannot be used.
     """
+    settings = given_settings(ctx)
+    if settings.redis_url or (simulation := _simulation(Path(settings.data_dir))) is None:
+        return settings
+    os.environ.update(simulation.keys)
+    return msgspec.structs.replace(settings, accounts=simulation.accounts)
+
+
+def given_settings(ctx: typer.Context) -> Settings:
+    """Read the settings as they are written, a simulation or not; raises as `settings_of`."""
     return read(ctx.obj or "", os.environ)
+
+
+def _simulation(data_dir: Path) -> Simulation | None:
+    try:
+        return msgspec.json.decode((data_dir / SIMULATED).read_bytes(), type=Simulation)
+    except (OSError, msgspec.DecodeError):
+        return None  # it is only just beginning, or of an older version
 
 
 def person() -> str:

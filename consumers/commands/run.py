@@ -10,7 +10,14 @@ from typing import Annotated
 import typer
 
 from consumers.commands import output
-from consumers.commands.connecting import SIMULATED, address, connected, only_account, settings_of
+from consumers.commands.connecting import (
+    SIMULATED,
+    address,
+    connected,
+    given_settings,
+    only_account,
+    settings_of,
+)
 from consumers.preflight import before_connecting, failed, refuse, server
 from streams.errors import UsageError
 from streams.settings import Settings
@@ -51,7 +58,8 @@ def run(
       fillonce run gateway --account binance.main --index 2
       FILLONCE_REDIS_URL=redis://cache:6379/0 fillonce run ledger
     """  # noqa: D301 - \b tells the help to keep the lines
-    settings = settings_of(ctx)
+    # A strategy may join a simulation; everything else is for the venues that the settings name.
+    settings = settings_of(ctx) if role == "strategy" else given_settings(ctx)
     if role and role not in ROLES:
         raise UsageError(f"There is no role {role}; use one of {', '.join(ROLES)}.")
     if simulated and role:

@@ -8,11 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from adapters.simulated.process import SimulatedVenue, local_settings
 from adapters.simulated.settings import Settings as VenueSettings
 from consumers.commands.connecting import SIMULATED as MARK
+from consumers.commands.connecting import Simulation
 from consumers.keyring import variables
 from streams.errors import UsageError
 from streams.server_lock import DirectoryLock
@@ -51,6 +53,7 @@ def simulated(settings: Settings, env: Mapping[str, str]) -> Iterator[tuple[Sett
             for variable, value in zip(variables(held.name), (held.api_key, held.secret), strict=True)
         }
         led = {name: _led(one, running[venues[name]]) for name, one in accounts.items()}
+        (Path(settings.data_dir) / MARK).write_bytes(msgspec.json.encode(Simulation(led, keys)))
         yield replace(settings, accounts=led), {**env, **keys}
 
 
@@ -84,9 +87,10 @@ def _make_room(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
         raise UsageError(f"{folder} has orders of a real venue; set FILLONCE_DATA_DIR to another one to simulate.")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / MARK).touch(mode=0o600)
+    (folder / MARK).touch(mode=0o600)  # it will have the simulated venue's keys
     lock = DirectoryLock(folder, threading.Event())
     try:
+        (folder / MARK).write_bytes(b"")
         for one in folder.iterdir():
             if one.is_dir():
                 shutil.rmtree(one)

@@ -55,6 +55,30 @@ def test_a_strategy_trades_from_an_empty_folder_and_the_next_simulation_begins_a
         assert shell("orders", "--json").json["orders"] == []
 
 
+def test_every_other_command_beside_a_simulation_speaks_of_the_simulated_venue(tmp_path: Path) -> None:
+    """Also where the settings name a real one under the same name, whose books are another matter."""
+    (tmp_path / "mine.py").write_text(STRATEGY)
+    (tmp_path / "fillonce.toml").write_text(
+        '[accounts."binance.main"]\nsymbols = ["BTC/USDT"]\nrest_url = "http://127.0.0.1:1"\n'
+        'stream_url = "ws://127.0.0.1:1"\n'
+    )
+    shell = Shell(tmp_path, {"FILLONCE_KEY_BINANCE_MAIN": "real", "FILLONCE_SECRET_BINANCE_MAIN": "real"})
+    with shell.started("run", "--simulated"):
+        wait_until(lambda: shell(*BUY).code == 0, START_S)
+        wait_until(lambda: [one["status"] for one in shell("orders", "--json").json["orders"]] == ["filled"], START_S)
+        for words in (
+            ("check",), ("reconcile",), ("positions",), ("verify",), ("replay",),
+            ("halt", "--reason", "r", "--account", "binance.main"),
+            ("cancel-all", "--reason", "r", "--account", "binance.main"),
+            ("resume", "--reason", "r", "--account", "binance.main"),
+        ):  # fmt: skip
+            said = shell(*words)
+            assert said.code == 0, (words, said)
+        assert oct((tmp_path / ".fillonce" / "simulated").stat().st_mode)[-3:] == "600"
+        with shell.started("run", "strategy", "--strategy", "mine:app"):
+            wait_until(lambda: "strategy.mine:app" in shell("status").out, START_S)
+
+
 def test_data_of_a_real_venue_is_never_emptied(tmp_path: Path) -> None:
     """The directory has no mark of a simulation."""
     kept = tmp_path / ".fillonce" / "appendonlydir"
