@@ -128,7 +128,10 @@ async def work(task: StrategyTask, settings: Settings, env: Mapping[str, str]) -
     logs.set_up(task.name, settings.log_level, known_secrets(settings, env))
     strategy = find(task.reference)
     accounts = chosen_accounts(strategy, settings)
-    host = Host(strategy, settings.redis_url, accounts, SystemClock(), settings.redis_timeout_ms)
+    host = Host(
+        strategy, settings.redis_url, accounts, SystemClock(), settings.redis_timeout_ms,
+        intents_per_second_max=settings.strategy_intents_per_second_max,
+    )  # fmt: skip
     heart = connect(settings.redis_url, name=f"{task.name}-heartbeat", timeout_ms=settings.redis_timeout_ms)
     if pid := await _other(heart, task, accounts):
         await heart.aclose()

@@ -15,7 +15,7 @@ from streams.keys import AccountKeys
 from streams.marks import Marks
 from streams.measures import Measures
 from streams.notices import Journal, Mark, Tick
-from streams.producer import IntentProducer
+from streams.pacing import PacedProducer
 from streams.pulse import Pulse
 from streams.strategy import Strategy
 from streams.tasks import end
@@ -32,8 +32,9 @@ class Host:
     """
 
     def __init__(
-        self, strategy: Strategy, url: str, accounts: Sequence[str], clock: Clock, timeout_ms: int = COMMAND_TIMEOUT_MS
-    ) -> None:
+        self, strategy: Strategy, url: str, accounts: Sequence[str], clock: Clock,
+        timeout_ms: int = COMMAND_TIMEOUT_MS, *, intents_per_second_max: int = 0,
+    ) -> None:  # fmt: skip
         """Bind it; nothing is sent yet.
 
         Args:
@@ -42,6 +43,7 @@ class Host:
             accounts: whose events it is given.
             clock: for pauses and ticks.
             timeout_ms: longest wait for one answer of the server.
+            intents_per_second_max: places and amends beyond it wait in this process; 0 holds nothing back.
         """
         self._strategy, self._clock, self._clients = strategy, clock, list[Redis]()
 
@@ -51,7 +53,7 @@ class Host:
             return made
 
         self._client = client
-        self._producer = IntentProducer(client("intents", single=False))
+        self._producer = PacedProducer(client("intents", single=False), clock, intents_per_second_max)
         self.broker: RedisBroker = strategy.broker(url, self._producer)
         self._deliveries = {
             account: Delivery(
@@ -109,8 +111,11 @@ class Host:
         )  # fmt: skip
 
     def figures(self, account: str) -> Mapping[str, Any]:
-        """What one account's delivery counted since its start."""
-        return self._deliveries[account].figures
+        """What one account's delivery counted since its start, and the producer of all of them."""
+        producer = self._producer
+        return {
+            **self._deliveries[account].figures, "published": producer.published, "held_back": producer.held_back,
+        }  # fmt: skip
 
     async def _mark(self, account: str) -> None:
         """Offer new reference prices; those that came while a handler was busy are one, the newest of each symbol."""

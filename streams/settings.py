@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from streams import misspelt
 from streams.errors import UsageError
 from streams.limits import Limits
 from streams.policy import ReconcileSettings
@@ -21,6 +22,8 @@ from streams.schemas import AccountName, Symbol
 FILE_DEFAULT = "fillonce.toml"
 PREFIX = "FILLONCE_"
 PORT_MAX = 65_535
+# Of the environment, and no settings: keys of accounts, and what programs of other languages are told (examples/).
+KEYS, NO_SETTINGS = ("key_", "secret_", "passphrase_"), {"account", "socket"}
 
 Ms = Annotated[int, Meta(ge=1, le=86_400_000)]
 Count = Annotated[int, Meta(ge=1, le=10_000)]
@@ -97,6 +100,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         gateways: gateway processes per account under `fillonce run`.
         strategies: started under `fillonce run` too, each in a process of its own: `module:attribute`, or the name
             of an entry point of the group `fillonce.strategies`.
+        strategy_intents_per_second_max: places and amends that one strategy's process may publish; more wait in it, so
+            that a strategy which floods disturbs nobody else. 0 holds nothing back.
         claim_idle_ms: an entry pending longer belonged to a worker that died; above every send window.
         lease_ms: a ledger silent for longer is replaced.
         clock_skew_max_ms: a server's clock that differs by more from this machine's is refused at start.
@@ -122,6 +127,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     redis_timeout_ms: Annotated[int, Meta(ge=1_000, le=60_000)] = 2_000
     gateways: Annotated[int, Meta(ge=1, le=64)] = 2
     strategies: tuple[Annotated[str, Meta(min_length=1, max_length=256, pattern="^[^,\\s]+$")], ...] = ()
+    strategy_intents_per_second_max: Annotated[int, Meta(ge=0, le=100_000)] = 100
     claim_idle_ms: Ms = 15_000
     lease_ms: Annotated[int, Meta(ge=500, le=60_000)] = 3_000
     calm_ms: Ms = 30_000
@@ -204,10 +210,22 @@ def read(path: str, env: Mapping[str, str]) -> Settings:
         value = env.get(PREFIX + field.name.upper())
         if value is not None:
             given[field.name] = _parsed(field.name, value)
+    _refuse_misspelt(env)
     try:
         return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise UsageError(f"Settings cannot be used: {error}.") from None
+        said = misspelt.sentence(error, given, Settings, AccountSettings)
+        raise UsageError(f"Settings cannot be used: {said}.") from None
+
+
+def _refuse_misspelt(env: Mapping[str, str]) -> None:
+    """Refuse a variable that is nearly a setting; one that is something else is somebody else's."""
+    known = {field.name for field in msgspec.structs.fields(Settings)} | {"settings"}
+    for name in sorted(env):
+        rest = name.removeprefix(PREFIX).lower()
+        ours = name.startswith(PREFIX) and rest not in NO_SETTINGS and not rest.startswith(KEYS)
+        if ours and rest not in known and (said := misspelt.variable(name, known, PREFIX)):
+            raise UsageError(f"{said}.")
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -99,9 +99,11 @@ def test_accounts_that_are_json_but_not_accounts_are_refused(text: str, write: W
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("gatways = 3", "unknown field `gatways`"),
-        (ACCOUNT + "send_window = 3", "unknown field `send_window`"),
-        (ACCOUNT + 'egress = "No. 1"', r"matching regex .* at `\$\.accounts\[\.\.\.\]\.egress`"),
+        ("gatways = 3", "unknown field `gatways`; perhaps `gateways` is meant"),
+        ("colour = 3", r"unknown field `colour`\.$"),
+        (ACCOUNT + "send_window = 3", r"at `\$\.accounts\.\"binance\.main\"`; perhaps `send_window_ms` is meant"),
+        (ACCOUNT + "[accounts.'binance.main'.limits]\nopen_order_max = 3", r"\.limits`; perhaps `open_orders_max`"),
+        (ACCOUNT + 'egress = "No. 1"', r"matching regex .* at `\$\.accounts\.\"binance\.main\"\.egress`"),
         ("gateways = 0", r"Expected `int` >= 1 - at `\$\.gateways`"),
         ("batch_max = 201", r"Expected `int` <= 200 - at `\$\.batch_max`"),
         ('log_level = "loud"', r"'loud' - at `\$\.log_level`"),
@@ -113,6 +115,22 @@ def test_what_is_unknown_out_of_range_or_contradicts_itself_is_refused(write: Wr
     """One sentence that names the field."""
     with pytest.raises(UsageError, match=f"^Settings cannot be used: .*{sentence}"):
         read(write(text), {})
+
+
+@pytest.mark.parametrize("name", ["FILLONCE_DATADIR", "FILLONCE_REDIS_URI", "FILLONCE_STRATEGY", "FILLONCE_SETTING"])
+def test_a_variable_that_is_nearly_a_setting_is_refused_with_the_one_that_is(write: Write, name: str) -> None:
+    """It would do nothing, and nobody would know."""
+    with pytest.raises(UsageError, match=rf"^{name} is no setting; FILLONCE_\w+ is\.$"):
+        read(write(""), {name: "x"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["FILLONCE_KEY_BINANCE_MAIN", "FILLONCE_ACCOUNT", "FILLONCE_SOCKET", "FILLONCE_HOME_PAGE", "FILLON_GATEWAYS"],
+)
+def test_a_variable_that_is_something_else_is_left_alone(write: Write, name: str) -> None:
+    """Keys, what the examples read, and whatever somebody calls by such a name."""
+    assert read(write(""), {name: "x"}) == Settings()
 
 
 def test_a_claim_is_idle_only_after_its_window(write: Write) -> None:
