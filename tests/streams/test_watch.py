@@ -135,3 +135,17 @@ async def test_a_script_publishes_waits_and_cancels_without_a_loop(
     assert (await asyncio.to_thread(producer.cancel, cancel)).order is None
     producer.close()
     producer.close()
+
+
+async def test_a_notebook_publishes_and_waits_on_the_loop_that_runs_it(
+    bench: Bench, producer: BlockingIntentProducer
+) -> None:
+    """A cell runs inside a loop, so nothing here may start another one on its thread or need this one to go round."""
+    terms = place(bench.account)
+    assert asyncio.get_running_loop().is_running()
+    receipt = producer.place(terms)
+    assert not receipt.duplicate
+    assert producer.place(terms).duplicate
+    assert producer.wait(receipt, until="created", timeout=10).terms == terms
+    with pytest.raises(TimeoutError):
+        producer.wait(receipt, until="ended", timeout=0.01)
