@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.blocking import BlockingIntentProducer
 from streams.connection import connect
-from streams.errors import BadIntent, FillonceError, IntentConflict, StoreUnreachable
+from streams.errors import BadIntent, FillonceError, IntentConflict, IntentSpent, StoreUnreachable
 from streams.marks import publish_mark
 from streams.notices import (
     AmendDeclined,
@@ -41,6 +41,7 @@ __all__ = [
     "HoldingsChanged",
     "IntentConflict",
     "IntentProducer",
+    "IntentSpent",
     "Intents",
     "Mark",
     "OrderChanged",

@@ -8,7 +8,17 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Literal
 
-from streams import Amend, IntentConflict, Intents, Mark, OrderChanged, Place, Snapshot, Strategy
+from streams import (
+    Amend,
+    IntentConflict,
+    Intents,
+    IntentSpent,
+    Mark,
+    OrderChanged,
+    Place,
+    Snapshot,
+    Strategy,
+)
 from streams.schemas import TERMINAL, from_ms
 
 
@@ -34,7 +44,7 @@ def chaser(  # noqa: D103
             return
         if parent not in revisions:
             # The parent of an earlier life has its price: another one under its identity is refused, and it stands.
-            with suppress(IntentConflict):
+            with suppress(IntentConflict, IntentSpent):
                 await intents.place(
                     Place(
                         account=account, strategy=app.name, signal_id=parent, signal_time=from_ms(mark.at_ms),

@@ -6,7 +6,7 @@ Every identity follows from the level or from the order that filled, so laying t
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from streams import Fill, Place, Snapshot, Strategy
+from streams import BadIntent, Fill, Intents, IntentSpent, Place, Snapshot, Strategy
 
 BEGAN, ENDS = datetime(2026, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
 
@@ -24,10 +24,13 @@ def grid(  # noqa: D103
         )  # fmt: skip
 
     @app.on(Snapshot)
-    async def lay(snapshot: Snapshot) -> list[Place]:
-        if snapshot.orders:
-            return []
-        return [order(snapshot.account, "start", level, buy=level < 0) for level in range(-levels, levels + 1) if level]
+    async def lay(snapshot: Snapshot, intents: Intents) -> None:
+        levels_laid = [one for one in range(-levels, levels + 1) if one]
+        answers = await intents.publish([order(snapshot.account, "start", one, buy=one < 0) for one in levels_laid])
+        for answer in answers:
+            # One that ended so long ago that it is forgotten was laid all the same; anything else is a grid with holes.
+            if isinstance(answer, BadIntent) and not isinstance(answer, IntentSpent):
+                raise answer
 
     @app.on(Fill)
     async def turn(fill: Fill) -> Place | None:

@@ -5,8 +5,8 @@ Nothing has to survive a restart: what still rests is taken back at the start, a
 
 from decimal import Decimal
 
-from streams import Cancel, Intents, Mark, OrderChanged, Place, PositionChanged, Snapshot, Strategy
-from streams.schemas import Side, from_ms
+from streams import BadIntent, Cancel, Intents, Mark, OrderChanged, Place, PositionChanged, Snapshot, Strategy
+from streams.schemas import TERMINAL, Side, from_ms
 
 SIGNS: dict[Side, int] = {"buy": 1, "sell": -1}
 
@@ -45,13 +45,17 @@ def market_maker(  # noqa: D103
             for side, sign in SIGNS.items()
             if sign * held.get(mark.account, Decimal(0)) < position_max
         ]  # fmt: skip
-        await intents.publish([*old, *new])
+        for answer in await intents.publish([*old, *new]):
+            if isinstance(answer, BadIntent):
+                raise answer
         quoted[mark.account] = mark
         broken.discard(mark.account)
 
     @app.on(OrderChanged)
     async def count(order: OrderChanged) -> None:
-        if order.filled or order.status == "rejected":
+        # One that traded, or is gone without having been taken back here: what rests is not what was quoted.
+        last = quoted.get(order.account)
+        if order.filled or (order.status in TERMINAL and last is not None and order.signal_id == last.event_id):
             broken.add(order.account)
 
     @app.on(PositionChanged)

@@ -34,21 +34,22 @@ class Signal(msgspec.Struct, forbid_unknown_fields=True):
 async def receive(request: web.Request) -> web.Response:
     """Answer with the order as it stands: 201 new, 200 known, 409 another under the same id, 503 send it again."""
     body = await request.read()
-    signed = hmac.new(os.environ["WEBHOOK_SECRET"].encode(), body, "sha256").hexdigest()
-    if not hmac.compare_digest(signed, request.headers.get("X-Signature", "")):
+    signed = hmac.new(request.app[SECRET], body, "sha256").hexdigest()
+    # As bytes: texts are only compared where both are ASCII, and the other one may be anything.
+    if not hmac.compare_digest(signed.encode(), request.headers.get("X-Signature", "").encode(errors="replace")):
         return web.json_response({"error": "X-Signature does not fit the body"}, status=401)
     try:
         said = msgspec.json.decode(body, type=Signal)
         intent = msgspec.convert(
             {
-                "kind": "place", "account": os.environ["ACCOUNT"], "strategy": "webhook", "signal_id": said.id,
+                "kind": "place", "account": request.app[ACCOUNT], "strategy": "webhook", "signal_id": said.id,
                 "signal_time": said.time, "symbol": said.symbol, "side": said.side, "quantity": said.quantity,
                 "type": "market" if said.price is None else "limit", "price": said.price,
             },
             Place,
         )  # fmt: skip
         receipt = await request.app[PRODUCER].place(intent)
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return web.json_response({"error": str(error)}, status=400)
     except IntentConflict as error:
         return web.json_response({"error": str(error)}, status=409)
@@ -61,10 +62,19 @@ async def receive(request: web.Request) -> web.Response:
     return web.json_response(answer, status=200 if receipt.duplicate else 201)
 
 
-PRODUCER = web.AppKey("producer", IntentProducer)
+def told(name: str) -> str:
+    """One of the environment's variables, which must be there: an empty secret would let everybody trade."""
+    if not os.environ.get(name):
+        sys.exit(f"{name} is not set; see the first lines of {sys.argv[0]}.")
+    return os.environ[name]
+
+
+PRODUCER, SECRET = web.AppKey("producer", IntentProducer), web.AppKey("secret", bytes)
+ACCOUNT = web.AppKey("account", str)
 
 if __name__ == "__main__":
     app = web.Application(client_max_size=65_536)
-    app[PRODUCER] = IntentProducer(connect(os.environ["FILLONCE_REDIS_URL"], name="webhook", single=False))
+    app[SECRET], app[ACCOUNT] = told("WEBHOOK_SECRET").encode(), told("ACCOUNT")
+    app[PRODUCER] = IntentProducer(connect(told("FILLONCE_REDIS_URL"), name="webhook", single=False))
     app.router.add_post("/signals", receive)
     web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))

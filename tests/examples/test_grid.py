@@ -30,3 +30,14 @@ def test_every_fill_is_turned_once_also_across_a_kill(fillonce):
     fillonce.until(lambda: resting(fillonce) == WHOLE)
     fillonce.settled()
     assert len(fillonce.venue_orders()) == 6 + 2 + 2
+
+
+def test_levels_that_were_not_laid_are_laid_at_the_next_start(fillonce):
+    """What rests already says nothing about the others; those that are there are not laid twice."""
+    fillonce.run(first := grid(levels=1))
+    fillonce.until(lambda: resting(fillonce) == WHOLE[2:4])
+    fillonce.stop(first, kill=True)
+    fillonce.run(grid())
+    fillonce.until(lambda: resting(fillonce) == WHOLE)
+    fillonce.settled()
+    assert len(fillonce.venue_orders()) == 6

@@ -49,3 +49,16 @@ def test_what_rests_after_a_kill_is_taken_back_and_quoted_anew(fillonce):
     fillonce.until(lambda: quotes(fillonce) == [("buy", Decimal("62037.90")), ("sell", Decimal("62162.10"))])
     fillonce.settled()
     assert len(quotes(fillonce)) == 2
+
+
+def test_a_quote_that_somebody_else_took_back_is_quoted_again(fillonce):
+    """With the next mark, though it has hardly moved."""
+    fillonce.run(market_maker())
+    fillonce.mark(60_000)
+    fillonce.until(lambda: len(quotes(fillonce)) == 2)
+    [bid] = [order for order in fillonce.orders("market_maker") if order.terms.side == "buy"]
+    fillonce.cancel(bid)
+    fillonce.until(lambda: quotes(fillonce) == [("sell", 60_060)])
+    fillonce.settled()
+    fillonce.mark(60_010)
+    fillonce.until(lambda: quotes(fillonce) == [("buy", Decimal("59949.99")), ("sell", Decimal("60070.01"))])

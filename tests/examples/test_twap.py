@@ -40,3 +40,23 @@ def test_a_parent_of_yesterday_is_not_sent_today(fillonce):
     fillonce.run(parent(datetime.now(UTC) - timedelta(days=1)))
     fillonce.until(lambda: [order.status for order in fillonce.orders("twap-p")] == ["expired"] * 7)
     assert fillonce.venue_orders() == []
+
+
+def test_slices_that_came_due_while_it_was_down_do_not_wait_for_the_next_one(fillonce):
+    """However long the period is: what is due is sent when it runs again, and no more than that."""
+    fillonce.house("SELL", 10, price=60_000)
+    fillonce.run(parent(datetime.now(UTC) - timedelta(minutes=25), every_ms=600_000))
+    fillonce.until(lambda: [order.status for order in fillonce.orders("twap-p")] == ["filled"] * 3)
+    fillonce.settled()
+    assert len(fillonce.venue_orders()) == 3
+
+
+def test_a_parent_that_the_venue_could_never_take_is_not_passed_over_in_silence(fillonce, caplog):
+    """Its tick is dropped with the reason, again and again."""
+    app = twap(
+        parent="p", start=datetime.now(UTC), side="buy", quantity=PARENT, slices=7, every=timedelta(seconds=1),
+        symbol="NO/SUCH",
+    )  # fmt: skip
+    fillonce.run(app)
+    fillonce.until(lambda: "unknown symbol NO/SUCH" in caplog.text)
+    assert fillonce.orders("twap-p") == []

@@ -51,10 +51,10 @@ def reachable(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-def post(port: int, signal: Any, secret: str = SECRET) -> tuple[int, dict[str, Any]]:
-    """Send a signal; status and answer."""
-    body = json.dumps(signal).encode()
-    signed = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+def post(port: int, signal: Any, secret: str = SECRET, signed: bytes = b"") -> tuple[int, dict[str, Any]]:
+    """Send a signal, or bytes as they are; status and answer."""
+    body = signal if isinstance(signal, bytes) else json.dumps(signal).encode()
+    signed = signed or hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode()
     with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
         connection.request("POST", "/signals", body, {"X-Signature": signed})
         answer = connection.getresponse()
@@ -72,6 +72,9 @@ def test_a_signal_sent_again_is_answered_with_the_order_it_made(fillonce):
         for wrong in ({**SIGNAL, "time": "today"}, {**SIGNAL, "surprise": 1}, {**SIGNAL, "quantity": "-1"}):
             assert post(port, wrong)[0] == 400
         assert post(port, {**SIGNAL, "id": "b-3"}, "guessed")[0] == 401
+        assert post(port, SIGNAL, signed="é".encode())[0] == 401
+        for broken in (b"", b"{", b"[" * 50_000, b'{"id": "\xff"}', b"7"):
+            assert post(port, broken)[0] == 400
         process.kill()
     fillonce.until(lambda: [order.status for order in fillonce.orders("webhook")] == ["open"])
     with listening(fillonce) as (_, port):
@@ -80,3 +83,14 @@ def test_a_signal_sent_again_is_answered_with_the_order_it_made(fillonce):
             200, {"client_order_id": first["client_order_id"], "duplicate": True, "status": "open"},
         )  # fmt: skip
     assert len(fillonce.venue_orders()) == 1
+
+
+@pytest.mark.parametrize("missing", ["WEBHOOK_SECRET", "ACCOUNT", "FILLONCE_REDIS_URL"])
+def test_it_does_not_start_without_what_it_must_be_told(missing: str) -> None:
+    """An empty secret above all: everybody could sign with it."""
+    given = {"FILLONCE_REDIS_URL": "unix:///nowhere", "ACCOUNT": "a.b", "WEBHOOK_SECRET": SECRET, missing: ""}
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), "0"], env={**os.environ, **given}, capture_output=True, text=True, check=False,
+        timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, f"{missing} is not set" in done.stderr) == (1, True)
