@@ -234,7 +234,8 @@ class Listener:
         """Vouch for the stream while it is whole, again and again; the watermark moves with it."""
         while True:
             beat_ms = min(BEAT_MS, self._settings.lease_ms // 4)
-            await self._clock.sleep_ms(BEHIND_MS if self.current and not self.whole else beat_ms)
+            # A gap that is closed is said at once: until then no new exposure goes out.
+            await self._clock.sleep_ms(beat_ms if self.whole else BEHIND_MS)
             self.pulse.beat()
             if not self.current:
                 continue

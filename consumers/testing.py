@@ -10,6 +10,8 @@ Nothing is imitated but the venue: a real server, the real roles, real requests 
 `@pytest.mark.fillonce(faults={"accept_then_drop": 0.3})`. The fixture is plain, so any kind of test can use it.
 """
 
+import importlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,10 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def fillonce_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a server of this session's own."""
+    """Address of a server of this session's own; while it starts, the pipeline is imported."""
+    importing = threading.Thread(target=importlib.import_module, args=("consumers.rig",))
+    importing.start()
     from streams.server import EmbeddedServer
 
     with EmbeddedServer(Path(tmp_path_factory.mktemp("fillonce"))) as server:
+        importing.join()
         yield server.url
 
 

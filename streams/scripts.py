@@ -296,8 +296,11 @@ class Scripts:
         return StreamState(state.decode(), until.decode())
 
     async def signs(self) -> Sequence[bytes | None]:
-        """Read what moves whenever entries that wait may be claimed again."""
-        found: Any = await self._redis.hmget(self._keys.control, ("switched_at", "stream_at", "starting"))
+        """Read what moves whenever entries that wait may be claimed again.
+
+        The gate's opening is of it: a start may begin and end between two looks, and leave nothing else behind.
+        """
+        found: Any = await self._redis.hmget(self._keys.control, ("switched_at", "stream_at", "starting", "gate"))
         return list(found)
 
     async def forget(
