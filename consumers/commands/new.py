@@ -1,13 +1,13 @@
 """`fillonce new`: a strategy to start from, with its test."""
 
 import keyword
-import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
 
 from consumers.commands import output
+from consumers.starters import TESTS, starter
 from streams.errors import UsageError
 
 Example = Literal["market_maker", "grid", "twap", "chaser", "webhook"]
@@ -126,15 +126,6 @@ def _example(name: str, example: str) -> tuple[str, str]:
         text = text.replace(f"from examples.strategies.{example} import", f"from {name} import")
         return text.replace(f'"{example}"', f'"{name}"').replace(f'"{example}-', f'"{name}-')
 
-    code = _starter(f"{example}.py", "examples/strategies")
-    test = "" if example == "webhook" else _starter(f"test_{example}.py", "tests/examples")
+    code = starter(f"{example}.py").read_text(encoding="utf-8")
+    test = "" if example == "webhook" else starter(f"test_{example}.py", TESTS).read_text(encoding="utf-8")
     return renamed(code), renamed(test)
-
-
-def _starter(file: str, folder: str) -> str:
-    """Read a file of the examples: where it is kept in a checkout, else where an installation puts it."""
-    for root in (Path(__file__).parents[2], Path(sys.prefix) / "share" / "fillonce"):
-        path = root / folder / file
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
-    raise UsageError(f"{file} is not part of this installation; leave --from out.")

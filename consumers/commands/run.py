@@ -28,7 +28,14 @@ ROLES = ("gateway", "ledger", "listener", "resolver", "strategy")
 def run(
     ctx: typer.Context,
     *,
-    role: Annotated[str, typer.Argument(metavar="[ROLE]", help=f"One of {', '.join(ROLES)}; default all.")] = "",
+    role: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ROLE]",
+            help=f"One of {', '.join(ROLES)}; default all.",
+            autocompletion=lambda incomplete: [one for one in ROLES if one.startswith(incomplete)],
+        ),
+    ] = "",
     account: Annotated[str, typer.Option(help="Only this account.")] = "",
     index: Annotated[int, typer.Option(min=0, max=63, help="Which of several gateways.")] = 0,
     strategy: Annotated[

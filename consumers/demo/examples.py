@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
-from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -18,9 +17,9 @@ from redis.exceptions import RedisError
 
 from consumers.demo.plan import NAMES, Script
 from consumers.demo.webhook import Webhook, signals
+from consumers.starters import module
 from streams.clock import SystemClock
 from streams.connection import connect
-from streams.errors import UsageError
 from streams.host import Host
 from streams.keys import AccountKeys
 from streams.marks import publish_mark
@@ -36,17 +35,8 @@ SWING, SWING_STEPS = 0.003, 40  # the mark's way from its middle, and the feed's
 
 
 def find(name: str) -> Any:
-    """An example's factory, by the name of its file.
-
-    Raises:
-        UsageError: they are not here.
-    """
-    try:
-        return getattr(import_module(f"examples.strategies.{name}"), name)
-    except ModuleNotFoundError:
-        raise UsageError(
-            "The examples are not part of the installed program; run `fillonce demo --examples` in a checkout."
-        ) from None
+    """An example's factory, by the name of its file; raises as `consumers.starters.starter`."""
+    return getattr(module(name), name)
 
 
 def build(script: Script) -> Sequence[Strategy]:

@@ -8,14 +8,13 @@ import secrets
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import aiohttp
 import orjson
 
 from consumers.demo.plan import Script
-from streams.errors import UsageError
+from consumers.starters import starter
 
 SIGNALS = 30
 PAUSE_MS, AGAIN_MS = 150, 50
@@ -27,21 +26,6 @@ _LAUNCH = (
     "import runpy, sys; from streams.parent import end_with_parent; end_with_parent(); "
     "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 )
-
-
-def program() -> str:
-    """Where the example is.
-
-    Raises:
-        UsageError: it is not here.
-    """
-    try:
-        found = find_spec("examples.strategies.webhook")
-    except ModuleNotFoundError:
-        found = None
-    if found is None or found.origin is None:
-        raise UsageError("The examples are not part of the installed program; run this in a checkout.")
-    return found.origin
 
 
 def signals(script: Script) -> Sequence[Mapping[str, str]]:
@@ -76,7 +60,7 @@ class Webhook:
     async def start(self) -> None:
         """Start the receiver."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-c", _LAUNCH, program(), str(self._port), env=self._env,
+            sys.executable, "-P", "-c", _LAUNCH, str(starter("webhook.py")), str(self._port), env=self._env,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
 

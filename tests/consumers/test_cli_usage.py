@@ -66,6 +66,19 @@ def test_completion_is_offered_for_a_shell(shell):
 
 
 @pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("", {"gateway", "ledger", "listener", "resolver", "strategy"}), ("l", {"ledger", "listener"}), ("x", set())],
+)
+def test_completion_offers_the_roles(shell, typed, offered):
+    """Those that begin as what is typed does."""
+    asked = {
+        "_FILLONCE_COMPLETE": "complete_bash", "COMP_WORDS": f"fillonce run {typed}", "COMP_CWORD": "2",
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+    }  # fmt: skip
+    assert set(shell(env=asked).out.split()) == offered
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("orders", "--frobnicate"), "No such option: --frobnicate"),
