@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from consumers.commands import output
-from consumers.commands.connecting import client, ping, settings_of
+from consumers.commands.connecting import address, client, ping, settings_of
 from consumers.preflight import Verdict, before_connecting, embedded, failed, packages, server
 from streams.errors import FillonceError, ServerError, UsageError
 from streams.settings import Settings
@@ -44,12 +44,14 @@ def check(
 async def _server(settings: Settings) -> list[Verdict]:
     from redis.exceptions import RedisError
 
+    from streams.connection import shown
+
     try:
         redis = client(settings)
         try:
             await ping(redis, settings)
             found = await server(redis, settings.accounts, settings.clock_skew_max_ms)
-            return [Verdict("server", "ok", "The server answers."), *found]
+            return [Verdict("server", "ok", f"The server answers at {shown(address(settings))}."), *found]
         finally:
             await redis.aclose()
     except ServerError as error:

@@ -1,4 +1,4 @@
-// FILLONCE_SOCKET is the embedded server's unix socket (`.fillonce/…/valkey.sock`), FILLONCE_REDIS_URL any other server.
+// FILLONCE_SOCKET is the embedded server's unix socket (`.fillonce/run/valkey.sock`; `fillonce check` shows it), FILLONCE_REDIS_URL any other server.
 import { createClient } from "redis";
 
 export const account = process.env.FILLONCE_ACCOUNT ?? "binance.main";

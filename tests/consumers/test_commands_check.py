@@ -34,7 +34,9 @@ def test_a_fit_server_and_good_settings_pass(shell, redis_url):
         found
     )
     assert SECRET not in said.out + said.err
-    assert "ok packages" in words(shell("check", env={"FILLONCE_REDIS_URL": redis_url}).out)
+    shown = words(shell("check", env={"FILLONCE_REDIS_URL": redis_url}).out)
+    assert "ok packages" in shown
+    assert f"The server answers at {redis_url.partition('?')[0]}." in shown  # what a strategy of one's own connects to
 
 
 def test_a_pipeline_that_does_not_run_yet_is_a_warning(shell):

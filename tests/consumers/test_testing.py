@@ -4,12 +4,13 @@ import asyncio
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from streams import Fill, Mark, OrderChanged, Place, Snapshot, Strategy
-from streams.schemas import from_ms
+from streams import Fill, Mark, OrderChanged, Place, PositionChanged, Snapshot, Strategy
+from streams.schemas import TERMINAL, from_ms
 from tests.commands import Shell, environment
 
 
@@ -131,6 +132,73 @@ def test_reference_prices_come_after_those_of_the_snapshot_and_only_the_newest(f
     assert told == [
         ("before", "BTC/USDT 100"), ("after", "BTC/USDT 101"), ("after", "BTC/USDT 103"), ("after", "ETH/USDT 103"),
     ]  # fmt: skip
+
+
+class Book:
+    """A strategy that keeps its own books: what the snapshot has, and then what it is told, each thing once."""
+
+    def __init__(self) -> None:
+        """As a new process has it."""
+        self.app = Strategy("book")
+        self.filled, self.live, self.told = dict[str, Decimal](), set[str](), set[str]()
+        self.position, self.marks = Decimal(0), dict[str, Decimal]()
+
+        @self.app.on(Snapshot)
+        async def begin(snapshot: Snapshot) -> None:
+            held = snapshot.positions.get("BTC/USDT")
+            self.position = held.quantity if held else Decimal(0)
+            self.filled = {one.client_order_id: one.state.filled for one in snapshot.orders}
+            self.live, self.marks = set(self.filled), dict(snapshot.marks)
+
+        @self.app.on(Fill)
+        async def add(fill: Fill) -> None:
+            if not fill.in_snapshot and fill.event_id not in self.told:
+                self.told.add(fill.event_id)
+                self.filled[fill.client_order_id] = self.filled.get(fill.client_order_id, Decimal(0)) + fill.quantity
+
+        @self.app.on(OrderChanged)
+        async def follow(order: OrderChanged) -> None:
+            if not order.in_snapshot:
+                (self.live.discard if order.status in TERMINAL else self.live.add)(order.client_order_id)
+
+        @self.app.on(PositionChanged)
+        async def hold(position: PositionChanged) -> None:
+            if not position.in_snapshot:
+                self.position = position.quantity
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.fillonce(faults={"duplicated_execution": 0.5, "execution_before_answer": 0.3})
+def test_a_snapshot_and_the_events_after_it_add_up_to_what_there_is(fillonce) -> None:
+    """Killed and begun anew while orders are made and fill: nothing is counted twice, and nothing falls in between."""
+    fillonce.house("SELL", 100, price=60_000)
+    fillonce.mark(60_000)
+
+    def trade() -> None:
+        for _ in range(6):
+            fillonce.place(strategy="book", side="buy", type="limit", quantity=1, price=60_000)
+            fillonce.place(strategy="book", side="buy", type="limit", quantity=1, price=50_000)
+
+    for _ in range(3):
+        trading = threading.Thread(target=trade)
+        trading.start()
+        book = Book()
+        fillonce.run(book.app)
+        trading.join()
+        fillonce.stop(book.app, kill=True)
+    trading = threading.Thread(target=trade)
+    trading.start()
+    book = Book()
+    fillonce.run(book.app)
+    trading.join()
+    fillonce.settled(60)
+    orders = {one.client_order_id: one for one in fillonce.orders("book")}
+    assert len(orders) == 4 * 12
+    assert book.live == {name for name, one in orders.items() if one.live}
+    assert book.live <= book.filled.keys() | {name for name, one in orders.items() if not one.state.filled}
+    assert {name: orders[name].state.filled for name in book.filled} == book.filled
+    assert book.position == fillonce.position()
+    assert book.marks == {"BTC/USDT": Decimal(60_000)}
 
 
 @pytest.mark.slow
