@@ -179,13 +179,20 @@ def test_a_snapshot_and_the_events_after_it_add_up_to_what_there_is(fillonce) ->
             fillonce.place(strategy="book", side="buy", type="limit", quantity=1, price=60_000)
             fillonce.place(strategy="book", side="buy", type="limit", quantity=1, price=50_000)
 
-    for _ in range(3):
+    def traded(price: int) -> Decimal:
+        return sum((one.state.filled for one in fillonce.orders("book") if one.terms.price == price), Decimal(0))
+
+    for life in range(3):
         trading = threading.Thread(target=trade)
         trading.start()
         book = Book()
         fillonce.run(book.app)
         trading.join()
         fillonce.stop(book.app, kill=True)
+        # What happens while it is away is in the next snapshot, and is told all the same.
+        fillonce.until(lambda: {one.status for one in fillonce.orders()} <= {"open", "partially_filled", "filled"})
+        fillonce.house("SELL", "0.4", price=50_000)
+        fillonce.until(lambda sold=Decimal("0.4") * (life + 1): traded(50_000) == sold)
     trading = threading.Thread(target=trade)
     trading.start()
     book = Book()
