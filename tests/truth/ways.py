@@ -6,11 +6,14 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from adapters.venue import Window
+from streams.codec import encode, encode_text
 from streams.policy import Kind
 from streams.record import NEW_STATE
-from streams.schemas import Correction, Inferred, Order, Place
+from streams.schemas import Command, Correction, Evidence, Inferred, Order, Place, Unknown
+from tests.flow import Bench
 from tests.pipeline import Pipeline
 
 Prepare = Callable[[Pipeline], Awaitable[str]]
@@ -98,6 +101,23 @@ async def _lost_but_there(pipeline: Pipeline, _: str) -> None:
     await strange(pipeline, name, price=Decimal(81))
 
 
+async def _lost_on_its_way(pipeline: Pipeline, _: str) -> None:
+    """Claimed, and then nothing was sent: unknown here, and the venue never heard of it."""
+    bench, terms = Bench(pipeline.redis, pipeline.account), pipeline.terms(price=Decimal(83))
+    [name] = await pipeline.place(terms)
+    [entry] = [one for one in await bench.read_intents("gateway.9") if one.fields[b"data"] == encode(terms)]
+    sent = encode_text({"price": "83", "quantity": "1"})
+    item = bench.claim_item(entry.id, terms, sent=sent, strategy=terms.strategy, symbol=terms.symbol)
+    item = replace(item, client_order_id=name, reduces=True)  # nobody vouches for the stream
+    await bench.scripts.claim([item], "gateway.9", -1, 15_000)
+    lost = Command(client_order_id=name, token=item.token, outcome=Unknown("cut"))
+    said = encode(Evidence(source="answer", received_at_ns=1, command=lost))
+    await bench.scripts.settle(
+        client_order_id=name, entry=entry.id, token=item.token, command="place", evidence=said, raw=b""
+    )  # fmt: skip
+    await pipeline.status(name, "unknown")
+
+
 async def _bust(pipeline: Pipeline, name: str) -> None:
     trade = next(one for one in await _trades(pipeline) if one["client_order_id"] == name)
     await pipeline.control.bust(pipeline.book, pipeline.venue_symbol, trade["trade_id"])
@@ -156,6 +176,7 @@ WAYS: Sequence[Way] = (
     Way("orphan", "orphan", _nothing, _as_ours),
     Way("filled orphan", "orphan", _nothing, _as_ours_and_filled),
     Way("foreign", "orphan", _nothing, _by_hand),
+    Way("ghost", "ghost", _nothing, _lost_on_its_way),
     Way("zombie", None, _nothing, _lost_but_there),
     Way("status drift", "status_drift", _resting(91), _cancel_there),
     Way("position drift", "position_drift", _nothing, _move_base),
