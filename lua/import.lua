@@ -42,6 +42,7 @@ local function import(key, item)
   if not known[2] and is_spent(id, KEYS, 4, months) then return 'spent' end
   redis.call('HSET', key, 'status', 'unknown')
   redis.call('ZADD', live, now, id)
+  redis.call('HSET', control, 'exposure', 'imported:' .. id .. ':' .. digits(now)) -- it may execute all of it
   if known[2] and not (known[1] == 'created' and known[4] == opening) then
     local token = known[3] or ''
     changes[#changes + 1] = '{"kind":"doubted","id":"import:' .. id .. '","client_order_id":"' .. id ..

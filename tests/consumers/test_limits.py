@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from consumers.adoption import import_item
 from consumers.judge import Judge
 from consumers.limits import Book, Mark, Rate, Room, claimed, next_rate, reduces, refusal
 from streams import events
@@ -314,6 +315,23 @@ async def test_an_order_that_only_others_of_its_batch_forbid_is_left_to_the_next
     items = [bench.claim_item("1-1", one, strategy="test", symbol=SYMBOL) for one in places]
     judged, _ = await Judge(redis, bench.keys, Limits(position_max={"*": Decimal(2)})).judge(items, INSTRUMENTS)
     assert [(item.judged, item.refusal) for item in judged] == [(True, ""), (True, "")]
+
+
+async def test_an_order_that_was_found_at_the_venue_makes_another_exposure(redis: Redis, account: str) -> None:
+    """It may execute all of it: what was judged before it got its record is judged again."""
+    bench = await Bench(redis, account).open()
+    terms = place(account)
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    judge = Judge(redis, bench.keys, Limits(position_max={"*": ONE}))
+    item = bench.claim_item(entry.id, terms, strategy="test", symbol=SYMBOL)
+    judged, seen = await judge.judge([item], INSTRUMENTS)
+    assert judged[0].refusal == ""
+    history = (await bench.scripts.gate()).history
+    await bench.scripts.import_orders([import_item("fo-found", place(account, "found"))], history)
+    assert await bench.scripts.claim(judged, "g", 5_000, 1_000, seen) == [Stale()]
+    again, _ = await judge.judge([item], INSTRUMENTS)
+    assert "position_max" in again[0].refusal
 
 
 async def test_what_an_amend_gives_up_is_no_room_for_those_behind_it(redis: Redis, account: str) -> None:
