@@ -243,6 +243,11 @@ class Patrol:
                 self._ask_at_ms = self._clock.monotonic_ms() + error.wait_ms
             log.warning("could not compare: %s", self.failed)
             return False
+        except Exception as error:  # a defect that meets one look must not end whoever looks after the orders
+            self.failed = type(error).__name__
+            self.failures += 1
+            log.exception("could not compare")
+            return False
         self.failed, self.failures = "", 0
         for one in report.left:
             log.warning("%s %s: %s here, %s at the venue", one.kind, one.subject, one.here, one.there)

@@ -53,7 +53,7 @@ def _is_of_a_shut_gate(said: events.JournalEntry) -> bool:
 
 
 class Shut(Struct, frozen=True):
-    """Why the gate stays shut, and whether it is the venue that does not answer."""
+    """Why the gate stays shut, and whether it is the venue that does not answer, or not as anybody thought."""
 
     reason: str
     by_venue: bool
@@ -147,6 +147,10 @@ class Reconciler:
                 self._told_to_wait = self._clock.monotonic_ms() + error.wait_ms, reason
             self.shut, self.starting = Shut(self._overdue(reason), by_venue=isinstance(error, CouldNotAsk)), ""
             log.warning("the gate stays shut: %s", self.shut.reason)
+            return False
+        except Exception as error:  # a defect that meets this account must not end whoever says so
+            self.shut, self.starting = Shut(self._overdue(type(error).__name__), by_venue=True), ""
+            log.exception("the gate stays shut")
             return False
         return gate.is_open
 

@@ -149,14 +149,16 @@ class Resolver:
             task.add_done_callback(self._answered)
         if tasks:
             done, _ = await asyncio.wait(tasks.values(), timeout=PATIENCE_S)
-            for task in done:
-                task.result()
+            for task in done:  # of one order nobody need be able to ask; the others go on
+                if isinstance(error := task.exception(), (HistoryChanged, StoreUnreachable, RedisError, OSError)):
+                    raise error
         return len(due) == SWEEP_MAX
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         self._asking = {name: one for name, one in self._asking.items() if one is not task}
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("a question is asked again: %s", type(error).__name__)
+            self.could_not_ask += 1
+            log.warning("a question is asked again: %s", type(error).__name__, exc_info=error)
 
     async def _ask(self, order: Order, begun_at_ms: int) -> None:
         async with self._room:

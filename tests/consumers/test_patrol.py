@@ -555,6 +555,22 @@ async def test_a_venue_that_wants_to_be_left_alone_is_not_asked_before(pipeline:
         assert await patrol._round("full", "time")
 
 
+async def test_a_defect_that_meets_a_comparison_is_a_failure_and_ends_nobody(pipeline: Pipeline) -> None:
+    """The resolver's other work must not end with it; the next look begins anew."""
+    patrol = await _opened(pipeline)
+    look = patrol._survey.look
+
+    async def defect(since_ms: int | None) -> Any:
+        raise KeyError(since_ms)
+
+    patrol._survey.look = defect  # type: ignore[method-assign]  # stands for whatever nobody thought of
+    assert not await patrol._round("full", "time")
+    assert patrol.figures() == {"reconcile_failures": 1, "reconcile_failed": "KeyError"}
+    patrol._survey.look = look  # type: ignore[method-assign]  # as it was
+    assert await patrol._round("full", "time")
+    assert patrol.figures() == {}
+
+
 async def test_comparisons_that_fail_are_counted_until_one_succeeds(pipeline: Pipeline) -> None:
     """The venue does not answer; count and reason stand in the heartbeat, where a rule and `status` see them."""
     async with Proxy(pipeline.process.rest_url) as proxy:

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.simulated.faults import OFF
 from adapters.simulated.process import SimulatedVenue
-from adapters.venue import Rows
+from adapters.venue import Rows, Venue
 from consumers.adoption import import_item
 from consumers.look_back import DAY_MS, LOOK_BACK_MAX_MS
 from consumers.reconciler import _OF_A_SHUT_GATE, OVERLAP_MS
@@ -204,6 +204,21 @@ async def test_it_waits_until_no_lost_claim_can_be_sent_any_more(pipeline: Pipel
     assert await reconciler.ensure_open()
     assert len(clock.waits_ms) == 1
     assert day_ms / 2 < clock.waits_ms[0] <= day_ms + 250
+
+
+async def test_a_defect_keeps_the_gate_shut_with_its_name_and_ends_nobody(pipeline: Pipeline) -> None:
+    """It is tried again, ever more seldom, as when the venue does not answer."""
+
+    class Defective(Asked):
+        async def orders_since(self, symbol: str, since_ms: int) -> Rows:
+            """Whatever nobody thought of."""
+            raise KeyError(symbol, since_ms)
+
+    await _shut(pipeline)
+    reconciler = pipeline.reconciler(cast("Venue", Defective(await pipeline.venue())))
+    assert not await reconciler.ensure_open()
+    assert reconciler.shut is not None
+    assert (reconciler.shut.reason, reconciler.shut.by_venue) == ("KeyError", True)
 
 
 async def test_a_venue_that_wants_to_be_left_alone_is_not_asked_before(pipeline: Pipeline) -> None:

@@ -1,11 +1,12 @@
 """The resolver against the real server and the simulated venue: nothing waits without an owner, nothing is guessed."""
 
 import asyncio
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
 import pytest
 
-from adapters.venue import Rows
+from adapters.venue import Rows, Venue
 from consumers.folding import Rules
 from streams import events
 from streams.clock import SystemClock
@@ -102,6 +103,37 @@ async def test_a_venue_that_wants_to_be_left_alone_is_not_asked_before(pipeline:
         clock.at_ms += 1_000
         await due()
         assert resolver.asked == 2
+
+
+async def test_an_order_that_nobody_can_ask_about_keeps_no_other_from_being_asked_about(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A defect that meets one of them is counted and told; the resolver goes on."""
+
+    class Defective:
+        def __init__(self, venue: Any) -> None:
+            self._venue = venue
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._venue, name)
+
+        async def find(self, order: Order) -> Rows:
+            """Fail for one of them."""
+            if order.client_order_id == names[0]:
+                raise KeyError(order.client_order_id)
+            return cast("Rows", await self._venue.find(order))
+
+    await pipeline.ledger()
+    gateway = await pipeline.gateway()
+    names = await pipeline.place(*(pipeline.terms(price=Decimal(90 - number)) for number in range(2)))
+    for name in names:
+        await pipeline.status(name, "open")
+    await pipeline.drain(gateway)
+    resolver = await pipeline.resolver(venue=cast("Venue", Defective(await pipeline.venue())))
+    await pipeline.redis.zadd(pipeline.keys.live, dict.fromkeys(names, 0))
+    await pipeline.until(lambda: resolver.could_not_ask >= 2)
+    await pipeline.until(lambda: resolver.asked > resolver.could_not_ask)
+    assert any("KeyError" in one.message for one in caplog.records)
 
 
 async def test_a_venue_that_does_not_know_our_key_leaves_the_order_unknown(pipeline: Pipeline) -> None:
