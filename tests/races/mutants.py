@@ -15,7 +15,7 @@ from streams.scripts import Scripts
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 
-HISTORY = "if known[1] ~= server_history() then return refuse_history() end"
+HISTORY = "if known[1] ~= server_history() then return refuse_history(), true end"
 
 
 def script(name: str, old: str, new: str) -> Mutation:
