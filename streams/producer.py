@@ -173,7 +173,12 @@ class IntentProducer:
         return receipt
 
     async def publish(self, intents: Sequence[Intent]) -> list[Answer]:
-        """Publish intents of one account in batches, one round trip each.
+        """Publish intents of one account, in one call when they are few.
+
+        Many places go in batches on the producer's own connection, each sent while the server takes those before it.
+        They stand in the stream in the order given; only where the server refuses one batch alone (it was full for
+        that moment), that one stands behind those that were sent ahead. Cancels and amends may be about a place before
+        them: many intents with one among them go batch by batch.
 
         Returns:
             One receipt per intent, in order; a conflict, or what the venue could never take, is returned, so that it

@@ -85,6 +85,23 @@ def test_an_answer_that_is_too_late_closes_the_connection(redis_url: str, run: R
 
 
 @LOOPS
+def test_a_command_behind_others_has_an_end_too(redis_url: str, run: Runner) -> None:
+    """The timer of an earlier one does not leave it without an end."""
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        async with client(redis_url, timeout_ms=500) as redis:
+            began = loop.time()
+            while loop.time() < began + 0.05:
+                await command(redis, "ECHO", "in time")
+            with pytest.raises(RedisTimeoutError):
+                await command(redis, "BLPOP", "wire:{never}", 0)
+            assert await command(redis, "ECHO", "next") == b"next"
+
+    run(ask())
+
+
+@LOOPS
 def test_a_caller_that_is_cancelled_closes_the_connection(redis_url: str, run: Runner) -> None:
     """The reply that nobody reads any more could be taken for another one's."""
 
