@@ -27,7 +27,7 @@ from streams.wire import answers_within
 # The gateways have that long to take an intent before the sweep asks whether its entry is still there.
 FIRST_LOOK_MS = 15_000
 RETRY_MS = 50
-# Intents of one call, and of each when there are more: large enough that what a call costs is shared by many, small
+# Intents of one call, and of one that is sent ahead: large enough that what a call costs is shared by many, small
 # enough that the server does not wait for long until the first is made, nor the caller for the receipts of the last.
 BATCH, CHUNK = 64, 32
 # How old an answer of local memory may be: by then an order may have moved on, and a server that was replaced answers
@@ -236,8 +236,9 @@ class IntentProducer:
         """While the server takes one batch, the next is made and the receipts of the last are written."""
         # A cancel or an amend may be about a place before it, which must not be refused while they are taken.
         ahead = self._is_brief and all(isinstance(one, Place) for one in intents)
-        cuts = range(0, len(intents), CHUNK)
-        batches = (self._batch(account, intents[start : start + CHUNK]) for start in cuts)  # each made when it is due
+        size = CHUNK if ahead else BATCH
+        cuts = range(0, len(intents), size)
+        batches = (self._batch(account, intents[start : start + size]) for start in cuts)  # each made when it is due
         receipts: list[Answer] = []
         while True:
             sent = await self._send_ahead(account, batches, refusals) if ahead else []
