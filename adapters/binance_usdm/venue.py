@@ -38,6 +38,7 @@ COUNT_DOWN_WEIGHT = 10
 NO_SUCH_LISTEN_KEY = "-1125"
 GONE = 4000  # a close code of our own
 KEEP_KEY_MS = 30 * 60_000  # a listen key ends an hour after it was last kept alive
+KEEP_AGAIN_MS = 60_000  # after an attempt that failed
 
 USDM = Product(
     facts=FACTS,
@@ -71,7 +72,7 @@ class BinanceUsdmVenue(BinanceVenue):
     product = USDM
     facts = USDM.facts
     shared_url = False
-    keep_key_ms = KEEP_KEY_MS
+    keep_key_ms, keep_again_ms = KEEP_KEY_MS, KEEP_AGAIN_MS
 
     def __init__(
         self, rest: CcxtRest, credentials: Credentials, ws_url: str, now_ms: Callable[[], int],
@@ -182,9 +183,12 @@ class BinanceUsdmVenue(BinanceVenue):
         self._socket = socket
 
     async def _keep_key(self) -> None:
+        wait_ms = self.keep_key_ms
         while True:
-            await asyncio.sleep(self.keep_key_ms / 1000)
+            await asyncio.sleep(wait_ms / 1000)
             answer = await self._rest.call("fapiprivate_put_listenkey", {})
+            kept = isinstance(answer, Response) and answer.status == 200
+            wait_ms = self.keep_key_ms if kept else self.keep_again_ms
             # A key may end without `listenKeyExpired`: the connection then stands, answers pings and hears nothing.
             if answers.says(answer, NO_SUCH_LISTEN_KEY) and (socket := self._socket) is not None:
                 await socket.close(GONE, "the listen key is gone")

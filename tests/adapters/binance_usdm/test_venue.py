@@ -1,5 +1,6 @@
 """A USDⓈ-M account against its simulator, where it differs from spot: position modes, listen keys, two channels."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -139,11 +140,30 @@ async def test_a_key_that_ended_is_replaced(venue: BinanceUsdmVenue, control: Co
         assert isinstance(await anext(events), Subscribed)
 
 
+async def test_a_key_that_could_not_be_kept_alive_is_tried_again_soon(wire: Any) -> None:
+    """The next time of its own would be the hour after which it ends."""
+    for _ in range(5):
+        wire.answer(b'{"serverTime":%d}' % now_ms())
+    venue = await BinanceUsdmVenue.open(Credentials(KEY, SECRET), now_ms, rest_url=wire.url, ws_url="ws://127.0.0.1:9")
+    wire.requests.clear()
+    wire.answer(b"", status=503)
+    wire.answer(b"{}")
+    venue.keep_key_ms = venue.keep_again_ms = 1
+    keeping = asyncio.create_task(venue._keep_key())
+    await asyncio.sleep(0)
+    venue.keep_key_ms = 3_600_000
+    await wait_until_async(lambda: len(wire.requests) == 2)
+    assert all(b"PUT /fapi/v1/listenKey" in request for request in wire.requests)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    await venue.close()
+
+
 async def test_a_key_that_ended_without_a_word_is_replaced_too(
     venue: BinanceUsdmVenue, process: SimulatedVenue
 ) -> None:
     """The connection stands and answers pings, and nothing would ever come by it."""
-    venue.keep_key_ms = 50
+    venue.keep_key_ms = venue.keep_again_ms = 50
     async with aclosing(venue.stream()) as events:
         assert isinstance(await anext(events), Subscribed)
         async with (
