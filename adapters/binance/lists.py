@@ -68,7 +68,8 @@ async def since(ask: Ask, kind: Kind, params: Params, start_ms: int, end_ms: int
         span = {"startTime": str(start_ms), "endTime": str(start_ms + span_ms)}
         page = await _page(ask, kind, {**params, **span})
         if len(page) >= PAGE_ROWS and span_ms:
-            span_ms //= 2
+            # Of a span that reaches into the future the past is halved: each question costs weight.
+            span_ms = min(span_ms, max(end_ms - start_ms, 1)) // 2
             continue
         recent = start_ms + span_ms >= end_ms - FOLLOWED_MS or not span_ms
         if (page and recent) or start_ms + span_ms >= end_ms:

@@ -398,6 +398,12 @@ async def test_a_span_that_is_too_full_for_one_page_is_halved(
         SPAN_MS, SPAN_MS // 2, SPAN_MS // 2 // 2,
     ]  # fmt: skip
     assert [one.get("fromId") for one in asked[3:]] == ["6", "8", "10"]
+    wire.requests.clear()
+    for page in (rows[:2], rows[:1], rows[1:2], []):
+        wire.answer(b"[" + b",".join(page) + b"]")
+    assert list((await venue.trades_since("BTC/USDT", clock.at_ms - 90_000)).rows) == rows[:2]
+    asked = [_sent(request) for request in wire.requests]
+    assert int(asked[1]["endTime"]) - int(asked[1]["startTime"]) == 45_000
 
 
 async def test_what_is_older_than_a_list_without_times_shows_is_stepped_through(scripted: Opened, wire: Any) -> None:

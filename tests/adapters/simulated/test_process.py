@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from adapters.simulated.process import SimulatedVenue, local_settings
+from tests.support import wait_until
 
 SETTINGS = local_settings(["main"], {})
 
@@ -48,8 +49,7 @@ def test_it_dies_with_its_parent():
         os.kill(child, 0)
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    while alive(child):
-        pass
+    wait_until(lambda: not alive(child))
 
 
 def alive(pid: int) -> bool:
