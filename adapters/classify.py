@@ -150,6 +150,6 @@ def _apply(verdict: Verdict, code: str, message: str, headers: Mapping[str, str]
         case "throttled":
             return Throttled(retry_after_ms(headers))
         case "not_sent":
-            return NotSent(clean(f"the venue refused it as too late ({code})"))
+            return NotSent(clean(f"the venue refused it as outside of its window ({code})"))
         case _:
             assert_never(verdict)

@@ -26,6 +26,7 @@ def _place(code: int, message: str = "words", status: int = 400) -> Outcome:
         "Account has insufficient balance for requested action.",
         "Market is closed.",
         "Order would immediately match and take.",
+        "Order cancel-replace is not supported for this symbol.",
         "Market orders are not supported for this symbol.",
         "Quote order qty market orders are not support for this symbol.",
         "This account may not place or cancel orders.",
