@@ -1,5 +1,6 @@
 """Strategies that misbehave, each in its process: the others go on, and `status` says who does what."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,9 @@ def test_one_that_raises_blocks_floods_or_dies_disturbs_nobody_and_is_visible(tm
             "--signal-time", "now", "--symbol", "BTC/USDT", "--side", "buy", "--type", "market", "--quantity", "0.001",
         ).code == 0  # fmt: skip
 
+    def begun(strategy: str) -> bool:
+        return bool(role(strategy)["figures"].get("snapshots", 0) > 0)
+
     def offered() -> bool:
         listed = shell("orders", "--json", "--limit", "100000").json["orders"]
         sold = [one for one in listed if (one["strategy"], one["side"]) == ("good", "sell")]
@@ -112,8 +116,8 @@ def test_one_that_raises_blocks_floods_or_dies_disturbs_nobody_and_is_visible(tm
     with shell.started("run", "--simulated", *strategies):
         wait_until(lambda: role("floods")["figures"].get("held_back", 0) > 0, START_S)
         for name in ("raises", "blocks", "good"):
-            wait_until(lambda name=name: role(name)["figures"].get("snapshots", 0) > 0, START_S)
-            wait_until(lambda name=name: buy(name), START_S)
+            wait_until(partial(begun, name), START_S)
+            wait_until(partial(buy, name), START_S)
         wait_until(offered, START_S)
         wait_until(lambda: role("raises")["figures"]["quarantined"] > 0, START_S)
         wait_until(lambda: role("blocks")["stale"], START_S)

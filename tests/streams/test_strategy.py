@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from faststream import BaseMiddleware, Depends
+from faststream import BaseMiddleware, Context, Depends, ExceptionMiddleware
 from faststream.redis import RedisBroker, TestRedisBroker
 from redis.asyncio import Redis
 
@@ -35,6 +35,11 @@ def hedge_of(fill: Fill | OrderChanged, leg: str = "") -> Place:
         signal_time=datetime(2026, 1, 1, tzinfo=UTC), symbol=fill.symbol, side="sell", type="market",
         quantity=Decimal("0.1"), valid_until=datetime(2099, 1, 1, tzinfo=UTC),
     )  # fmt: skip
+
+
+def hedge_of_order(terms: Place) -> Place:
+    """The same, of the terms of an order."""
+    return msgspec.structs.replace(hedge_of(FILL), account=terms.account, symbol=terms.symbol)
 
 
 async def test_a_handler_is_called_with_a_typed_event_and_its_answer_is_seen() -> None:
@@ -92,6 +97,56 @@ async def test_dependencies_and_middlewares_work_as_in_faststream() -> None:
     async with TestRedisBroker(app.broker()) as broker:
         await broker.publish(FILL, "fill")
     assert seen == ["middleware", "dependency", "s1 7"]
+
+
+async def test_context_and_the_test_brokers_publisher_mocks_work_as_in_faststream() -> None:
+    """`Context` gives the message and whatever is global; a publisher above the handler gets its answer as well."""
+    app, seen = Strategy("hedger"), list[Any]()
+
+    @app.publisher("told")
+    @app.on(Fill)
+    async def hedge(
+        fill: Fill,
+        message: Annotated[Any, Context()],
+        desk: Annotated[str, Context()],
+        missing: Annotated[str, Context(default="-")],
+    ) -> Place:
+        seen.extend([message.message_id, message.correlation_id, desk, missing])
+        return hedge_of(fill)
+
+    @app.subscriber("told")
+    async def hear(body: dict[str, Any]) -> None:
+        seen.append(body["signal_id"])
+
+    broker = app.broker()
+    broker.context.set_global("desk", "eight")
+    async with TestRedisBroker(broker):
+        await broker.publish(FILL, "fill")
+        app.intents.mock.assert_called_once()
+        hear.mock.assert_called_once()
+    assert seen[2:] == ["eight", "-", "hedge-s1"]
+
+
+async def test_a_filter_of_ones_own_and_an_exception_middleware_work_as_in_faststream() -> None:
+    """What a middleware deals with never reaches whoever delivers; what it does not, does."""
+    dealt_with: list[str] = []
+    middleware = ExceptionMiddleware()
+
+    @middleware.add_handler(ValueError)
+    async def note(error: ValueError) -> None:
+        dealt_with.append(str(error))
+
+    app = Strategy("hedger", middlewares=[middleware])
+
+    @app.on(Fill)
+    async def hedge(fill: Fill) -> None:
+        raise ValueError("not today") if fill.side == "buy" else KeyError("nor tomorrow")
+
+    async with TestRedisBroker(app.broker()) as broker:
+        await broker.publish(FILL, "fill")
+        with pytest.raises(KeyError):
+            await broker.publish(msgspec.structs.replace(FILL, side="sell"), "fill")
+    assert dealt_with == ["not today"]
 
 
 async def test_plain_functions_may_be_handlers() -> None:
@@ -205,6 +260,59 @@ async def test_an_answer_becomes_an_order_once_however_often_the_event_is_handle
     await running.stop()
     assert [one.redelivered for one in handled] == [False, True, True]
     assert await running.intents() == [first, hedge_of(handled[0])]
+
+
+async def test_all_of_it_holds_in_a_strategy_at_work_and_not_in_the_test_broker_alone(
+    running: Running, redis: Redis
+) -> None:
+    """Dependencies that are closed again, context, middlewares, a second publisher, a subscriber of another channel."""
+    seen: list[str] = []
+
+    class Watch(BaseMiddleware):
+        async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+            seen.append(f"middleware {msg.message_id.partition(':')[0]}")
+            return await call_next(msg)
+
+    async def book() -> AsyncIterator[str]:
+        seen.append("opened")
+        yield "book"
+        seen.append("closed")
+
+    app = Strategy("test", middlewares=[Watch], dependencies=[Depends(lambda: seen.append("of all"))])
+
+    @app.publisher(f"told.{running.bench.account}")
+    @app.on(OrderChanged)
+    async def follow(
+        order: OrderChanged, held: Annotated[str, Depends(book)], message: Annotated[Any, Context()]
+    ) -> Place | None:
+        seen.append(f"{held} {message.message_id == order.event_id}")
+        return hedge_of(order) if order.signal_id == "s1" else None
+
+    @app.subscriber(f"orders.{running.bench.account}")
+    async def plain(text: str) -> None:
+        seen.append(text)
+
+    listening = redis.pubsub()
+    await listening.subscribe(f"told.{running.bench.account}")
+    await running.start(app)
+    await running.bench.publish(first := place(running.bench.account))
+    await wait_until_async(lambda: running.host.figures(running.bench.account)["handled"])
+    handled = seen[:5]
+    assert handled[0].startswith("middleware")
+    assert handled[1:] == ["of all", "opened", "book True", "closed"]
+    assert await running.intents() == [first, hedge_of_order(first)]
+    told: list[Any] = []
+
+    async def heard() -> bool:
+        if (message := await listening.get_message(ignore_subscribe_messages=True)) is not None:
+            told.append(message)
+        return bool(told)
+
+    await wait_until_async(heard)
+    assert b"hedge-s1" in told[0]["data"]
+    await running.host.broker.publish("from elsewhere", f"orders.{running.bench.account}")
+    await wait_until_async(lambda: "from elsewhere" in seen)
+    await listening.aclose()
 
 
 async def test_a_handler_may_use_the_producer_itself(running: Running) -> None:
