@@ -40,7 +40,8 @@ from streams.tasks import end
 GROUP = "fillonce.strategies"
 CHECK = "--check"
 HEARTBEAT_MS = 500
-DRAIN_S = 30
+# What a handler is at when it is stopped is delivered again, so nobody has to wait long for one that does not end.
+DRAIN_S = 4
 
 log = logging.getLogger("fillonce.strategist")
 

@@ -19,6 +19,8 @@ PAUSE_MIN_MS, PAUSE_MAX_MS = 200, 10_000
 # A role that ran this long was well; its next crash begins with the shortest pause again.
 WELL_AFTER_MS = 30_000
 STOP_S = 35
+# One that blocks or floods must not keep the others from stopping; what it had in hand is delivered to the next one.
+STOP_STRATEGY_S = 6
 # Who decides and who sends first, so that nothing new goes out; the ledger last, so that what came in is still counted.
 STOP_ORDER = (("strategy",), ("gateway",), ("listener", "resolver"), ("ledger",))
 
@@ -51,10 +53,11 @@ class Child:
         process = self._process
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM)
+            patience_s = STOP_STRATEGY_S if self.task.role == "strategy" else STOP_S
             try:
-                await asyncio.wait_for(process.wait(), STOP_S)
+                await asyncio.wait_for(process.wait(), patience_s)
             except TimeoutError:
-                log.warning("%s did not stop within %d s and is killed", self.task.name, STOP_S)
+                log.warning("%s did not stop within %d s and is killed", self.task.name, patience_s)
                 process.kill()
                 await process.wait()
         if self._watch is not None:

@@ -1,5 +1,6 @@
 """Strategies that misbehave, each in its process: the others go on, and `status` says who does what."""
 
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def test_one_that_raises_blocks_floods_or_dies_disturbs_nobody_and_is_visible(tm
         sold = [one for one in listed if (one["strategy"], one["side"]) == ("good", "sell")]
         return any(one["status"] in {"open", "filled"} for one in sold)  # at the market's pleasure
 
-    with shell.started("run", "--simulated", *strategies):
+    with shell.started("run", "--simulated", *strategies) as process:
         wait_until(lambda: role("floods")["figures"].get("held_back", 0) > 0, START_S)
         for name in ("raises", "blocks", "good"):
             wait_until(partial(begun, name), START_S)
@@ -129,3 +130,6 @@ def test_one_that_raises_blocks_floods_or_dies_disturbs_nobody_and_is_visible(tm
         assert "held_back" in shown
         assert not role("good")["stale"]
         assert role("good")["figures"]["quarantined"] == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert "strategy.blocks:app did not stop within" in shell.written("run")
