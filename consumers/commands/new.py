@@ -1,6 +1,7 @@
 """`fillonce new`: a strategy to start from, with its test."""
 
 import keyword
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -110,7 +111,8 @@ def new(
         output.document({"kind": kind, "name": name, "files": list(files)})
     else:
         run = f"python {name}.py 8080" if example == "webhook" else f"fillonce run --strategy {name}:app"
-        tried = [f"next: pytest test_{name}.py"] if len(files) > 1 else []
+        first = "" if find_spec("pytest") else "pip install pytest && "
+        tried = [f"next: {first}pytest test_{name}.py"] if len(files) > 1 else []
         output.show(f"wrote {' and '.join(files)}", *tried, f"then: {run}")
     return output.DONE
 
