@@ -181,15 +181,20 @@ def fit(terms: Place, instrument: Instrument, reference_price: Decimal | None = 
 
 def refusal(terms: Place, info: AccountInfo, instrument: Instrument) -> str:
     """Say why an order could never go out as it is; empty when it could."""
-    takes = info.takes
-    if _is_fine(terms, takes, instrument):
+    if _is_fine(terms, info.takes, instrument):
         return ""
-    if takes is not None:
-        said = refuse_unsupported(terms, takes.types, takes.times_in_force, takes.flags, takes.position_sides)
-        if said:
-            return said
+    if said := unsupported(terms, info):
+        return said
     fitted = fit(terms, instrument)
     return "" if isinstance(fitted, Legal) else fitted.sentence
+
+
+def unsupported(terms: Place, info: AccountInfo) -> str:
+    """Say which kind of order it is that the venue does not take, whatever the instrument; empty when it does."""
+    takes = info.takes
+    if takes is None:
+        return ""
+    return refuse_unsupported(terms, takes.types, takes.times_in_force, takes.flags, takes.position_sides) or ""
 
 
 def _is_fine(terms: Place, takes: Takes | None, instrument: Instrument) -> bool:

@@ -15,7 +15,7 @@ from streams import amending, codec, store
 from streams.cache import Cache
 from streams.errors import BadIntent, HistoryChanged, IntentConflict, IntentSpent, StoreError, StoreUnreachable
 from streams.identity import client_order_id, fingerprint_until
-from streams.instrument import Instruments, refusal, some_of, tabulate
+from streams.instrument import Instruments, refusal, some_of, tabulate, unsupported
 from streams.keys import AccountKeys
 from streams.plans import Conflict, Known, Published, PublishItem, PublishVerdict, Spent
 from streams.record import NEW_STATE, NEW_STATE_TEXT
@@ -355,17 +355,26 @@ class IntentProducer:
 
     async def _refused(self, account: str, intents: Sequence[Intent]) -> dict[int, BadIntent]:
         """Refuse what could never go out; not by an old table, and not what was an order when it still could."""
+        info = self._infos[account]
+        never = {
+            number: BadIntent(f"{account}: {said}.")
+            for number, one in enumerate(intents)
+            if isinstance(one, Place) and (said := unsupported(one, info))
+        }
+        if len(never) == len(intents):
+            return never  # no table and no record could say otherwise
         amended = await self._named(account, intents)
-        if not self._judged(account, intents, amended):
-            return {}
+        if not self._judged(account, intents, amended).keys() - never:
+            return never
         await self._read_table(account)
-        judged, keys, info = self._judged(account, intents, amended), AccountKeys(account), self._infos[account]
+        judged, keys = self._judged(account, intents, amended), AccountKeys(account)
+        judged = {number: said for number, said in judged.items() if number not in never}
         pipe = self._redis.pipeline(transaction=False)
         for number in judged:
             pipe.exists(keys.order(client_order_id(intents[number], info.id_rule)))
         known = await pipe.execute() if judged else ()
         pairs = zip(judged.items(), known, strict=True)
-        return {
+        return never | {
             number: BadIntent(f"{intents[number].account}: {said}.")
             for (number, said), there in pairs
             if number in amended or not there

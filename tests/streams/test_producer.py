@@ -206,6 +206,24 @@ async def test_what_could_never_go_out_is_refused_without_hiding_the_others(
     assert await bench.redis.exists(bench.keys.order(client_order_id(bad, INFO.id_rule))) == 0
 
 
+async def test_a_kind_of_order_that_the_venue_does_not_take_is_refused_without_asking_the_server(
+    tmp_path: Path, account: str
+) -> None:
+    """The server is away by then; what a grid may have changed about, it must be asked."""
+    with EmbeddedServer(tmp_path / "server") as own:
+        redis = connect(own.url, name="producer", single=False)
+        bench = await Bench(redis, account).open()
+        await tell(bench)
+        producer = IntentProducer(redis, timeout_ms=TIMEOUT_MS)
+        await producer.place(place(account))
+    for changes in ({"reduce_only": True}, {"time_in_force": "fok"}, {"position_side": "long"}):
+        with pytest.raises(BadIntent, match="takes no"):
+            await producer.place(place(account, "s2", **changes))
+    with pytest.raises(StoreUnreachable):
+        await producer.place(place(account, "s2", price=Decimal("100.0000001")))
+    await redis.aclose()
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
