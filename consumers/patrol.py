@@ -56,6 +56,8 @@ MODES: Mapping[Kind, Mode] = {
 # What is found in lists of orders and executions, which are asked for since a moment.
 OF_ORDERS: frozenset[Kind] = frozenset({"orphan", "zombie", "double", "stale_fill", "status_drift", "busted"})
 
+BY_TWO_LOOKS: frozenset[Kind] = frozenset({"zombie", "busted"})
+
 
 class PatrolSettings(Struct, frozen=True, kw_only=True):
     """What a patrol needs of the settings.
@@ -206,8 +208,7 @@ class Patrol:
         findings = compare(look.here, look.there, self.settings.terms, self._seen)
         if since_ms is not None:
             self._full_from_ms = look.there.asked_at_ms
-            stands = [one.id for one in findings if one.kind in OF_ORDERS and one.action != "leave"]
-            self._back = {name: self._back.get(name, since_ms) for name in stands}
+            self._back = {one.id: self._back.get(one.id, since_ms) for one in findings if _stands(one)}
         return look, findings
 
     def _opening(self, look: Look, findings: Sequence[Finding]) -> dict[str, Decimal] | None:
@@ -301,6 +302,11 @@ class Patrol:
     def _jittered(self, pause_ms: int) -> float:
         """Between 0.8 and 1.2 of it, so that many accounts do not ask at one moment."""
         return pause_ms * (1 + JITTER * (2 * self._jitter() - 1))
+
+
+def _stands(one: Finding) -> bool:
+    """Whether every look is to find it again; what is only on its way here, the next one needs no list for."""
+    return one.kind in OF_ORDERS and one.action != "leave" and (one.confirmed or one.kind in BY_TWO_LOOKS)
 
 
 def _found(one: Finding, done: Mapping[str, str]) -> events.Found:
