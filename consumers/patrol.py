@@ -271,6 +271,7 @@ class Patrol:
         summary = codec.encode_text(
             {
                 "at_ms": report.asked_at_ms, "depth": report.depth, "findings": len(told), "left": len(report.left),
+                "in_doubt": sum(not one.confirmed and one.severity != "info" for one in report.findings),
                 "not_compared": report.held, **({"stands_ms": min(self._back.values())} if self._back else {}),
             }
         )  # fmt: skip

@@ -121,6 +121,8 @@ def _waits(one: dict[str, Any]) -> list[str]:
 
 def _reconciled(told: dict[str, Any]) -> str:
     left = f"{told['left']} findings are left; see `fillonce reconcile`" if told["left"] else "the venue's books agree"
+    if not told["left"] and told.get("in_doubt"):
+        left = f"nothing is certain to be left, {told['in_doubt']} differences are looked at again"
     if told.get("not_compared"):
         from consumers.findings import held_words
 

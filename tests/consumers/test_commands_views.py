@@ -147,6 +147,15 @@ async def test_status_says_what_the_last_comparison_could_not_compare(bench, she
     assert "1 findings are left; not compared meanwhile: every asset, BTC/USDT:USDT" in said
 
 
+async def test_status_does_not_say_that_the_books_agree_while_a_difference_is_looked_at_again(bench, shell, redis):
+    """It may be a fill on its way; it may be more."""
+    told = {"at_ms": 1, "depth": "full", "findings": 0, "left": 0, "in_doubt": 2, "not_compared": []}
+    await redis.hset(bench.keys.control, "reconciled", orjson.dumps(told).decode())
+    said = words(shell("status").out)
+    assert "nothing is certain to be left, 2 differences are looked at again" in said
+    assert "agree" not in said
+
+
 async def test_status_says_which_step_of_a_start_failed(bench, shell, redis):
     """In the words of the resolver, which is at it."""
     await redis.hset(bench.keys.control, "history", "of another server")

@@ -424,6 +424,8 @@ async def test_what_waits_for_a_person_is_found_however_long_ago_it_happened(
     await pipeline.control.bust(pipeline.book, pipeline.venue_symbol, int(fill.trade_id))
     report = await patrol.once("full", "command")
     assert {one.kind for one in report.findings} == {"busted"}
+    summary = msgspec.json.decode(await pipeline.redis.hget(pipeline.keys.control, "reconciled") or b"")
+    assert (summary["left"], summary["in_doubt"]) == (0, 1)
     monkeypatch.setattr(patrols, "OVERLAP_MS", -3_600_000)  # everything happened long before the last look
     monkeypatch.setattr(patrols, "FIRST_BACK_MS", 0)
     started = await pipeline.patrol()
