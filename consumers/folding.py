@@ -91,6 +91,7 @@ class Folded(Struct, frozen=True, kw_only=True):
         orders: the order of each plan as it stands once that is written, in their order.
         positions: position key of each position plan -> the position after it, with its digest.
         doubles: orders of which a second one has come to light at the venue.
+        repeated: entries that told an execution once more, with the number of its order.
     """
 
     commit: CommitPlan
@@ -98,6 +99,7 @@ class Folded(Struct, frozen=True, kw_only=True):
     orders: Sequence[Order]
     positions: Mapping[str, tuple[Position, str]]
     doubles: Sequence[str]
+    repeated: Sequence[tuple[str, int]]
 
 
 def owner(item: Item, snapshot: Snapshot) -> str | None:
@@ -187,6 +189,7 @@ class _Batch:
         self.entries: list[EntryPlan] = []
         self.passed: list[str] = []
         self.parks: list[ParkPlan] = []
+        self.repeated: list[tuple[str, int]] = []
 
     def fold(self, items: Sequence[Item]) -> Folded:
         orders = self.snapshot.orders
@@ -217,6 +220,7 @@ class _Batch:
                 for (key, after), plan in zip(self.moved.items(), moves, strict=True)
             },
             doubles=[name for name, one in self.progress.items() if one.order.state.anomalies and one.doubled],
+            repeated=self.repeated,
         )  # fmt: skip
 
     def _grouped(self, items: Sequence[Item]) -> dict[str, list[Item]]:
@@ -278,9 +282,11 @@ class _Batch:
 
     def _execute(self, one: _Progress, fact: Execution, entry: str) -> str:
         execution_id = fact.execution_id
-        if execution_id in one.seen:
-            one.relied[execution_id] = None
-        elif execution_id not in one.executions:
+        if execution_id in one.seen or execution_id in one.executions:
+            self.repeated.append((entry, one.number))
+            if execution_id in one.seen:
+                one.relied[execution_id] = None
+        else:
             one.executions[execution_id] = None
             if one.order.state.provisional:
                 self._count(one, fact)

@@ -9,7 +9,7 @@ at once when that came true, and folded again when it did not. The script compar
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -20,7 +20,7 @@ from consumers.adjusting import Adjuster
 from consumers.ahead import Ahead, Expected
 from consumers.batch import NO_WORK, Work, read_batch
 from consumers.folding import Folded, Known, Rules, Snapshot, fold_batch
-from consumers.interpret import Bad, Item
+from consumers.interpret import Bad, Item, read
 from consumers.known import BEFORE, WRITTEN, KnownState
 from consumers.memory import Applied, Memory, reference_plan
 from consumers.quarantine import quarantine
@@ -66,7 +66,7 @@ class Ledger:
         quarantined: entries quarantined.
         stale: orders that had to be folded again.
         contradictions: entries that name a venue order of another of our orders.
-        duplicates: payloads that were applied before, by source of the evidence.
+        duplicates: executions that were applied before, by source of the evidence.
         leads: whether it holds the lease.
         to_commit: from a frame of the private stream to its commit.
         pulse: of its loop.
@@ -275,12 +275,21 @@ class Ledger:
         names = ["", *[plan.client_order_id for plan in folded.commit.orders]]
         owners = {entry.entry: names[entry.order] for entry in folded.commit.entries if verdicts[entry.order] in _GOOD}
         self.memory.learn(self._work.payloads, items, owners)
+        if folded.repeated:
+            self._count(entry for entry, order in folded.repeated if verdicts[order] in _GOOD)
         now_ns, heard_ns = self._clock.now_ns(), self._work.heard_ns
         self.to_commit.add_all([(now_ns - heard_ns[entry]) / 1e6 for entry in owners if entry in heard_ns])
         if STALE not in done.verdicts:
             return set()
         self.stale += done.verdicts.count(STALE)
         return {entry.entry for entry in folded.commit.entries if entry.order and verdicts[entry.order] == STALE}
+
+    def _count(self, repeated: Iterable[str]) -> None:
+        """Count entries that told what was known, by source."""
+        entries = {entry.id: entry for entry in self._work.entries}
+        for one in map(read, map(entries.__getitem__, repeated)):
+            if not isinstance(one, Bad):
+                self.duplicates[one.source] += 1
 
     def _told(self) -> Mapping[str, Known] | None:
         """What was expected of the orders of the commit just answered, if the next batch was folded meanwhile."""

@@ -113,6 +113,22 @@ async def test_an_execution_moves_order_and_position_once_however_often_it_is_sa
     assert await desk.pending(desk.keys.evidence, LEDGERS) == 0
 
 
+async def test_an_execution_that_is_said_again_is_counted_by_who_says_it(desk: Desk) -> None:
+    """In one batch, in the same bytes, in other words, and to a ledger that did not apply it itself."""
+    name = (await _claimed(desk)).order.client_order_id
+    backfill = Evidence(source="backfill", format=TRADE_FORMAT, received_at_ns=1)
+    for _ in range(2):
+        await desk.say(execution(7, 1, name), form=STREAM_FORMAT)
+    first = await desk.settle_everything()
+    assert (first.applied, first.duplicates) == (1, {"stream": 1})
+    await desk.say(execution(7, 1, name), form=STREAM_FORMAT)
+    await append(desk.redis, desk.keys, [(backfill, orjson.dumps(trade(7, 1)))])
+    await first.run(burst=True)
+    assert first.duplicates == {"stream": 2, "backfill": 1}
+    await append(desk.redis, desk.keys, [(backfill, orjson.dumps(trade(7, 1)))])
+    assert (await desk.settle_everything()).duplicates == {"backfill": 1}
+
+
 async def test_executions_before_their_order_is_known_wait_and_are_counted_when_it_is(desk: Desk) -> None:
     """A row without our name is parked; the report that names the order takes it in."""
     name = (await _claimed(desk)).order.client_order_id
