@@ -290,12 +290,14 @@ class IntentProducer:
 
     async def _insist(self, batch: _Batch, refusals: list[StoreError]) -> _Reply:
         """Call until there is an answer: the script knows the call's id and answers as it did, or would have."""
-        give_up_ms = _now_ms() + self._timeout_ms
+        give_up_ms, cancels = _now_ms() + self._timeout_ms, _cancels()
         while True:
             try:
                 return await self._publish(batch)
             except (StoreUnreachable, HistoryChanged) as error:
                 refusals.append(error)
+                if _cancels() > cancels:  # a client with a pool swallows one that comes while it sends (Python 3.11)
+                    raise asyncio.CancelledError from None
                 if _now_ms() >= give_up_ms:  # also where a client library swallowed the cancellation of the timeout
                     raise
                 await asyncio.sleep(RETRY_MS / 1000)
@@ -441,6 +443,11 @@ def _amends(intents: Sequence[Intent]) -> dict[int, Amend]:
 
 def _strange(symbol: str, traded: Iterable[str]) -> str:
     return f"unknown symbol {symbol}; it trades {some_of(traded)}"
+
+
+def _cancels() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 def _now_ms() -> float:
