@@ -357,6 +357,8 @@ class IntentProducer:
 
     async def _refused(self, account: str, intents: Sequence[Intent]) -> dict[int, BadIntent]:
         """Refuse what could never go out; not by an old table, and not what was an order when it still could."""
+        if self._knows(account, intents):
+            return {}
         info = self._infos[account]
         never = {
             number: BadIntent(f"{account}: {said}.")
