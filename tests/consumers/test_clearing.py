@@ -51,14 +51,18 @@ def test_what_is_left_is_a_sentence() -> None:
 
 async def test_a_halted_account_is_cleared_of_what_rests_and_of_what_is_unknown(pipeline: Pipeline) -> None:
     """Unknown ones when the venue has told what became of them; other strategies' orders stay."""
-    await pipeline.all_roles(request_ms=300, window_ms=1_000)
+    venue = await pipeline.venue(request_ms=300)
+    await pipeline.ledger()
+    await pipeline.gateway(venue=venue, window_ms=1_000, claim_idle_ms=1_500)
     resting = await pipeline.place(*(pipeline.terms(price=Decimal(90 - n)) for n in range(3)))
     [other] = await pipeline.place(pipeline.terms(strategy="other", price=Decimal(80)))
     for name in (*resting, other):
         await pipeline.status(name, "open")
     await pipeline.control.set_faults(Faults(accept_then_drop=1.0))
     [unknown] = await pipeline.place(pipeline.terms(price=Decimal(70)))
-    await pipeline.status(unknown, "submitting", "unknown")
+    await pipeline.status(unknown, "unknown")  # nobody else is there who would hear of it, or ask
+    await pipeline.resolver(venue=venue, window_ms=1_000)
+    await pipeline.listener(venue=venue)
     await pipeline.scripts.halt("halt", "test", "test", "strategy:test")
     clearing, told = Clearing(pipeline.redis, pipeline.account, "strategy:test", pipeline.clock, who="me"), list[str]()
     await pipeline.control.set_faults(Faults())
