@@ -150,6 +150,8 @@ def explained(name: str, error: ResponseError) -> Exception:
     if isinstance(error, ReadOnlyError):
         return StoreUnreachable("Redis is a read-only replica: point the settings at the primary.")
     # redis-py takes the first word off the errors it has a class for; MASTERDOWN's is one of CLUSTERDOWN's.
-    if isinstance(error, ClusterDownError | TryAgainError) or text.startswith(("NOREPLICAS", "BUSY", "MISCONF")):
-        return StoreUnreachable(f"Redis refuses writes for now: {text.partition('.')[0]}.")
+    # A script is lost when it is flushed, or another server answers, since it was loaded; then nothing ran.
+    for_now = isinstance(error, ClusterDownError | TryAgainError | NoScriptError)
+    if for_now or text.startswith(("NOREPLICAS", "BUSY", "MISCONF")):
+        return StoreUnreachable(f"Redis refuses {name} for now: {text.partition('.')[0]}.")
     return ContractError(f"Script {name} failed: {text}")

@@ -22,6 +22,7 @@ from consumers.keyring import variables
 from consumers.supervise import Child, environment, tasks
 from streams.clock import SystemClock
 from streams.connection import connect
+from streams.errors import ServerError
 from streams.settings import AccountSettings, Settings
 from tests.crash.board import Board
 from tests.crash.nursery import Nursery, Nursling
@@ -218,7 +219,9 @@ class Deployment:
                     await self.servers.promote()
                     self.desk.histories += 1
                 else:
-                    await server.start()
+                    while not server.alive():
+                        with suppress(ServerError):  # it was killed while it started
+                            await server.start()
                 self.board.serve(self.servers.primary.pid)
 
         task = asyncio.create_task(watch())

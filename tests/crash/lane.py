@@ -22,7 +22,7 @@ from streams.errors import ServerError
 from streams.tasks import end
 from streams.verify import verify
 from tests.crash.deployment import Deployment
-from tests.crash.points import PROFILES, UNNAMED, WAVES, Point, Profile, Target, counted
+from tests.crash.points import LOAD, PROFILES, UNNAMED, WAVES, Point, Profile, Target, counted
 from tests.crash.scenario import LOOK_S, PATIENCE_S, UNKIND
 from tests.support import wait_until_async
 
@@ -108,7 +108,8 @@ class Lane(Deployment):
         `restart` and `outage` kill the role or the server themselves, so that the way back up is passed too.
         """
         self.board.profile = profile
-        if not points or any(point.call == "SCRIPT LOAD" for point in points):
+        loads = not points or any(point.call == LOAD for point in points)
+        if loads:
             await self.desk.insist(self.redis.script_flush)
         match profile:
             case "start":
@@ -125,6 +126,8 @@ class Lane(Deployment):
             case "restart":
                 await self.desk.trade()
                 roles = sorted({point.role for point in points}) or ROLES
+                if loads:
+                    await self.desk.insist(self.redis.script_flush)
                 await asyncio.gather(*(self.restart(role) for role in roles))
                 await self.desk.trade()
             case "outage":

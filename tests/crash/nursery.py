@@ -13,6 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -70,7 +71,8 @@ class Process:
     def send_signal(self, number: int) -> None:
         """Send a signal; nothing when it ended."""
         if self.returncode is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it ended, and nobody was told yet
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it at once."""

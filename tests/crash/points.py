@@ -31,6 +31,7 @@ WAVES: Mapping[Profile, int] = {"plain": 1, "park": 1, "restart": 1, "faults": 2
 RARE_TRIES = 5
 # Deaths that share the scenario they happen in, what follows it, and its audit.
 VOLLEY_MAX = 7
+LOAD = "SCRIPT LOAD"
 UNNAMED = "unnamed"
 # A later occurrence is looked for among the first so many of a wave; further ones are the same place again.
 LATER_MAX = 12
@@ -126,9 +127,13 @@ def volleys(targets: Iterable[Target]) -> list[list[Target]]:
 
 
 def tries(target: Target) -> Sequence[Target]:
-    """How a death is tried: as planned, so by itself, and a few times where faults make rare calls frequent."""
+    """How a death is tried: as planned, so by itself, and a few times where faults make rare calls frequent.
+
+    A script is loaded by whoever asks for it first, and that is the role that starts alone.
+    """
     kept = min(target.kept, 1 if target.phase != "before" else 0)
-    return target, *[replace(target, profile="faults", nth=1, kept=kept)] * RARE_TRIES
+    rare: Profile = "restart" if target.point.call == LOAD else "faults"
+    return target, *[replace(target, profile=rare, nth=1, kept=kept)] * RARE_TRIES
 
 
 def sample(targets: Sequence[Target], count: int, seed: int) -> list[Target]:

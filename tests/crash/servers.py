@@ -65,9 +65,10 @@ class Servers:
 
     async def cut(self) -> None:
         """Let the replica have everything up to now, and nothing from here on; a dead server has nothing to give."""
-        if self.replica is None or self._link is None:
+        replica, link = self.replica, self._link
+        if replica is None or link is None:
             return  # it has taken the server's place
-        async with Redis.from_url(self.primary.url) as before, Redis.from_url(self.replica.url) as after:
+        async with Redis.from_url(self.primary.url) as before, Redis.from_url(replica.url) as after:
 
             async def caught_up() -> bool:
                 told: dict[str, Any] = await after.info("replication")
@@ -78,7 +79,7 @@ class Servers:
                 await wait_until_async(caught_up)
             except (RedisError, OSError, AssertionError):
                 pass  # what it has so far is a beginning too
-        self._link.cut()
+        link.cut()  # whether or not it took the server's place meanwhile
 
     async def promote(self) -> None:
         """Make the replica a primary and lead the address to it; the first one is dead and never comes back."""

@@ -19,6 +19,7 @@ from streams.script_loader import explained
         "BUSY Valkey is busy running a script.",
         "OOM command not allowed when used memory > 'maxmemory'.",
         "READONLY You can't write against a read only replica.",
+        "NOSCRIPT No matching script.",
     ],
     ids=lambda told: told.partition(" ")[0],
 )
