@@ -14,13 +14,14 @@ class Allowance:
 
     def __init__(self, per_second: int) -> None:
         """Begin with a full second's worth."""
-        self._per_second, self._left, self._at_ms = per_second, float(per_second), 0.0
+        self._per_second, self._at_ms = per_second, 0.0
+        self._left: float = per_second
 
     def take(self, count: int, now_ms: float) -> float:
         """Take `count`, and tell how many ms they have to wait; what is taken early is missing to those after it."""
         if self._at_ms:
             self._left += (now_ms - self._at_ms) * self._per_second / 1000
-        self._left, self._at_ms = min(self._left, float(self._per_second)) - count, now_ms
+        self._left, self._at_ms = min(self._left, self._per_second) - count, now_ms
         return max(0.0, -self._left * 1000 / self._per_second)
 
 

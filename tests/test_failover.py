@@ -22,6 +22,7 @@ from adapters.binance.decode import decode
 from adapters.simulated.faults import OFF
 from adapters.simulated.process import SimulatedVenue
 from consumers.folding import Rules
+from consumers.gateway import Gateway
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.registration import Registration
 from consumers.resolver import Resolver
@@ -170,11 +171,8 @@ async def test_a_claim_that_was_lost_after_its_order_was_filled_is_not_sent_agai
     assert len(await pipeline.applied()) == 1
 
 
-@pytest.mark.parametrize("same_producer", [True, False])
-async def test_an_intent_that_was_lost_with_its_order_is_published_again_and_not_sent_again(
-    setup: Setup, same_producer: bool
-) -> None:
-    """The import gives it a record; the producer that remembers and one that does not are told of it."""
+async def half_filled_and_lost(setup: Setup) -> tuple[Gateway, Place, str]:
+    """Send an order that the server which takes over knows nothing of: its gateway, its terms and its name."""
     pipeline = setup.pipeline
     gateway = await pipeline.gateway(window_ms=WINDOW_MS)
     await pipeline.ledger()
@@ -186,6 +184,16 @@ async def test_an_intent_that_was_lost_with_its_order_is_published_again_and_not
     await pipeline.house("SELL", HALF)
     await pipeline.status(name, "partially_filled")
     await setup.fail_over()
+    return gateway, terms, name
+
+
+@pytest.mark.parametrize("same_producer", [True, False])
+async def test_an_intent_that_was_lost_with_its_order_is_published_again_and_not_sent_again(
+    setup: Setup, same_producer: bool
+) -> None:
+    """The import gives it a record; the producer that remembers and one that does not are told of it."""
+    pipeline = setup.pipeline
+    gateway, terms, name = await half_filled_and_lost(setup)
     assert await pipeline.store.orders([name]) == [None]
     await setup.trade_again()
     producer = pipeline.producer if same_producer else IntentProducer(pipeline.redis, timeout_ms=5_000)
@@ -206,16 +214,7 @@ async def test_an_intent_that_comes_again_before_the_gate_opens_sends_nothing_a_
 ) -> None:
     """It is taken and waits; the import puts the venue's order in its place, with what was really sent."""
     pipeline = setup.pipeline
-    gateway = await pipeline.gateway(window_ms=WINDOW_MS)
-    await pipeline.ledger()
-    await pipeline.listener()
-    await setup.pair.cut()
-    terms = pipeline.terms()
-    [name] = await pipeline.place(terms)
-    await pipeline.status(name, "open")
-    await pipeline.house("SELL", HALF)
-    await pipeline.status(name, "partially_filled")
-    await setup.fail_over()
+    gateway, terms, name = await half_filled_and_lost(setup)
     receipt = await IntentProducer(pipeline.redis, timeout_ms=5_000).place(replace(terms, quantity=quantity))
     assert not receipt.duplicate
     assert receipt.client_order_id == name

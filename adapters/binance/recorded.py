@@ -156,7 +156,7 @@ def _recognise(fields: dict[str, Raw]) -> str:
         return STREAM_FORMAT
     if has >= {"symbol", "orderId", "id", "price", "qty"}:
         return TRADE_FORMAT
-    if has & {"orderId", "id"} == set() and (statement := next((form for form, of in _STATEMENTS if has >= of), "")):
+    if has.isdisjoint(("orderId", "id")) and (statement := next((form for form, of in _STATEMENTS if has >= of), "")):
         return statement
     if has >= {"symbol", "orderId", "status"} or has >= {"symbol", "orderId", "clientOrderId", "transactTime"}:
         return ORDER_FORMAT

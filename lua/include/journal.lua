@@ -1,8 +1,9 @@
 -- One entry of `events` for everything this call changed; none when it changed nothing.
 local function journal(events, script, at_ms, changes)
   if #changes == 0 then return '' end
-  -- Put together in one step: Lua hashes every string it makes from end to end, and this one has all the others in it.
-  changes[1] = '{"v":1,"script":"' .. script .. '","at_ms":' .. digits(at_ms) .. ',"changes":[' .. changes[1]
-  changes[#changes] = changes[#changes] .. ']}'
-  return redis.call('XADD', events, '*', 'data', #changes == 1 and changes[1] or table.concat(changes, ','))
+  local head, last = '{"v":1,"script":"' .. script .. '","at_ms":' .. digits(at_ms) .. ',"changes":[', ']}'
+  -- The whole is put together once: Lua hashes every string it makes from end to end, and this one holds all changes.
+  if #changes == 1 then return redis.call('XADD', events, '*', 'data', head .. changes[1] .. last) end
+  changes[1], changes[#changes] = head .. changes[1], changes[#changes] .. last
+  return redis.call('XADD', events, '*', 'data', table.concat(changes, ','))
 end
