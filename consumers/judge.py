@@ -169,7 +169,7 @@ def _switched(control: Mapping[str, str], terms: Place) -> str | None:
 
 def _amounts(item: ClaimItem) -> tuple[Place, Decimal, Decimal | None]:
     """Terms, and the amounts as they are to be sent."""
-    terms, sent = codec.decode_terms(item.terms.encode()), _sent.decode(item.sent)
+    terms, sent = codec.decode_place(item.terms.encode()), _sent.decode(item.sent)
     price = sent.get("price")
     return terms, Decimal(sent.get("quantity", terms.quantity)), terms.price if price is None else Decimal(price)
 

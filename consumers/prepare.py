@@ -12,7 +12,7 @@ from streams.instrument import Instruments, Legal, fit, refuse_unsupported
 from streams.plans import ClaimItem
 from streams.producer import publish_item
 from streams.reader import Entry
-from streams.record import NEW_STATE_TEXT
+from streams.record import NEW_STATE_TEXT, claimed_terms
 from streams.schemas import AccountInfo, Amend, Cancel, Place
 
 
@@ -96,6 +96,7 @@ def _amend(entry: str, intent: Amend, info: AccountInfo, data: bytes) -> Prepare
 
 def _place(entry: str, intent: Place, info: AccountInfo, sent: dict[str, str], refusal: str) -> ClaimItem:
     published = publish_item(intent, info)
+    kept_terms, kept_sent = claimed_terms(intent, sent)
     return ClaimItem(
         command="place",
         entry=entry,
@@ -107,6 +108,8 @@ def _place(entry: str, intent: Place, info: AccountInfo, sent: dict[str, str], r
         state=NEW_STATE_TEXT,
         digest=published.digest,
         sent=codec.encode_text(sent),
+        kept_terms=kept_terms,
+        kept_sent=kept_sent,
         refusal=codec.encode_text(refusal) if refusal else "",
         strategy=intent.strategy,
         symbol=intent.symbol,

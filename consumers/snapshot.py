@@ -158,7 +158,7 @@ class _Reading:
         (seconds, micros), *rows = await pipe.execute()
         self._known.ahead_ms = int(seconds) * 1000 + int(micros) // 1000 - self._clock.monotonic_ms()
         for (name, executions), row in zip(asked.items(), rows, strict=False):
-            order = to_order(name, row[: len(FIELDS)])
+            order = to_order(self._keys.account, name, row[: len(FIELDS)])
             if order is not None:
                 marks = zip(executions, row[len(FIELDS) :], strict=True)
                 self._orders[name] = Known(order, frozenset(one for one, mark in marks if mark is not None))

@@ -9,8 +9,9 @@ KEYS[5]   ended sorted set
 KEYS[6+]  spent sets of the months in ARGV[6], then order hashes, one per item of the plan
 
 ARGV[1]  plan, msgpack: list of maps {command, entry, token, client_order_id, fingerprint, valid_until_ms, terms, state,
-         digest, sent, refusal, strategy, symbol, judged, reduces, waits, rate, revision, who}; command is place, cancel or
-         amend; sent is JSON of the amounts to send, of an amend with its revision and fingerprint; refusal is a JSON
+         digest, sent, kept_terms, kept_sent, refusal, strategy, symbol, judged, reduces, waits, rate, revision, who}; command is place, cancel or
+         amend; sent is JSON of the amounts to send, of an amend with its revision and fingerprint; kept_terms and
+         kept_sent are what the record of a place that is sent keeps of both, kept_sent may be empty; refusal is a JSON
          string when a limit forbids sending, else empty; judged says that it was held against the exposure of ARGV[8],
          reduces that by it the order can only make the position smaller, waits that those behind it were judged as if
          it were not sent; rate is what is kept of the strategy's orders of this second, may be empty; who is a JSON
@@ -146,7 +147,10 @@ local function place(key, item)
   if verdict then return verdict end
   if known[4] == item.token then return {'busy'} end -- repeated after that claim was closed: a token is used once
   local send_by = math.min(now + window_ms, valid_until)
-  redis.call('HSET', key, 'status', 'submitting', 'token', item.token, 'send_by', digits(send_by), 'sent', item.sent)
+  redis.call('HSET', key, 'status', 'submitting', 'token', item.token, 'send_by', digits(send_by),
+    'terms', item.kept_terms)
+  if known[4] then redis.call('HDEL', key, 'sent', 'settled') end -- of the claim before
+  if item.kept_sent ~= '' then redis.call('HSET', key, 'sent', item.kept_sent) end
   redis.call('ZADD', live, send_by + 1, item.client_order_id)
   redis.call('HSET', control, 'exposure', item.token)
   if item.rate ~= '' then redis.call('HSET', control, 'rate:' .. item.strategy, item.rate) end
@@ -196,6 +200,7 @@ local function cancel(key, item)
   if known[2] and now <= tonumber(known[3]) then return done(item, status) end
   local send_by = now + window_ms
   redis.call('HSET', key, 'cancel_token', item.token, 'cancel_by', digits(send_by))
+  if known[2] then redis.call('HDEL', key, 'cancel_settled') end -- of the claim before
   redis.call('ZADD', live, send_by + 1, item.client_order_id) -- whatever comes of it, somebody looks again
   return take(key, item, 'cancel', send_by, '{}')
 end
@@ -247,6 +252,7 @@ local function amend(key, item)
   local send_by = math.min(now + window_ms, item.valid_until_ms)
   redis.call('HSET', key, 'token', item.token, 'send_by', digits(send_by), 'amend', item.sent,
     'revision', digits(item.revision), 'revised', item.fingerprint)
+  redis.call('HDEL', key, 'settled') -- of the claim before
   redis.call('ZADD', live, send_by + 1, item.client_order_id) -- whatever comes of it, somebody looks
   redis.call('HSET', control, 'exposure', item.token)
   if item.rate ~= '' then redis.call('HSET', control, 'rate:' .. item.strategy, item.rate) end

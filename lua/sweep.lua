@@ -13,7 +13,8 @@ ARGV[2]  consumer group of intents
 ARGV[3]  ms until an order in good standing is looked at again
 ARGV[4]  shortest and
 ARGV[5]  longest ms between two look-ups of an unknown order
-ARGV[6]  account, for the cancels that are queued again
+ARGV[6]  account, for what is queued again
+ARGV[7]  names of terms, comma separated, in the order in which the record of a claimed order has them, one to a line
 
 Returns {now in ms, verdict …}, one verdict per order
   {'look', record …}  ask the venue about it; its next look is set
@@ -44,6 +45,14 @@ local function keep(id, after_ms)
   return {'kept'}
 end
 
+-- The terms of a record as an intent.
+local function intent(terms)
+  if string.sub(terms, 1, 1) == '{' then return terms end
+  local parts, name = {'{"kind":"place","account":"' .. account .. '"'}, string.gmatch(ARGV[7], '[^,]+')
+  for value in string.gmatch(terms, '[^\n]+') do parts[#parts + 1] = '"' .. name() .. '":' .. value end
+  return table.concat(parts, ',') .. '}'
+end
+
 local function sweep_created(key, id, entry, valid_until, cancel)
   if cancel then
     end_record(key, id, 'cancelled', '"cancelled before it was sent"', live, ended, now, changes)
@@ -52,8 +61,8 @@ local function sweep_created(key, id, entry, valid_until, cancel)
   elseif has_owner(intents, group, entry) then
     return keep(id, math.min(calm_ms, valid_until - now + 1))
   else
-    -- The terms are the intent: the new entry is the old one again, and the record says that it now speaks for it.
-    local queued = redis.call('XADD', intents, '*', 'data', redis.call('HGET', key, 'terms'))
+    -- The new entry is the old one again, and the record says that it now speaks for it.
+    local queued = redis.call('XADD', intents, '*', 'data', intent(redis.call('HGET', key, 'terms')))
     redis.call('HSET', key, 'entry', queued)
     changes[#changes + 1] = '{"kind":"queued","id":"queued:' .. queued .. '","client_order_id":"' .. id ..
       '","entry":"' .. queued .. '","lost":"' .. (entry or '') .. '"}'

@@ -14,7 +14,21 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streams.errors import BadIntent
-from streams.schemas import Amend, Cancel, Evidence, Intent, OrderState, OrderStatus, Place, Position
+from streams.schemas import (
+    Amend,
+    Cancel,
+    Evidence,
+    Intent,
+    OrderState,
+    OrderStatus,
+    OrderType,
+    Place,
+    Position,
+    PositionSide,
+    Rounding,
+    Side,
+    TimeInForce,
+)
 
 # An intent is some hundred bytes; more is a mistake or an attack.
 INTENT_BYTES_MAX = 16_384
@@ -41,11 +55,36 @@ def _form(kind: type[Struct]) -> type[Struct]:
     )
 
 
+class _Terms(Struct, array_like=True, gc=False):
+    """Terms as a record keeps them, without their names and their account; what most orders leave out stands last."""
+
+    strategy: str
+    signal_id: str
+    signal_time: datetime
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    price: Decimal | None
+    valid_until: datetime | None = None
+    leg: str = ""
+    time_in_force: TimeInForce = "gtc"
+    post_only: bool = False
+    reduce_only: bool = False
+    position_side: PositionSide = "net"
+    rounding: Rounding | None = None
+    tags: dict[str, str] = {}
+
+
+TERMS = _Terms.__struct_fields__
+_LEFT_OUT = b'\n""\n"gtc"\nfalse\nfalse\n"net"\nnull\n{}\n'  # the end of terms that have nothing but defaults there
+
 _amounts = msgspec.json.Decoder(_Amounts)
 _forms: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_form(Place) | _form(Cancel) | _form(Amend))
 _intent = msgspec.json.Decoder(Intent)
 _evidence = msgspec.json.Decoder(Evidence)
 _place = msgspec.json.Decoder(Place)
+_terms = msgspec.json.Decoder(_Terms)
 _state = msgspec.json.Decoder(OrderState)
 _position = msgspec.json.Decoder(Position)
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -156,9 +195,42 @@ def decode_evidence(data: bytes) -> Evidence:
     return _evidence.decode(data)
 
 
-def decode_terms(data: bytes) -> Place:
-    """Decode the `terms` of an order record."""
+def decode_place(data: bytes) -> Place:
+    """Decode terms as they are published and journaled."""
     return _place.decode(data)
+
+
+def encode_terms(place: Place) -> str:
+    """Encode terms as the record of an order that was claimed keeps them: one JSON value to a line, without names.
+
+    That is a third of what was published, and a script makes an intent of it again without looking into the values.
+    """
+    written = _encoder.encode_lines(
+        (
+            place.strategy, place.signal_id, place.signal_time, place.symbol, place.side, place.type, place.quantity,
+            place.price, place.valid_until, place.leg, place.time_in_force, place.post_only, place.reduce_only,
+            place.position_side, place.rounding, place.tags,
+        )
+    )  # fmt: skip
+    return written.removesuffix(_LEFT_OUT).removesuffix(b"\nnull").removesuffix(b"\n").decode()
+
+
+def decode_terms(stored: bytes, account: str) -> Place:
+    """Decode the `terms` of a record of an account: as they were published, or as the claim keeps them."""
+    if not is_short(stored):
+        return _place.decode(stored)
+    one = _terms.decode(b"[%b]" % stored.replace(b"\n", b","))
+    return Place(
+        account=account, strategy=one.strategy, signal_id=one.signal_id, signal_time=one.signal_time,
+        symbol=one.symbol, side=one.side, type=one.type, quantity=one.quantity, price=one.price, leg=one.leg,
+        time_in_force=one.time_in_force, post_only=one.post_only, reduce_only=one.reduce_only,
+        position_side=one.position_side, valid_until=one.valid_until, rounding=one.rounding, tags=one.tags,
+    )  # fmt: skip
+
+
+def is_short(terms: bytes) -> bool:
+    """Whether the `terms` of a record are as the claim keeps them."""
+    return terms.startswith(b'"')
 
 
 def decode_state(data: bytes) -> OrderState:

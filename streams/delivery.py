@@ -184,7 +184,7 @@ class Delivery:
                 pipe.hget(self._keys.order(name), "terms")
             for name, stored in zip(missing, await pipe.execute(), strict=True):
                 if stored:
-                    named[name] = codec.decode_terms(stored)
+                    named[name] = codec.decode_terms(stored, self._keys.account)
                     self._terms.put(name, named[name])
         known = covers(self._standing.snapshot.entry, entry.id)
         return [

@@ -58,7 +58,11 @@ PublishVerdict = Published | Known | Conflict | Spent
 
 
 class ClaimItem(Struct, frozen=True, kw_only=True):
-    """One entry of `intents` to be claimed."""
+    """One entry of `intents` to be claimed.
+
+    Terms and amounts are written twice: as the journal tells them, and as the record of a claimed order keeps them
+    (`streams.record.claimed_terms`).
+    """
 
     command: CommandKind
     entry: str
@@ -70,6 +74,8 @@ class ClaimItem(Struct, frozen=True, kw_only=True):
     state: str = ""
     digest: str = ""
     sent: str = "{}"
+    kept_terms: str = ""
+    kept_sent: str = ""
     refusal: str = ""
     strategy: str = ""
     symbol: str = ""

@@ -72,7 +72,7 @@ class Rebuilt:
     def order(self, client_order_id: str) -> Order | None:
         """One order as the journal has it."""
         fields = self.hashes.get(self._keys.order(client_order_id), {})
-        return to_order(client_order_id, [_bytes(fields.get(name)) for name in FIELDS])
+        return to_order(self._keys.account, client_order_id, [_bytes(fields.get(name)) for name in FIELDS])
 
     def orders(self) -> Iterator[Order]:
         """Every order."""

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import astuple
 from redis.asyncio import Redis
 
+from streams import codec
 from streams.budget import Grant
 from streams.errors import GateMoved, HistoryChanged, SpentChanged
 from streams.keys import GATEWAYS, LEDGERS, AccountKeys
@@ -45,6 +46,7 @@ PARKED_MAX = 500  # executions that may wait for one order; an iceberg in small 
 
 _pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
 _json: Callable[[object], bytes] = msgspec.json.Encoder().encode
+_TERMS = ",".join(codec.TERMS)
 
 
 class Scripts:
@@ -129,7 +131,10 @@ class Scripts:
                 [packed, GATEWAYS, gateway, window_ms, look_ms, self._months, self.passage.current, exposure],
             )
         )  # fmt: skip
-        return [claim_verdict(item, int(now), answer) for item, answer in zip(items, answers, strict=True)]
+        return [
+            claim_verdict(self._keys.account, item, int(now), answer)
+            for item, answer in zip(items, answers, strict=True)
+        ]
 
     async def known(self, client_order_id: str) -> bool:
         """Ask whether an identity has a record."""
@@ -145,7 +150,7 @@ class Scripts:
         """
         k = self._keys
         keys = [k.order(client_order_id), k.intents, k.evidence, k.control]
-        verdict, _ = await call(
+        verdict = await call(
             self._redis, "settle", keys, [GATEWAYS, entry, token, command, evidence, raw, "again" if again else "done"]
         )
         return bool(verdict == b"settled")
@@ -207,10 +212,18 @@ class Scripts:
     ) -> tuple[int, list[Look]]:
         """Sweep orders that are due; the server's time in ms, and those to ask the venue about."""
         keys = [*self._four, self._keys.ended, *(self._keys.order(one) for one in client_order_ids)]
-        args: Args = [_pack(client_order_ids), GATEWAYS, calm_ms, retry_min_ms, retry_max_ms, self._keys.account]
+        args: Args = [
+            _pack(client_order_ids),
+            GATEWAYS,
+            calm_ms,
+            retry_min_ms,
+            retry_max_ms,
+            self._keys.account,
+            _TERMS,
+        ]
         now, *answers = await call(self._redis, "sweep", keys, args)
         looks = [
-            Look(order_of(one, answer[1:]))
+            Look(order_of(self._keys.account, one, answer[1:]))
             for one, answer in zip(client_order_ids, answers, strict=True)
             if answer[0] == b"look"
         ]

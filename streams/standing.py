@@ -63,7 +63,7 @@ async def read_standing(redis: Redis, keys: AccountKeys, strategy: str) -> Stand
         new = await _of_strategy(redis, keys, sorted(found), strategy)
         made = await _made(redis, keys, new, before, entry) if before else {}
         if made.keys() == set(new) and set(positions) == set(held):
-            orders = {one: to_order(one, row) for one, row in zip(mine, rows, strict=False)} | made
+            orders = {one: to_order(keys.account, one, row) for one, row in zip(mine, rows, strict=False)} | made
             shown = dict(zip(held, rows[len(mine) :], strict=True))
             marks = Marks(redis, keys)
             marks.take(reversed(marked))
@@ -114,7 +114,7 @@ async def _of_strategy(redis: Redis, keys: AccountKeys, client_order_ids: Sequen
         for one in page:
             pipe.hget(keys.order(one), "terms")
         for one, terms in zip(page, await pipe.execute(), strict=True):
-            if terms and codec.decode_terms(terms).strategy == strategy:
+            if terms and codec.decode_terms(terms, keys.account).strategy == strategy:
                 found.append(one)
     return found
 

@@ -31,7 +31,7 @@ class Store:
         for one in client_order_ids:
             pipe.hmget(self._keys.order(one), FIELDS)
         rows = await pipe.execute()
-        return [to_order(one, row) for one, row in zip(client_order_ids, rows, strict=True)]
+        return [to_order(self._keys.account, one, row) for one, row in zip(client_order_ids, rows, strict=True)]
 
     async def all_orders(self) -> list[Order]:
         """Read every record of the account; for people and audits, not for a hot path."""

@@ -28,7 +28,7 @@ def publish_verdict(item: PublishItem, answer: bytes | list[bytes | None]) -> Pu
         case bytes(entry):
             return Published(entry.decode(), item.digest)
         case [b"duplicate", *record]:
-            return Known(order_of(item.client_order_id, record, item.terms))
+            return Known(order_of(item.terms.account if item.terms else "", item.client_order_id, record, item.terms))
         case [b"queued", bytes(entry)]:
             return Published(entry.decode())
         case [b"conflict", bytes(stored)]:
@@ -43,11 +43,11 @@ _WAITING: dict[bytes, ClaimVerdict] = {
 }  # fmt: skip
 
 
-def claim_verdict(item: ClaimItem, now_ms: int, answer: list[bytes | None]) -> ClaimVerdict:
-    """Read the verdict on one claimed entry; `now_ms` is the server's clock at the claim."""
+def claim_verdict(account: str, item: ClaimItem, now_ms: int, answer: list[bytes | None]) -> ClaimVerdict:
+    """Read the verdict on one claimed entry of an account; `now_ms` is the server's clock at the claim."""
     match answer:
         case [b"claimed", bytes(send_by), *record]:
-            return Claimed(order_of(item.client_order_id, record), now_ms, int(send_by))
+            return Claimed(order_of(account, item.client_order_id, record), now_ms, int(send_by))
         case [b"busy" | b"halted" | b"stale" | b"reducing" | b"gap" as word]:
             return _WAITING[word]
         case [b"conflict", bytes(stored)]:
@@ -57,9 +57,9 @@ def claim_verdict(item: ClaimItem, now_ms: int, answer: list[bytes | None]) -> C
     raise ContractError(f"claim answered {answer[:1]!r}")
 
 
-def order_of(client_order_id: str, record: list[bytes | None], same: Place | None = None) -> Order:
-    """Read a record that a script returned; `same` are the terms where it left them out."""
-    order = to_order(client_order_id, record, same)
+def order_of(account: str, client_order_id: str, record: list[bytes | None], same: Place | None = None) -> Order:
+    """Read a record that a script returned; `same` are the terms that it was asked about."""
+    order = to_order(account, client_order_id, record, same)
     if order is None:
         raise ContractError(f"a script returned no record for {client_order_id}")
     return order

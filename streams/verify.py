@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from streams import events
 from streams.keys import AccountKeys
 from streams.rebuild import TRANSPORT, Hash, Parting, Rebuilt, digest
+from streams.record import written_out
 
 PAGE = 1_000
 DIFFERENCES_MAX = 50
@@ -101,6 +102,8 @@ async def stored(redis: Redis, keys: AccountKeys) -> tuple[dict[str, Hash], dict
                 pipe.hgetall(key)
             for key, row in zip(page, await pipe.execute(), strict=True):
                 fields = {name.decode(): value.decode() for name, value in row.items()}
+                if pattern == keys.order(""):
+                    fields = written_out(keys.account, fields)
                 hashes[key] = {name: value for name, value in fields.items() if name not in TRANSPORT}
     mapped = [key async for key in redis.scan_iter(match=f"{keys.venue_order('', '').removesuffix(':')}*", count=PAGE)]
     for start in range(0, len(mapped), PAGE):

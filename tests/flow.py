@@ -18,7 +18,7 @@ from streams.keys import GATEWAYS, LEDGERS, AccountKeys
 from streams.plans import Claimed, ClaimItem, Look
 from streams.producer import publish_item
 from streams.reader import Entry, Reader
-from streams.record import NEW_STATE_TEXT
+from streams.record import NEW_STATE_TEXT, claimed_terms
 from streams.schemas import AccountInfo, Command, Evidence, Order, Outcome, Place
 from streams.scripts import Scripts
 from streams.store import Store, register
@@ -98,9 +98,10 @@ class Bench:
             "valid_until_ms": terms.valid_until_ms, "terms": item.data,
             "state": NEW_STATE_TEXT,
             "digest": codec.birth_digest(item.client_order_id, item.fingerprint, NEW_STATE_TEXT),
-            "sent": codec.encode_text({"quantity": str(terms.quantity)}),
+            "sent": codec.encode_text({"quantity": str(terms.quantity)}), **changes,
         }  # fmt: skip
-        return ClaimItem(**{**given, **changes})
+        given["kept_terms"], given["kept_sent"] = claimed_terms(terms, orjson.loads(given["sent"]))
+        return ClaimItem(**given)
 
     async def claimed(self, terms: Place) -> tuple[Entry, Claimed]:
         """Publish and claim one order."""

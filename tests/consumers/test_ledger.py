@@ -15,7 +15,7 @@ from consumers.folding import Rules, fold_batch
 from consumers.interpret import Item, interpret
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.snapshot import read_snapshot
-from streams import events
+from streams import codec, events
 from streams.connection import connect
 from streams.errors import HistoryChanged, LeaseLost
 from streams.evidence import append
@@ -25,7 +25,7 @@ from streams.reader import Entry, Reader
 from streams.schemas import Absent, Correction, Evidence, Execution, NotSent, Refused, Throttled, Unknown
 from streams.scripts import PARKED_MAX
 from streams.verify import verify
-from tests.flow import LEASE_MS, Bench, execution, place, status
+from tests.flow import LEASE_MS, Bench, execution, place, soon, status
 from tests.pipeline import trade
 from tests.support import wait_until_async
 
@@ -436,6 +436,23 @@ async def test_what_is_said_of_a_claim_closes_that_claim_only(desk: Desk, outcom
     await desk.say(outcome=outcome, order=claim.order)
     await desk.settle_everything()
     assert (await desk.order(claim.order.client_order_id)).status == expected
+
+
+async def test_an_order_of_which_nothing_was_sent_is_queued_again_as_it_was_published(desk: Desk) -> None:
+    """Its record keeps less than the intent had, and all that it said."""
+    terms = place(desk.account, tags={"why": 'a "b"/\n'}, valid_until=soon(60), rounding="down", leg="x,y")
+    entry, claim = await desk.claimed(terms)
+    name = claim.order.client_order_id
+    await desk.scripts.settle(
+        client_order_id=name, entry=entry.id, token=claim.order.token, command="place", evidence=b"{}", raw=b""
+    )
+    await desk.say(outcome=NotSent("late"), order=claim.order)
+    await desk.settle_everything()
+    await desk.sweep(name)
+    [queued] = await desk.read_intents("gateway.1")
+    assert codec.decode_intent(queued.fields[b"data"]) == terms
+    assert isinstance(await desk.claim(queued, terms), Claimed)
+    assert (await verify(desk.redis, desk.keys)).good
 
 
 async def test_a_refusal_says_nothing_once_the_venue_has_shown_the_order(desk: Desk) -> None:

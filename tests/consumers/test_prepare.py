@@ -104,7 +104,7 @@ def test_the_amounts_to_send_are_stored_with_the_claim(changes: dict[str, Any], 
     """Canonical, rounded where the intent says how; the terms keep what was asked."""
     item = claim(place(**changes))
     assert msgspec.json.decode(item.sent) == sent
-    assert codec.decode_terms(item.terms.encode()) == place(**changes)
+    assert codec.decode_place(item.terms.encode()) == place(**changes)
 
 
 @pytest.mark.parametrize(

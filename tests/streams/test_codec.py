@@ -70,6 +70,43 @@ STATES = st.builds(
 )
 
 
+PLACES = st.builds(
+    place,
+    strategy=WORDS,
+    signal_id=WORDS,
+    signal_time=MOMENTS,
+    quantity=AMOUNTS,
+    price=AMOUNTS,
+    leg=st.just("") | WORDS.map(lambda word: word.replace(" ", "")),
+    time_in_force=st.sampled_from(["gtc", "ioc"]),
+    reduce_only=st.booleans(),
+    position_side=st.sampled_from(["net", "long"]),
+    valid_until=st.none() | st.just(datetime(2100, 1, 2, tzinfo=UTC)),
+    rounding=st.none() | st.just("down"),
+    tags=st.just({}) | st.dictionaries(TEXTS, TEXTS, max_size=3),
+)
+
+
+@given(PLACES)
+@example(place())
+@example(place(type="market", price=None))
+@example(place(type="market", price=None, valid_until=datetime(2100, 1, 2, tzinfo=UTC)))
+def test_terms_are_read_as_they_were_published_and_as_a_record_keeps_them(terms: Place) -> None:
+    """Each value stands on a line of its own, so that a script can write the names beside them again."""
+    kept = codec.encode_terms(terms)
+    assert codec.decode_terms(kept.encode(), terms.account) == terms
+    assert codec.decode_terms(codec.encode(terms), "another.account") == terms
+    assert codec.encode_terms(codec.decode_terms(kept.encode(), terms.account)) == kept
+    values = map(json.loads, kept.split("\n"))
+    again = {"kind": "place", "account": terms.account, **dict(zip(codec.TERMS, values, strict=False))}
+    assert codec.decode_intent(dumps(again)) == terms
+
+
+def test_what_most_orders_leave_out_is_not_kept() -> None:
+    """A record is mostly terms, and there are millions of them."""
+    assert codec.encode_terms(place()) == '"s"\n"1"\n"2026-01-01T00:00:00Z"\n"BTC/USDT"\n"buy"\n"limit"\n"1"\n"5"'
+
+
 @given(INTENTS)
 def test_an_intent_is_read_back_as_it_was_written(intent: Place | Cancel) -> None:
     """And what is read back is written with the same bytes."""

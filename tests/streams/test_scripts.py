@@ -200,6 +200,57 @@ async def test_settling_appends_once_and_acknowledges(bench: Bench) -> None:
     assert await bench.pending(bench.keys.intents, GATEWAYS) == 0
 
 
+async def test_a_claim_that_a_version_before_settled_is_settled(bench: Bench) -> None:
+    """Its record names the token and the evidence; those of another token say nothing of this claim."""
+    entry, claim = await bench.claimed(place(bench.account))
+    order, lengths = claim.order, []
+    for token in (order.token, "another"):
+        await bench.redis.hset(bench.keys.order(order.client_order_id), "settled", f"{token} 1-1")
+        assert await bench.scripts.settle(
+            client_order_id=order.client_order_id, entry=entry.id, token=order.token, command="place", evidence=b"{}",
+            raw=b"",
+        )  # fmt: skip
+        lengths.append(await bench.redis.xlen(bench.keys.evidence))
+    assert lengths == [0, 1]
+
+
+async def test_a_claim_keeps_terms_short_and_amounts_only_where_others_are_sent(bench: Bench) -> None:
+    """The order reads the same either way; what the claim before kept is gone."""
+    terms = place(bench.account, quantity=Decimal("1.05"), tags={"why": "a, b\n"})
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    for quantity, kept in (("1.05", False), ("1", True), ("1.05", False)):
+        sent = {"price": "50000", "quantity": quantity}
+        verdict = await bench.claim(entry, terms, sent=codec.encode_text(sent))
+        assert isinstance(verdict, Claimed)
+        assert (verdict.order.terms, verdict.order.sent) == (terms, sent)
+        key = bench.keys.order(verdict.order.client_order_id)
+        assert bool(await bench.redis.hexists(key, "sent")) is kept
+        assert len(await bench.redis.hget(key, "terms") or b"") < len(codec.encode(terms)) / 2
+        assert (await verify(bench.redis, bench.keys)).good
+        await bench.redis.hset(key, "status", "created")  # as the ledger does when nothing was sent
+
+
+async def test_a_record_of_the_version_before_is_read_and_verified_as_ever(bench: Bench) -> None:
+    """Terms as they were published, amounts as they were sent, and the claim's token before its evidence."""
+    terms = place(bench.account)
+    sent = codec.encode_text({"price": "50000", "quantity": "1"})
+    await bench.publish(terms)
+    [entry] = await bench.read_intents()
+    verdict = await bench.claim(entry, terms, sent=sent)
+    assert isinstance(verdict, Claimed)
+    before, name = await verify(bench.redis, bench.keys), verdict.order.client_order_id
+    old: dict[Any, Any] = {
+        "terms": codec.encode_text(terms), "sent": sent, "settled": f"{verdict.order.token} 1-1"
+    }  # fmt: skip
+    await bench.redis.hset(bench.keys.order(name), mapping=old)
+    assert await bench.order(name) == verdict.order
+    assert before.good
+    assert await verify(bench.redis, bench.keys) == before
+    [again] = await bench.publish(terms)
+    assert again == Known(verdict.order)
+
+
 async def test_settling_a_claim_that_is_not_the_records_leaves_the_entry_pending(bench: Bench) -> None:
     """The evidence is kept all the same."""
     entry, claim = await bench.claimed(place(bench.account))
