@@ -25,18 +25,10 @@ Returns a list, one per intent
   {'queued', entry id}               a cancel, for the gateways to decide
 Errors  GATE_MOVED, SPENT_CHANGED
 ]]
---@include server
 --@include record
 local intents, events, control, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local plan, call, look_ms, new_state = cmsgpack.unpack(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[6]
-
--- Before a history is reconciled an intent is taken all the same, and waits: no claim is granted. Its record may be of
--- an order whose own was lost, so it says so; `import` puts the venue's order in its place before the gate opens.
-local refused, early = refusal(control, ARGV[5], ARGV[4])
-if refused and not early then return refused end
-
-local _, commas = string.gsub(ARGV[4], ',', '')
-local months = ARGV[4] == '' and 0 or commas + 1
+local plan, call, new_state = cmsgpack.unpack(ARGV[1]), ARGV[2], ARGV[6]
+local months = ARGV[4] == '' and 0 or select(2, string.gsub(ARGV[4], ',', '')) + 1
 local WIDTH = 5 -- of an intent: intent `number` has the places from (number - 1) * WIDTH + 1 on
 local answers, places, count, known = {}, 0, #plan / WIDTH, true
 
@@ -55,19 +47,29 @@ local function stands(key, data, fingerprint)
   return record
 end
 
--- A call that only repeats ends here, before anything it does not need is defined.
-for index = 1, count do
-  local at = (index - 1) * WIDTH
-  answers[index] = plan[at + 3] ~= '' and stands(KEYS[4 + months + index], plan[at + 1], plan[at + 3]) or nil
-  if not answers[index] then break end
-  places = places + 1
+-- A call that only repeats ends here, before anything it does not need is asked or defined: a record is told as it
+-- stands whatever history the server has, and needs no month of spent identities. It is told under the gate's opening
+-- that the caller has passed, as everything is: a server that was left for another one answers nobody.
+if (redis.call('HGET', control, 'gate') or '') == ARGV[5] then
+  for index = 1, count do
+    local at = (index - 1) * WIDTH
+    answers[index] = plan[at + 3] ~= '' and stands(KEYS[4 + months + index], plan[at + 1], plan[at + 3]) or nil
+    if not answers[index] then break end
+    places = places + 1
+  end
+  if places == count then return answers end
 end
-if places == count then return answers end
+
+--@include server
+-- Before a history is reconciled an intent is taken all the same, and waits: no claim is granted. Its record may be of
+-- an order whose own was lost, so it says so; `import` puts the venue's order in its place before the gate opens.
+local refused, early = refusal(control, ARGV[5], ARGV[4])
+if refused and not early then return refused end
 
 --@include journal
 --@include spent
 --@include entries
-local now, changes, looks = now_ms(), {}, {}
+local now, look_ms, changes, looks = now_ms(), tonumber(ARGV[3]), {}, {}
 
 -- A cancel has no record that could remember the call. One that was just queued stands near the end of the stream,
 -- and while somebody has yet to decide it, the same wish a second time would do nothing. One that was decided may have
