@@ -15,7 +15,7 @@ from tests.pipeline import PRICE, Pipeline, pipeline, venue_process
 
 __all__ = ["pipeline", "venue_process"]
 
-MARGIN_ACCOUNTS = 100
+MARGIN_ACCOUNTS = 250
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,11 @@ class Way(Struct, frozen=True):
     Attributes:
         name: of it.
         kind: what a look finds first; None where it finds nothing by itself.
+        margin_kind: likewise with margin, where that is another.
         prepare: makes what will be broken, and names it.
         break_it: breaks it; nobody listens, and nothing is sent.
         doubled: how many intents have more than one order afterwards, which nothing can undo.
+        strangers: how many executions stay nobody's here: positions and balances have what they moved, no order has.
         fact: what the journal tells of it, where that is a conclusion.
         then: what happens at the venue once the pipeline runs again.
     """
@@ -38,7 +40,9 @@ class Way(Struct, frozen=True):
     kind: Kind | None
     prepare: Prepare
     break_it: Break
+    margin_kind: Kind | None = None
     doubled: int = 0
+    strangers: int = 0
     fact: type[Correction | Inferred] | None = None
     then: Callable[[Pipeline], Awaitable[None]] | None = None
 
@@ -87,6 +91,21 @@ async def _as_ours(pipeline: Pipeline, _: str) -> None:
 async def _as_ours_and_filled(pipeline: Pipeline, _: str) -> None:
     await strange(pipeline, "fo-" + "b" * 22, price=Decimal(102), quantity=Decimal("0.2"))
     await pipeline.house("SELL", "0.2", 102)
+
+
+def _stranger_buys(name: str, price: int, quantity: str) -> Break:
+    """Somebody else's order that has traded and ended: history, which no look takes for an orphan."""
+
+    async def break_it(pipeline: Pipeline, _: str) -> None:
+        await strange(pipeline, name, price=Decimal(price), quantity=Decimal(quantity))
+        await pipeline.house("SELL", quantity, price)
+
+    return break_it
+
+
+async def _liquidate(pipeline: Pipeline, _: str) -> None:
+    """The venue closes everything that is held, and its stream is heard by nobody."""
+    await pipeline.control.liquidate(pipeline.book, pipeline.venue_symbol, Decimal(90), told=False)
 
 
 async def _cancel_there(pipeline: Pipeline, name: str) -> None:
@@ -170,7 +189,7 @@ async def _bid(pipeline: Pipeline) -> str:
 
 
 # In this order: each trade meets the best bid, so what trades while others rest bids more than they do.
-WAYS: Sequence[Way] = (
+_BOTH: Sequence[Way] = (
     Way("busted", "busted", _filled("0.5", 99), _bust, fact=Correction),
     Way("double", "double", _filled("0.3", 98), _by_hand, doubled=1),
     Way("orphan", "orphan", _nothing, _as_ours),
@@ -179,9 +198,19 @@ WAYS: Sequence[Way] = (
     Way("ghost", "ghost", _nothing, _lost_on_its_way),
     Way("zombie", None, _nothing, _lost_but_there),
     Way("status drift", "status_drift", _resting(91), _cancel_there),
-    Way("position drift", "position_drift", _nothing, _move_base),
     Way("balance drift", "balance_drift", _nothing, _move_cash),
     Way("history", None, _nothing, _change_history),
+    Way(
+        # Of spot a holding was there before, so that what is not explained is how far it has moved.
+        "unexplained", "position_drift", _nothing, _stranger_buys("manual-2", 103, "0.3"),
+        margin_kind="unexplained", strangers=1,
+    ),
     Way("hidden", "stale_fill", _bid, _hide, fact=Inferred, then=_show),
     Way("stale fill", "stale_fill", _resting(100), _trade_unheard),
+)  # fmt: skip
+WAYS: Sequence[Way] = (Way("position drift", "position_drift", _nothing, _move_base), *_BOTH)
+ON_MARGIN: Sequence[Way] = (
+    Way("liquidation", "stale_fill", _filled("0.6", 96), _liquidate),
+    Way("position drift", "position_drift", _filled("0.7", 97), _stranger_buys("manual-3", 104, "0.2"), strangers=1),
+    *_BOTH,
 )
