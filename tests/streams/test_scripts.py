@@ -18,7 +18,7 @@ from streams.keys import GATEWAYS
 from streams.plans import Busy, Claimed, Conflict, Done, Halted, Known, ParkPlan, Published
 from streams.producer import publish_item
 from streams.reader import Entry
-from streams.schemas import Cancel, Execution, Order, OrderReport
+from streams.schemas import Cancel, CommandKind, Execution, Order, OrderReport
 from streams.scripts import Scripts
 from streams.verify import verify
 from tests.flow import INFO, LEASE_MS, LOOK_MS, WINDOW_MS, Bench, place, soon, status
@@ -198,6 +198,30 @@ async def test_settling_appends_once_and_acknowledges(bench: Bench) -> None:
         )  # fmt: skip
     assert await bench.redis.xlen(bench.keys.evidence) == 1
     assert await bench.pending(bench.keys.intents, GATEWAYS) == 0
+
+
+@pytest.mark.parametrize("command", ["place", "cancel", "amend"])
+async def test_what_is_said_of_the_next_claim_is_kept_too(bench: Bench, command: CommandKind) -> None:
+    """That the claim before was settled says nothing of this one, whichever of the order's commands it is."""
+    order, entry = await opened(bench), "9-9"
+    key, name = bench.keys.order(order.client_order_id), order.client_order_id
+    if command == "place":
+        entry = order.entry
+        await bench.redis.hset(key, "status", "created")  # as the ledger does when nothing was sent
+    before = await bench.redis.xlen(bench.keys.evidence)
+    for number, token in enumerate(("first", "second"), 1):
+        changes = {**AMEND, "token": token} if command == "amend" else {"command": command, "token": token}
+        verdict = await bench.claim(Entry(entry, {}, redelivered=False), place(bench.account), **changes)
+        assert isinstance(verdict, Claimed), verdict
+        for _ in range(2):
+            assert await bench.scripts.settle(
+                client_order_id=name, entry=entry, token=token, command=command, evidence=b"{}", raw=b"",
+                again=command == "amend",
+            )  # fmt: skip
+        assert await bench.redis.xlen(bench.keys.evidence) == before + number
+        # As the ledger does when nothing was sent, and time when a window closes.
+        await bench.redis.hset(key, mapping={"status": "created"} if command == "place" else {"cancel_by": "1"})
+        await bench.redis.hdel(key, "amend")
 
 
 async def test_a_claim_that_a_version_before_settled_is_settled(bench: Bench) -> None:
