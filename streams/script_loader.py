@@ -85,12 +85,19 @@ def load(name: str) -> Source:
     return Source(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-async def call(redis: Redis, name: str, keys: Keys, args: Args) -> Any:
+async def call(redis: Redis, name: str, keys: Keys, args: Args, *, spin_ns: int = 0) -> Any:
     """Run a script once.
 
     A server that does not know it (restarted, flushed, promoted) refuses before anything runs, so loading it
     and calling again is safe. Nothing else is called again here: after a timeout only the caller knows
     whether the same call finds its stored result.
+
+    Args:
+        redis: who calls.
+        name: of the script.
+        keys: its KEYS.
+        args: its ARGV.
+        spin_ns: for how long the answer is looked for before the process sleeps (`streams.wire`).
 
     Raises:
         HistoryChanged, GateMoved, LeaseLost, SpentChanged: the script refused; it wrote nothing.
@@ -100,7 +107,7 @@ async def call(redis: Redis, name: str, keys: Keys, args: Args) -> Any:
     source = load(name)
     try:
         try:
-            return await command(redis, "EVALSHA", source.sha, len(keys), *keys, *args)
+            return await command(redis, "EVALSHA", source.sha, len(keys), *keys, *args, spin_ns=spin_ns)
         except NoScriptError:
             await redis.script_load(source.text)
             return await command(redis, "EVALSHA", source.sha, len(keys), *keys, *args)

@@ -38,6 +38,7 @@ from streams.record import NEW_STATE_TEXT
 from streams.schemas import Order
 from streams.script_loader import Args, call, call_ahead
 from streams.verdicts import claim_verdict, order_of, publish_verdict
+from streams.wire import SPIN_NS
 
 BATCH_MAX = 256  # entries of one call; it keeps a call under a few ms, so that nobody else waits long
 TRIES = 4  # the months change once a month, the gate's opening once a restart
@@ -66,7 +67,12 @@ class Scripts:
     async def publish(self, items: Sequence[PublishItem], call_id: str, look_ms: int) -> list[PublishVerdict]:
         """Publish intents. Repeating the call with the same `call_id` gives the same answer."""
         answers = await self._passing(
-            lambda: call(self._redis, "publish", *self._publishing(items, call_id, look_ms)),
+            lambda: call(
+                self._redis,
+                "publish",
+                *self._publishing(items, call_id, look_ms),
+                spin_ns=SPIN_NS if len(items) == 1 else 0,
+            )
         )
         return list(map(publish_verdict, items, answers))
 

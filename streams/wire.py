@@ -5,6 +5,8 @@ than the server does. Connections, handshake, reconnects and errors stay redis-p
 """
 
 import asyncio
+import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -21,6 +23,14 @@ _READ_BYTES = 65_536
 # Commands that wait at the server behind the one it works on: with one it would wait whenever a reply takes longer to
 # read than a command to do, with many a refusal is heard late.
 AHEAD = 2
+# A process that sleeps until its answer comes is woken 30 µs and more after it came, longer than most scripts take. A
+# caller who waits for one brief answer may look for it instead, that long; what is not there by then is slept for.
+SPIN_NS = 100_000
+# Looking that found nothing is tried less and less: the answers of this connection are not that brief.
+_PASSES_MAX = 64
+# Other tasks get their turn of the loop all the same.
+_TURN_NS = 1_000_000
+_BRIEF_BYTES = 4_096
 
 
 class Wire(AbstractConnection):
@@ -29,6 +39,9 @@ class Wire(AbstractConnection):
     _alarm: asyncio.TimerHandle | None = None
     _due_s: float | None = None  # by the loop's clock, of the turn that is under way
     _is_late = False
+    _looks = True  # what comes is the reply itself, and not a cipher of it
+    _passes = _passing = 0  # how many are not looked for after one that was not found, and how many of those are left
+    _turned_ns = 0
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Pack one command; what hiredis does not take goes redis-py's way."""
@@ -52,8 +65,13 @@ class Wire(AbstractConnection):
             # What uvloop says of a connection that was closed between two steps; redis-py knows asyncio's word only.
             raise RedisConnectionError(f"The connection is closed: {error}.") from error
 
-    async def exchange(self, *args: Argument) -> Any:
+    async def exchange(self, *args: Argument, spin_ns: int = 0) -> Any:
         """Send one command and read its reply, as the one user of the connection.
+
+        Args:
+            args: the command.
+            spin_ns: for how long the reply is looked for before the process sleeps until it comes; it is for callers
+                who wait for nothing else, and costs them that much of a processor.
 
         Raises:
             redis.exceptions.RedisError: the server's refusal, or the connection failed or was too slow; then it is
@@ -61,7 +79,10 @@ class Wire(AbstractConnection):
         """
         if not self.is_connected:
             await self.connect_check_health(check_health=False)
-        reply = await self._turn(hiredis.pack_command(args))  # type: ignore[arg-type]  # its stub forbids more than one
+        if spin_ns and (now := time.monotonic_ns()) - self._turned_ns > _TURN_NS:
+            self._turned_ns = now
+            await asyncio.sleep(0)
+        reply = await self._turn(hiredis.pack_command(args), spin_ns=spin_ns)  # type: ignore[arg-type]  # its stub forbids more than one
         if isinstance(reply, RedisError):
             raise reply
         return reply
@@ -94,12 +115,16 @@ class Wire(AbstractConnection):
             if waiting:
                 await self.disconnect(nowait=True)
 
-    async def _turn(self, packed: bytes = b"", *, reads: bool = True) -> Any:
+    async def _turn(self, packed: bytes = b"", *, reads: bool = True, spin_ns: int = 0) -> Any:
         """Write what is packed, and read a reply; a refusal is returned."""
         self._is_late = False
-        if self.socket_timeout:
-            self._set_alarm(self.socket_timeout)
         try:
+            if spin_ns and self._may_look():
+                packed, reply = self._look(packed, time.perf_counter_ns() + spin_ns)
+                if reply is not NOT_ENOUGH_DATA:
+                    return reply
+            if self.socket_timeout:
+                self._set_alarm(self.socket_timeout)
             if packed:
                 writer: Any = self._writer
                 writer.write(packed)
@@ -142,20 +167,62 @@ class Wire(AbstractConnection):
         self._is_late = True
         self._writer.transport.abort()
 
+    def _may_look(self) -> bool:
+        """Whether nothing is on its way in either direction that the loop would know of and a look would not."""
+        if self._passing:
+            self._passing -= 1
+            return False
+        stream: Any = self._reader
+        writer: Any = self._writer
+        transport = writer.transport
+        # Of a transport that is closing the number of its socket may be another file's by now.
+        return (
+            self._looks and not transport.is_closing() and not transport.get_write_buffer_size() and not stream._buffer  # noqa: SLF001 - nothing else says it
+        )
+
+    def _look(self, packed: bytes, until_ns: int) -> tuple[bytes, Any]:
+        """Write and look for the reply past the loop; what is left to write, and the reply if it came in time."""
+        writer: Any = self._writer
+        parser: Any = self._parser._reader  # type: ignore[attr-defined]  # noqa: SLF001 - as in `_reply`
+        socket = writer.get_extra_info("socket").fileno()
+        try:
+            packed = packed[os.write(socket, packed) :]
+        except BlockingIOError:
+            return packed, NOT_ENOUGH_DATA
+        while not packed and time.perf_counter_ns() < until_ns:
+            try:
+                data = os.read(socket, _BRIEF_BYTES)
+            except BlockingIOError:
+                continue
+            if not data:
+                raise RedisConnectionError("the server closed it")
+            parser.feed(data)
+            reply = self._told(parser)
+            if reply is not NOT_ENOUGH_DATA:
+                self._passes = 0
+                return packed, reply
+        self._passes = self._passing = min(2 * self._passes + 1, _PASSES_MAX)
+        return packed, NOT_ENOUGH_DATA
+
+    @staticmethod
+    def _told(parser: Any) -> Any:
+        """The next reply of what was read."""
+        while True:
+            reply = parser.gets()
+            if isinstance(reply, RedisConnectionError):  # loading, or no more clients: redis-py closes then
+                raise reply
+            if not isinstance(reply, hiredis.PushNotification):
+                return reply
+
     async def _reply(self) -> Any:
         stream: Any = self._reader
         parser: Any = self._parser._reader  # type: ignore[attr-defined]  # noqa: SLF001 - hiredis, as redis-py set it up
-        while True:
-            reply = parser.gets()
-            if reply is NOT_ENOUGH_DATA:
-                data = await stream.read(_READ_BYTES)
-                if not data:
-                    raise RedisConnectionError("the server closed it")
-                parser.feed(data)
-            elif isinstance(reply, RedisConnectionError):  # loading, or no more clients: redis-py closes then
-                raise reply
-            elif not isinstance(reply, hiredis.PushNotification):
-                return reply
+        while (reply := self._told(parser)) is NOT_ENOUGH_DATA:
+            data = await stream.read(_READ_BYTES)
+            if not data:
+                raise RedisConnectionError("the server closed it")
+            parser.feed(data)
+        return reply
 
 
 class _Unix(Wire, UnixDomainSocketConnection):
@@ -167,7 +234,7 @@ class _Tcp(Wire, Connection):
 
 
 class _Tls(Wire, SSLConnection):
-    pass
+    _looks = False
 
 
 _KINDS: dict[type[AbstractConnection], type[AbstractConnection]] = {
@@ -189,10 +256,11 @@ def answers_within(redis: Redis, limit_ms: int) -> bool:
     return bool(redis.single_connection_client) and timeout_s is not None and timeout_s * 1000 <= limit_ms
 
 
-async def command(redis: Redis, name: str, *args: Argument) -> Any:
+async def command(redis: Redis, name: str, *args: Argument, spin_ns: int = 0) -> Any:
     """Send one command, and its reply without any interpretation.
 
-    A client with a pool, or one that is not connected yet, goes redis-py's way for this call.
+    A client with a pool, or one that is not connected yet, goes redis-py's way for this call; `spin_ns` as of
+    `Wire.exchange`.
 
     Raises:
         redis.exceptions.RedisError: as redis-py; after a timeout the connection is closed.
@@ -201,7 +269,7 @@ async def command(redis: Redis, name: str, *args: Argument) -> Any:
     if not isinstance(connection, Wire) or not connection.is_connected:
         return await redis.execute_command(name.encode(), *args)  # type: ignore[no-untyped-call]  # as bytes it has no parser of replies
     async with redis._single_conn_lock:  # noqa: SLF001 - the lock of the client's own commands
-        return await connection.exchange(name, *args)
+        return await connection.exchange(name, *args, spin_ns=spin_ns)
 
 
 async def commands(redis: Redis, rows: Iterable[Sequence[Argument]], tell: Callable[[Any], None]) -> None:

@@ -50,7 +50,7 @@ def install(striker: Striker) -> None:
     async def replied(self: Any, *args: Any, **options: Any) -> Any:
         return await around.read(self, *args, **options)
 
-    async def stepped(self: Any, *args: Any) -> Any:
+    async def stepped(self: Any, *args: Any, **_: Any) -> Any:
         """Send and read as two steps of redis-py, so that there is a place between them."""
         await self.send_command(*args, check_health=False)
         return await self.read_response()

@@ -18,6 +18,7 @@ from tests.support import wait_until_async
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
 LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+LOOKS = pytest.mark.parametrize("spin_ns", [0, 20_000_000], ids=["sleeps", "looks"])
 
 
 @asynccontextmanager
@@ -38,48 +39,51 @@ def connection(redis: Redis) -> Any:
     return found
 
 
+@LOOKS
 @LOOPS
-def test_a_reply_comes_as_the_server_wrote_it(redis_url: str, run: Runner) -> None:
+def test_a_reply_comes_as_the_server_wrote_it(redis_url: str, run: Runner, spin_ns: int) -> None:
     """No type of redis-py is made of it, whatever its size."""
 
     async def ask() -> None:
         async with client(redis_url) as redis:
             key, large = "wire:{reply}", "x" * 1_000_000
-            assert await command(redis, "SET", key, large) == b"OK"
-            assert await command(redis, "GET", key) == large.encode()
-            assert await command(redis, "EVAL", "return {1, 'two', {ARGV[1]}, false}", 0, b"\xff") == [
+            assert await command(redis, "SET", key, large, spin_ns=spin_ns) == b"OK"
+            assert await command(redis, "GET", key, spin_ns=spin_ns) == large.encode()
+            assert await command(redis, "EVAL", "return {1, 'two', {ARGV[1]}, false}", 0, b"\xff", spin_ns=spin_ns) == [
                 1, b"two", [b"\xff"], None,
             ]  # fmt: skip
-            assert await command(redis, "DEL", key) == 1
+            assert await command(redis, "DEL", key, spin_ns=spin_ns) == 1
 
     run(ask())
 
 
+@LOOKS
 @LOOPS
-def test_a_refusal_is_raised_and_the_connection_goes_on(redis_url: str, run: Runner) -> None:
+def test_a_refusal_is_raised_and_the_connection_goes_on(redis_url: str, run: Runner, spin_ns: int) -> None:
     """The reply of the refused command was read, so the next reply is the next command's."""
 
     async def ask() -> None:
         async with client(redis_url) as redis:
             ours = connection(redis)._writer
             with pytest.raises(ResponseError, match="mine"):
-                await command(redis, "EVAL", "return redis.error_reply('ERR mine')", 0)
-            assert await command(redis, "ECHO", "next") == b"next"
+                await command(redis, "EVAL", "return redis.error_reply('ERR mine')", 0, spin_ns=spin_ns)
+            assert await command(redis, "ECHO", "next", spin_ns=spin_ns) == b"next"
             assert connection(redis)._writer is ours
 
     run(ask())
 
 
+@LOOKS
 @LOOPS
-def test_an_answer_that_is_too_late_closes_the_connection(redis_url: str, run: Runner) -> None:
+def test_an_answer_that_is_too_late_closes_the_connection(redis_url: str, run: Runner, spin_ns: int) -> None:
     """Else it would be taken for the answer of the next command."""
 
     async def ask() -> None:
         async with client(redis_url, timeout_ms=100) as redis:
             with pytest.raises(RedisTimeoutError):
-                await command(redis, "BLPOP", "wire:{never}", 0)
+                await command(redis, "BLPOP", "wire:{never}", 0, spin_ns=spin_ns)
             assert not connection(redis).is_connected
-            assert await command(redis, "ECHO", "next") == b"next"
+            assert await command(redis, "ECHO", "next", spin_ns=spin_ns) == b"next"
 
     run(ask())
 
@@ -102,6 +106,50 @@ def test_a_command_behind_others_has_an_end_too(redis_url: str, run: Runner) -> 
 
 
 @LOOPS
+def test_a_caller_that_looks_for_its_replies_leaves_other_tasks_their_turns(redis_url: str, run: Runner) -> None:
+    """A reply that is there at once needs no turn of the loop, and many of them would hold it for ever."""
+
+    async def ask() -> None:
+        async with client(redis_url) as redis:
+            turns = asyncio.create_task(_turns(100))
+            while not turns.done():
+                assert await command(redis, "ECHO", "mine", spin_ns=20_000_000) == b"mine"
+
+    run(ask())
+
+
+@LOOPS
+def test_a_reply_that_took_longer_than_it_was_looked_for_is_read_all_the_same(redis_url: str, run: Runner) -> None:
+    """So is each of those after it, which are looked for less often."""
+
+    async def ask() -> None:
+        async with client(redis_url) as redis:
+            for number in range(200):
+                assert await command(redis, "ECHO", str(number), spin_ns=1) == str(number).encode()
+
+    run(ask())
+
+
+@LOOPS
+def test_a_server_that_closes_while_its_reply_is_looked_for_is_an_error_of_redis(redis_url: str, run: Runner) -> None:
+    """The command after it opens another connection."""
+
+    async def ask() -> None:
+        async with client(redis_url) as redis:
+            await command(redis, "CLIENT", "KILL", "SKIPME", "no", "ID", await redis.client_id(), spin_ns=10**9)
+            with pytest.raises(RedisConnectionError, match="closed"):
+                await command(redis, "ECHO", "lost", spin_ns=10**9)
+            assert await command(redis, "ECHO", "next", spin_ns=10**9) == b"next"
+
+    run(ask())
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@LOOPS
 def test_a_caller_that_is_cancelled_closes_the_connection(redis_url: str, run: Runner) -> None:
     """The reply that nobody reads any more could be taken for another one's."""
 
@@ -118,8 +166,9 @@ def test_a_caller_that_is_cancelled_closes_the_connection(redis_url: str, run: R
     run(ask())
 
 
+@LOOKS
 @LOOPS
-def test_a_connection_that_is_gone_is_an_error_of_redis(redis_url: str, run: Runner) -> None:
+def test_a_connection_that_is_gone_is_an_error_of_redis(redis_url: str, run: Runner, spin_ns: int) -> None:
     """Also where the loop itself raises something else; the command after it opens another one."""
 
     async def ask() -> None:
@@ -127,8 +176,8 @@ def test_a_connection_that_is_gone_is_an_error_of_redis(redis_url: str, run: Run
             connection(redis)._writer.transport.abort()
             await wait_until_async(connection(redis)._reader.at_eof)
             with pytest.raises(RedisConnectionError, match="closed"):
-                await command(redis, "ECHO", "lost")
-            assert await command(redis, "ECHO", "next") == b"next"
+                await command(redis, "ECHO", "lost", spin_ns=spin_ns)
+            assert await command(redis, "ECHO", "next", spin_ns=spin_ns) == b"next"
 
     run(ask())
 
