@@ -21,8 +21,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 Argument = bytes | str | int
 _READ_BYTES = 65_536
 # Commands that wait at the server behind the one it works on: with one it would wait whenever a reply takes longer to
-# read than a command to do, with many a refusal is heard late.
-AHEAD = 2
+# read than a command to do, and what it takes at once costs one sync of its disk; with many a refusal is heard late.
+AHEAD = 4
 # A process that sleeps until its answer comes is woken 30 µs and more after it came, longer than most scripts take. A
 # caller who waits for one brief answer may look for it instead, that long; what is not there by then is slept for.
 SPIN_NS = 100_000
