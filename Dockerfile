@@ -19,9 +19,9 @@ FROM python:3.12-slim
 ENV PATH=/opt/fillonce/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 RUN groupadd --gid 10001 fillonce \
  && useradd --uid 10001 --gid fillonce --no-create-home --home-dir /work --shell /usr/sbin/nologin fillonce \
- && install --directory --owner=fillonce --group=fillonce /work
+ && install --directory --owner=fillonce --group=fillonce /work /work/.fillonce
 COPY --from=build /opt/fillonce /opt/fillonce
-# An empty directory: a package beside the process would hide one of ours, and the start is refused then.
+# No package lies here: one beside the process would hide one of ours, and the start is refused then.
 WORKDIR /work
 USER fillonce
 STOPSIGNAL SIGTERM

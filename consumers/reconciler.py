@@ -24,6 +24,7 @@ from consumers.adoption import IMPORTED, import_item, listed_terms
 from consumers.durability import Level
 from consumers.look_back import look_back
 from consumers.starting import WAITS, beyond, overdue
+from consumers.witness import Witness
 from streams import events
 from streams.clock import Clock
 from streams.errors import BadIntent, BadPayload, FillonceError, HistoryChanged, StoreUnreachable
@@ -97,6 +98,7 @@ class Reconciler:
     def __init__(
         self, *, redis: Redis, keys: AccountKeys, venue: Venue, describe: Callable[[str, bytes], Described],
         symbols: tuple[str, ...], window_ms: int, durability: Level, clock: Clock, start: StartSettings | None = None,
+        witness: Witness | None = None,
     ) -> None:  # fmt: skip
         """Bind it.
 
@@ -110,6 +112,7 @@ class Reconciler:
             durability: with `disk`, every claim was on the server's disk before anything of it was sent.
             clock: whose monotonic time is used.
             start: what new exposure waits for after an opening; without it, for nothing.
+            witness: keeps halts where neither this process nor the server can lose them.
         """
         self.imported = 0
         self.shut: Shut | None = None
@@ -119,6 +122,7 @@ class Reconciler:
         self._scripts, self._store = Scripts(redis, keys), Store(redis, keys)
         self._found: tuple[str, int] = ("", 0)  # the history that was found, and when on the monotonic clock
         self._seen: Seen | None = None
+        self._witness = witness
         self._start, self._began_ms = start, clock.monotonic_ms()
         self._told_to_wait: tuple[float, str] = (0, "")  # until when the venue wants no question, and its sentence
 
@@ -188,10 +192,13 @@ class Reconciler:
             },
             tip=(newest[0][0], newest[0][1][b"data"]) if newest else None,
         )
+        if self._witness is not None:
+            self._witness.keep(self._seen.switches)
 
     async def _halt_again(self) -> None:
         """Assert a halt that was seen and is lost; one that was resumed meanwhile waits for a person once more."""
-        for name, reason in self._seen.switches.items() if self._seen else ():
+        kept = self._witness.recall() if self._witness is not None and self._seen is None else {}
+        for name, reason in (self._seen.switches if self._seen is not None else kept).items():
             if not await self._redis.hexists(self._keys.control, name):
                 level, _, scope = name.partition(":")
                 await self._scripts.halt("halt" if level == "halt" else "reduce", reason, "reconciler", scope)

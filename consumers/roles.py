@@ -33,6 +33,7 @@ from consumers.reconciler import Reconciler, StartSettings
 from consumers.registration import Registration
 from consumers.resolver import Resolver, ResolverSettings
 from consumers.retention import Retention
+from consumers.witness import Witness
 from streams import store
 from streams.clock import SystemClock
 from streams.connection import connect
@@ -308,6 +309,7 @@ async def _resolver(shop: Workshop) -> Role:
         redis=redis, keys=shop.keys, venue=venue, describe=registry.plug(shop.venue_name).describe,
         symbols=shop.account.symbols, window_ms=shop.account.send_window_ms, durability=shop.account.durability,
         clock=shop.clock, start=StartSettings(limits=shop.account.limits, deadline_ms=shop.account.start_deadline_ms),
+        witness=Witness.of(shop.settings.data_dir, shop.task.account),
     )  # fmt: skip
     registration = Registration(redis, shop.task.account, shop.venue_name, venue, shop.account.symbols)
     compared = patrol(shop, redis, venue)

@@ -45,6 +45,7 @@ from consumers.registration import Registration
 from consumers.repair import Repair
 from consumers.resolver import Resolver, ResolverSettings
 from consumers.survey import Survey
+from consumers.witness import Witness
 from streams import events
 from streams.clock import SystemClock
 from streams.connection import connect
@@ -242,12 +243,12 @@ class Pipeline:
 
     def reconciler(
         self, venue: Venue, *, window_ms: int = WINDOW_MS, redis: Redis | None = None, durability: Level = "disk",
-        start: StartSettings | None = None,
+        start: StartSettings | None = None, witness: Witness | None = None,
     ) -> Reconciler:  # fmt: skip
         """The gate's keeper."""
         return Reconciler(
             redis=redis or self.redis, keys=self.keys, venue=venue, describe=self.plug.describe, symbols=(self.symbol,),
-            window_ms=window_ms, durability=durability, clock=self.clock, start=start,
+            window_ms=window_ms, durability=durability, clock=self.clock, start=start, witness=witness,
         )  # fmt: skip
 
     async def patrol(

@@ -6,13 +6,16 @@ from typing import Any
 
 from adapters.binance.payloads import RAW_BYTES_MAX
 from adapters.ccxt_unified import Performed
-from adapters.classify import Failure, clean
+from adapters.classify import Failure, clean, retry_after_ms
 from adapters.generic.payloads import told_name
 from adapters.venue import Answer, CouldNotAsk
 from streams.schemas import NotSent, Order, Refused, Unknown
 
 Row = Mapping[str, Any]
 ALTERED = "ccxt would send the order"
+# What exchanges answer who asks too often, and what ccxt calls it where the status tells nothing (Kraken's is 200).
+_TOO_OFTEN_STATUSES = (418, 429)
+_TOO_OFTEN = frozenset({"RateLimitExceeded", "DDoSProtection"})
 
 
 def at_ms(row: Row) -> int:
@@ -41,6 +44,14 @@ def why(done: Performed) -> str:
     """Say why a question has no answer, without addresses or keys."""
     reason = "no order in the answer" if done.failure is None else done.failure.reason
     return clean(f"HTTP {done.response.status}: {reason}" if done.response is not None else reason)
+
+
+def wait_ms(done: Performed) -> int:
+    """For how long the exchange wants no further request, by its Retry-After where it has one; 0 where it wants any."""
+    status = done.response.status if done.response is not None else 0
+    if done.failure is None or not (status in _TOO_OFTEN_STATUSES or done.errors & _TOO_OFTEN):
+        return 0
+    return retry_after_ms(done.response.headers if done.response is not None else {})
 
 
 def _body(done: Performed) -> bytes:

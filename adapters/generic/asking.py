@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from adapters.ccxt_unified import CcxtUnified
-from adapters.generic.answers import Row, rows_of, why
+from adapters.ccxt_rest import always
+from adapters.ccxt_unified import CcxtUnified, Performed, Written
+from adapters.generic.answers import Row, rows_of, wait_ms, why
 from adapters.generic.paging import whole
 from adapters.venue import CouldNotAsk
 
@@ -18,10 +19,11 @@ class Asking:
         symbols: that were asked about.
     """
 
-    def __init__(self, rest: CcxtUnified) -> None:
-        """Bind it."""
+    def __init__(self, rest: CcxtUnified, now_ms: Callable[[], int]) -> None:
+        """Bind it; `now_ms` is any clock."""
         self.symbols: dict[str, None] = {}
-        self._rest = rest
+        self._rest, self._now_ms = rest, now_ms
+        self._ask_at_ms = 0  # the exchange wants no request before
 
     @property
     def has(self) -> Mapping[str, Any]:
@@ -54,12 +56,12 @@ class Asking:
     async def order(self, symbol: str, venue_id: str | None, params: Mapping[str, str]) -> Row | None:
         """One order as ccxt reads it, None when the exchange says there is none."""
         self.symbols[symbol] = None
-        done = await self._rest.perform(lambda x: x.fetch_order(venue_id, symbol, dict(params)))
+        done = await self._asked(lambda x: x.fetch_order(venue_id, symbol, dict(params)))
         if done.failure is None and isinstance(done.value, Mapping) and done.value.get("id"):
             return {**done.value, "symbol": done.value.get("symbol") or symbol}
         if "OrderNotFound" in done.errors and done.response is not None:
             return None
-        raise CouldNotAsk(why(done))
+        raise CouldNotAsk(why(done), wait_ms(done))
 
     async def balance(self) -> Mapping[str, Any]:
         """What the account holds as ccxt reads it."""
@@ -70,9 +72,9 @@ class Asking:
 
     async def call(self, deed: Deed) -> Any:
         """Give what one call of ccxt gives."""
-        done = await self._rest.perform(deed)
+        done = await self._asked(deed)
         if done.failure is not None:
-            raise CouldNotAsk(why(done))
+            raise CouldNotAsk(why(done), wait_ms(done))
         return done.value
 
     async def pages(self, fetch: Callable[[Any, int, Mapping[str, int]], Awaitable[Any]], since_ms: int) -> list[Row]:
@@ -83,3 +85,26 @@ class Asking:
             return rows_of(await self.call(lambda x: fetch(x, since_ms, params)))
 
         return await whole(page, since_ms)
+
+    def left_ms(self) -> int:
+        """For how long the exchange still wants no request."""
+        return max(self._ask_at_ms - self._now_ms(), 0)
+
+    async def perform(
+        self, deed: Deed, check: Callable[[], str] = always, judge: Callable[[Written], str | None] | None = None
+    ) -> Performed:
+        """Have ccxt do something, as `CcxtUnified.perform`, and remember when it was asked too often."""
+        done = await self._rest.perform(deed, check, judge)
+        if told_ms := wait_ms(done):
+            self._ask_at_ms = max(self._ask_at_ms, self._now_ms() + told_ms)
+        return done
+
+    async def _asked(self, deed: Deed) -> Performed:
+        """Ask, unless the exchange was asked too often: asking on lengthens a ban, and orders come first.
+
+        Raises:
+            CouldNotAsk: nothing is asked now.
+        """
+        if left_ms := self.left_ms():
+            raise CouldNotAsk(f"the exchange wants no request for {left_ms} ms", left_ms)
+        return await self.perform(deed)

@@ -46,7 +46,7 @@ from adapters.venue import Answer, CouldNotAsk, Rows, StreamEvent, Window
 from streams.errors import UsageError
 from streams.instrument import Instrument
 from streams.money import text
-from streams.schemas import Accepted, Amending, NotSent, Order, Refused
+from streams.schemas import Accepted, Amending, NotSent, Order, Refused, Throttled
 
 CLOCK_SAMPLES = 3
 
@@ -66,7 +66,7 @@ class CcxtVenue:
         """Put the parts together; `now_ms` estimates the Redis server's clock (UTC ms)."""
         self.facts, self.clock_offset_ms, self.poll_ms = facts_of(exchange_id), 0, POLL_MS
         self._rest, self._id, self._now_ms, self._cancels_by_name = rest, exchange_id, now_ms, cancels_by_name
-        self._ask = Asking(rest)
+        self._ask = Asking(rest, now_ms)
 
     def __repr__(self) -> str:
         return f"CcxtVenue({self._id})"
@@ -120,6 +120,8 @@ class CcxtVenue:
         terms = order.terms
         if terms is None:
             return Answer(Refused("unsupported", "A tombstone has no terms."))
+        if left_ms := self._ask.left_ms():
+            return Answer(Throttled(left_ms))
         amount = text(order.quantity)
         price = text(order.price) if terms.type == "limit" and order.price is not None else None
         name, params = order.client_order_id, {"clientOrderId": order.client_order_id}
@@ -265,7 +267,7 @@ class CcxtVenue:
         self, deed: Deed, judge: Callable[[Written], str | None], window: Window
     ) -> tuple[Performed, int]:
         check = Deadline(window, self._now_ms)
-        done = await self._rest.perform(deed, check, judge)
+        done = await self._ask.perform(deed, check, judge)
         return done, check.sent_at_ms if done.sent else 0
 
     async def _ended(self, order: Order, done: Performed, sent_at_ms: int) -> Answer:

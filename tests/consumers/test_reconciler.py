@@ -13,8 +13,10 @@ from adapters.simulated.faults import OFF
 from adapters.simulated.process import SimulatedVenue
 from adapters.venue import Rows, Venue
 from consumers.adoption import import_item
+from consumers.commands.figures import switches
 from consumers.look_back import DAY_MS, LOOK_BACK_MAX_MS
 from consumers.reconciler import _OF_A_SHUT_GATE, OVERLAP_MS
+from consumers.witness import Witness
 from streams.clock import SystemClock
 from streams.keys import ACCOUNTS
 from streams.producer import publish_item
@@ -94,6 +96,42 @@ async def test_an_account_that_was_open_a_moment_ago_is_no_fresh_one_when_its_se
     reconciler._clock = clock = Impatient()
     assert await reconciler.ensure_open()
     assert sum(clock.waits_ms) > 0
+
+
+async def _switches(pipeline: Pipeline) -> dict[str, str]:
+    control: Any = await pipeline.redis.hgetall(pipeline.keys.control)
+    return switches(control)
+
+
+async def test_a_halt_outlives_the_server_that_lost_it_and_the_process_that_saw_it(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Both at once: it was kept on this machine's disk, in every scope and level, with its reason."""
+    witness = tmp_path / "halts" / "a.json"
+    await pipeline.scripts.halt("halt", "by hand", "test", "symbol:BTC/USDT")
+    await pipeline.scripts.halt("reduce", "too far", "test")
+    assert await pipeline.reconciler(await pipeline.venue(), witness=Witness(witness)).ensure_open()
+    await pipeline.redis.delete(pipeline.keys.control, pipeline.keys.events)
+    restarted = pipeline.reconciler(await pipeline.venue(), witness=Witness(witness))
+    restarted._clock = Impatient()
+    assert await restarted.ensure_open()
+    kept = await _switches(pipeline)
+    assert kept == {"halt:symbol:BTC/USDT": "by hand", "reduce": "too far"}
+
+
+async def test_a_halt_that_a_person_took_back_stays_so(pipeline: Pipeline, tmp_path: Path) -> None:
+    """The last that was seen counts."""
+    witness = tmp_path / "a.json"
+    first = pipeline.reconciler(await pipeline.venue(), witness=Witness(witness))
+    await pipeline.scripts.halt("halt", "by hand", "test")
+    assert await first.ensure_open()
+    await pipeline.scripts.halt("resume", "looked at it", "test")
+    assert await first.ensure_open()
+    await pipeline.redis.delete(pipeline.keys.control, pipeline.keys.events)
+    restarted = pipeline.reconciler(await pipeline.venue(), witness=Witness(witness))
+    restarted._clock = Impatient()
+    assert await restarted.ensure_open()
+    assert await _switches(pipeline) == {}
 
 
 async def test_an_open_gate_stays_open_without_a_question(pipeline: Pipeline) -> None:

@@ -103,7 +103,7 @@ async def _put_right(pipeline: Pipeline, ways: tuple[Way, ...]) -> None:
     doubled, strangers = sum(way.doubled for way in ways), sum(way.strangers for way in ways)
 
     async def equal() -> bool:
-        # A stranger's order is of no intent, and its execution is parked, where a person sees it; what it moved is booked.
+        # A stranger's order is of no intent and its execution is parked, for all to see; what it moved is booked.
         if (await pipeline.audit()).defects != doubled + 3 * strangers or await pipeline.waiting() != strangers:
             return False
         orders = await pipeline.store.all_orders()

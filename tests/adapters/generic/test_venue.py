@@ -1,7 +1,7 @@
 """An account by unified calls alone, on the wire of a raw server: what is written, and what follows from what comes."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,7 @@ from adapters.generic.venue import CcxtVenue
 from adapters.venue import CouldNotAsk, Window
 from streams.errors import UsageError
 from streams.identity import client_order_id
-from streams.schemas import Accepted, NotSent, Order, OrderReport, OrderState, Refused, Unknown
+from streams.schemas import Accepted, NotSent, Order, OrderReport, OrderState, Refused, Throttled, Unknown
 
 FILTERS = [
     {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000.00", "tickSize": "0.01"},
@@ -54,7 +54,7 @@ def order(make_order: Any) -> Order:
     return msgspec.structs.replace(made, client_order_id=client_order_id(made.terms, ID_RULE))
 
 
-async def opened(wire: Any, exchange_id: str = "binance") -> CcxtVenue:
+async def opened(wire: Any, exchange_id: str = "binance", clock: Callable[[], int] = now_ms) -> CcxtVenue:
     """The account at the raw server."""
     wire.answer(msgspec.json.encode(INFO))
     for _ in range(3):
@@ -63,7 +63,7 @@ async def opened(wire: Any, exchange_id: str = "binance") -> CcxtVenue:
         venue=f"ccxt:{exchange_id}", credentials=Credentials("the-key", "the-secret"), rest_url=wire.url,
         request_timeout_ms=10_000,
     )  # fmt: skip
-    made = await registry.open_venue(where, now_ms)
+    made = await registry.open_venue(where, clock)
     assert isinstance(made, CcxtVenue)
     wire.requests.clear()
     return made
@@ -166,6 +166,48 @@ async def test_nothing_but_an_order_of_ours_proves_anything(
     answer = await venue.submit(order, window())
     assert isinstance(answer.outcome, Unknown)
     assert answer.raw == body.strip()
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "retry_after_s", "wait_ms"),
+    [
+        (429, b'{"code":-1003,"msg":"Too many requests."}', 7, 7_000),
+        (418, b'{"code":-1003,"msg":"Way too many requests."}', 120, 120_000),
+        (429, b"<html>slow down</html>", None, 5_000),
+        (400, b'{"code":-1015,"msg":"Too many new orders."}', None, 5_000),
+    ],
+)
+async def test_who_asked_too_often_is_told_for_how_long_and_asks_nothing_meanwhile(
+    wire: Any, order: Order, status: int, body: bytes, *, retry_after_s: int | None, wait_ms: int
+) -> None:
+    """Neither a question nor an order leaves before that; afterwards everything goes out again."""
+    ahead_ms = 0
+    venue = await opened(wire, clock=lambda: now_ms() + ahead_ms)
+    wire.answer(body, status=status, headers=f"Retry-After: {retry_after_s}\r\n" if retry_after_s else "")
+    with pytest.raises(CouldNotAsk) as asked:
+        await venue.open_orders("BTC/USDT")
+    assert asked.value.wait_ms == wait_ms
+    with pytest.raises(CouldNotAsk) as again:
+        await venue.find(order)
+    assert 0 < again.value.wait_ms <= wait_ms
+    assert isinstance((await venue.submit(order, window())).outcome, Throttled)
+    assert len(wire.requests) == 1
+    ahead_ms = wait_ms + 1
+    wire.answer(b"[]")
+    assert (await venue.open_orders("BTC/USDT")).rows == []
+    await venue.close()
+
+
+async def test_an_order_that_was_answered_too_often_keeps_the_next_one_back(
+    venue: CcxtVenue, wire: Any, order: Order
+) -> None:
+    """Nothing proves that it was not taken, so it is unknown; what was never sent is throttled."""
+    wire.answer(b'{"code":-1003,"msg":"Too many requests."}', status=429, headers="Retry-After: 30\r\n")
+    assert isinstance((await venue.submit(order, window())).outcome, Unknown)
+    later = (await venue.submit(order, window())).outcome
+    assert isinstance(later, Throttled)
+    assert 0 < later.retry_after_ms <= 30_000
     assert len(wire.requests) == 1
 
 
