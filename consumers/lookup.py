@@ -6,6 +6,8 @@ from msgspec import Struct
 
 from adapters.venue import VenueFacts
 
+ASKED_IN_VAIN_MS = 86_400_000
+
 
 class Asked(Struct, frozen=True, kw_only=True):
     """What has been asked about an unknown order, on the server's clock.
@@ -38,6 +40,15 @@ def forgets_ms(send_by_ms: int, facts: VenueFacts) -> int | None:
     kept_ms = [one.remembers_ms if one.unfilled_ms is None else one.unfilled_ms for one in asked]
     known_ms = [one for one in kept_ms if one]
     return send_by_ms - facts.window_ms_max + min(known_ms) if known_ms else None
+
+
+def for_a_person_ms(send_by_ms: int, facts: VenueFacts) -> int:
+    """Give the server time from which on only a person can say what became of an order that no look-up showed.
+
+    The venue may have forgotten it, or, where it forgets nothing, has not answered for a day.
+    """
+    forgets = forgets_ms(send_by_ms, facts)
+    return send_by_ms + ASKED_IN_VAIN_MS if forgets is None else forgets
 
 
 def verdict(asked: Asked, send_by_ms: int, facts: VenueFacts) -> Literal["absent", "unknown"]:

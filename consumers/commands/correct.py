@@ -1,4 +1,4 @@
-"""`fillonce adjust` and `correct`: a person's word on what is held, and on an execution that does not stand."""
+"""`fillonce adjust` and `correct`: a person's word on what is held, on an execution, and on an order that is lost."""
 
 import asyncio
 import getpass
@@ -15,7 +15,7 @@ from consumers.commands import output
 from consumers.commands.connecting import connected, only_account, settings_of
 from streams.errors import UsageError
 from streams.money import in_bounds, plain
-from streams.schemas import Adjustment, Correction, Evidence, Execution, PositionSide, Side
+from streams.schemas import Adjustment, Command, Correction, Evidence, Execution, PositionSide, Refused, Side
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -83,21 +83,34 @@ def correct(
     ctx: typer.Context,
     *,
     client_order_id: Annotated[str, typer.Argument(metavar="CLIENT_ORDER_ID", help="Whose execution it was.")],
-    execution_id: Annotated[str, typer.Argument(metavar="EXECUTION_ID", help="As `fillonce trace` names it.")],
+    execution_id: Annotated[str, typer.Argument(metavar="EXECUTION_ID", help="As `fillonce trace` names it.")] = "",
     reason: Reason,
     account: Account = "",
     price: Annotated[str, typer.Option(help="It stands at this price instead of being taken back.")] = "",
     quantity: Annotated[str, typer.Option(help="It stands with this quantity instead.")] = "",
     fee: Annotated[str, typer.Option(help="It stands with this fee instead; negative is a rebate.")] = "",
+    lost: Annotated[bool, typer.Option("--lost", help="Instead: the venue never had this unknown order.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Take back an execution that the venue does not stand by, or tell it anew; its order and its position follow.
+
+    With --lost: end an order that stays unknown because the venue has forgotten whether it had it; `status` names
+    those. It is not sent again, and should the venue show it after all, that counts.
 
     \b
     Examples:
       fillonce correct fo-2vX9… 4000000001:700000001 --reason "busted by the venue, ticket 4711"
       fillonce correct fo-2vX9… 4000000001:700000001 --price 60010.5 --reason "price corrected by the venue"
+      fillonce correct fo-2vX9… --lost --reason "not in the venue's export, ticket 4712"
     """  # noqa: D301 - \b tells the help to keep the lines
+    if lost == bool(execution_id) or (lost and (price or quantity or fee)):
+        raise UsageError("Give the id of an execution, or --lost alone.")
+    if lost:
+        ended = asyncio.run(_lose(settings_of(ctx), account, client_order_id, _signed(reason)))
+        if isinstance(ended, str):
+            output.say(ended)
+            return output.WRONG
+        return _tell(ended, as_json=as_json)
     anew: dict[str, Decimal] = {}
     for option, given in (("price", price), ("quantity", quantity), ("fee", fee)):
         if given:
@@ -156,6 +169,33 @@ async def _correct(
         )  # fmt: skip
         applied = await _write(redis, keys, Evidence(source="person", received_at_ns=0, fact=told))
         return {"account": name, "id": told.id, "reason": reason, "applied": applied}
+
+
+async def _lose(settings: Settings, account: str, client_order_id: str, reason: str) -> dict[str, Any] | str:
+    """End an order of which only a person can say what became; a sentence where that is not so."""
+    from adapters.registry import facts
+    from consumers.lookup import for_a_person_ms
+    from streams import store
+    from streams.keys import AccountKeys
+
+    async with connected(settings) as redis:
+        name = only_account(settings, account)
+        keys = AccountKeys(name)
+        reads = store.Store(redis, keys)
+        [order] = await reads.orders([client_order_id])
+        if order is None:
+            return f"There is no order {client_order_id}."
+        if order.status != "unknown" or order.state.venue_order_ids:
+            return (
+                f"{client_order_id} is {order.status}; only what is unknown, and was never named by the venue, is lost."
+            )
+        info = (await store.accounts(redis)).get(name)
+        if info is None or await reads.now_ms() < for_a_person_ms(order.send_by_ms, facts(info.venue)):
+            return f"The venue can still tell what became of {client_order_id}; it is asked again and again."
+        # Refused and not absent: what rests on a person's word is never sent again.
+        told = Command(client_order_id=client_order_id, token=order.token, outcome=Refused("person", reason))
+        applied = await _write(redis, keys, Evidence(source="person", received_at_ns=0, command=told))
+        return {"account": name, "id": client_order_id, "reason": reason, "applied": applied}
 
 
 async def _write(redis: "Redis", keys: "AccountKeys", said: Evidence) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 
+from consumers.lookup import for_a_person_ms
 from consumers.starting import WAITS
 from streams.budget import left
 from streams.errors import StoreError
@@ -12,6 +13,7 @@ from streams.keys import AccountKeys, egress_rate
 from streams.plans import GateState
 from streams.scripts import Scripts
 from streams.store import Store
+from streams.store import accounts as registry
 
 # The name a whole pipeline reports under, beside its roles.
 SUPERVISOR: Final = "supervisor"
@@ -21,6 +23,7 @@ STALE_MS: Final = 3_000
 LIVE_COUNTED_MAX: Final = 20_000
 PAGE: Final = 1_000
 REASONS_SHOWN: Final = 5
+FOR_A_PERSON_SHOWN: Final = 5
 PARKED_SHOWN: Final = 20
 WATERMARK: Final = "stream_watermark"
 
@@ -149,6 +152,7 @@ async def _orders(redis: Redis, keys: AccountKeys, now_ms: int) -> dict[str, Any
     live = await redis.zcard(keys.live)
     counts: dict[str, int] = {}
     oldest_unknown_ms: int | None = None
+    unknown: list[tuple[str, int]] = []
     counted = 0
     while counted < min(live, LIVE_COUNTED_MAX):
         names: Any = await redis.zrange(keys.live, counted, counted + PAGE - 1)
@@ -157,13 +161,28 @@ async def _orders(redis: Redis, keys: AccountKeys, now_ms: int) -> dict[str, Any
         pipe = redis.pipeline(transaction=False)
         for name in names:
             pipe.hmget(keys.order(name.decode()), ("status", "send_by"))
-        for status, send_by in await pipe.execute():
+        for name, (status, send_by) in zip(names, await pipe.execute(), strict=True):
             word = status.decode() if status else "gone"
             counts[word] = counts.get(word, 0) + 1
             if word == "unknown":
                 oldest_unknown_ms = max(oldest_unknown_ms or 0, now_ms - int(send_by or now_ms))
+                unknown.append((name.decode(), int(send_by or now_ms)))
         counted += len(names)
-    return {"live": live, "counted": counted, "by_status": counts, "oldest_unknown_ms": oldest_unknown_ms}
+    return {
+        "live": live, "counted": counted, "by_status": counts, "oldest_unknown_ms": oldest_unknown_ms,
+        "for_a_person": await _for_a_person(redis, keys.account, unknown, now_ms),
+    }  # fmt: skip
+
+
+async def _for_a_person(redis: Redis, account: str, unknown: list[tuple[str, int]], now_ms: int) -> list[str]:
+    """Unknown orders of which the venue can tell nothing any more: asking on will never end it."""
+    info = (await registry(redis)).get(account) if unknown else None
+    if info is None:
+        return []
+    from adapters.registry import facts
+
+    declared = facts(info.venue)
+    return [name for name, send_by in unknown if now_ms >= for_a_person_ms(send_by, declared)][:FOR_A_PERSON_SHOWN]
 
 
 async def _quarantined(redis: Redis, keys: AccountKeys) -> dict[str, Any]:

@@ -11,6 +11,10 @@ from streams.errors import UsageError
 from streams.settings import Settings
 
 WATCH_EVERY_S: Final = 1.0
+FOR_A_PERSON: Final = (
+    "{0}: the venue cannot tell any more whether it ever had it. Ask the venue, and if it has not: "
+    "fillonce correct {0} --lost --reason WHY"
+)
 
 
 def status(
@@ -80,6 +84,7 @@ def _lines(one: dict[str, Any]) -> list[tuple[str, str]]:
         ("trading", _trading(one["switches"])),
         *(("new exposure", f"WAITS: {why}") for why in _waits(one)),
         ("orders", _orders(orders)),
+        *(("", FOR_A_PERSON.format(name)) for name in orders["for_a_person"]),
         *((name, _backlog(figures)) for name, figures in one["backlog"].items()),
         ("parked", f"{parked['executions']} executions of {parked['orders']} orders" + _since(parked["oldest_ms"])),
         ("quarantined", str(quarantined["count"])),
