@@ -2,9 +2,9 @@
 
 A light look (open orders, balances) comes often, a full one (closed orders and executions too) rarely; a light look
 that finds something becomes a full one at once, because missing executions are fetched before anything else is
-concluded. While something stands that was found of orders, every look is full and goes back as far as the one that
-found it: else its order would not be listed any more, and what it moved would be a drift that nobody can explain.
-Runs beside the resolver, with its venue.
+concluded; before a difference of amounts counts, the orders of a whole day are looked at. While something stands that
+was found of orders, every look is full and goes back as far as the one that found it: else its order would not be
+listed any more, and what it moved would be a drift that nobody can explain. Runs beside the resolver, with its venue.
 """
 
 import asyncio
@@ -134,6 +134,7 @@ class Patrol:
         self._seen: dict[str, int] = {}
         self._told: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
         self._full_from_ms: int | None = None
+        self._far: frozenset[str] = frozenset()  # differences of amounts for which the far past was looked at, too
         self._back: dict[str, int] = {}  # finding id -> since when the venue was asked as it was found
         self._last: tuple[Any, Any] | None = None  # the signs as they were seen last
         self._candidate: dict[str, Decimal] | None = None
@@ -204,12 +205,21 @@ class Patrol:
 
     async def _look(self, depth: Depth) -> tuple[Look, list[Finding]]:
         since_ms = await self._since_ms() if depth == "full" else None
-        look = await self._survey.look(since_ms)
-        findings = compare(look.here, look.there, self.settings.terms, self._seen)
+        look, findings = await self._compared(since_ms)
         if since_ms is not None:
+            sure = frozenset(one.id for one in findings if one.action == "adjust" and one.confirmed)
+            if sure - self._far:
+                # The venue may have taken back, or told late, what an order of long ago executed: that comes first.
+                since_ms = min(since_ms, await self._first_ms())
+                look, findings = await self._compared(since_ms)
+            self._far = (self._far | sure) & {one.id for one in findings}
             self._full_from_ms = look.there.asked_at_ms
             self._back = {one.id: self._back.get(one.id, since_ms) for one in findings if _stands(one)}
         return look, findings
+
+    async def _compared(self, since_ms: int | None) -> tuple[Look, list[Finding]]:
+        look = await self._survey.look(since_ms)
+        return look, compare(look.here, look.there, self.settings.terms, self._seen)
 
     def _opening(self, look: Look, findings: Sequence[Finding]) -> dict[str, Decimal] | None:
         """What was held before the first fill, once it is certain: nothing can trade, or two looks agree on it.
@@ -226,11 +236,16 @@ class Patrol:
         now_ms = await self._store.now_ms()
         if self._full_from_ms is not None:
             return look_back(min([self._full_from_ms - OVERLAP_MS, *self._back.values()]), now_ms)
-        first: Any = await self._redis.xrange(self._keys.events, count=1)
-        began_ms = events.decode(first[0][1][b"data"]).at_ms if first else now_ms
         last: Any = await self._redis.hget(self._keys.control, "reconciled")  # of another process perhaps
         stands_ms = msgspec.json.decode(last).get("stands_ms", now_ms) if last else now_ms
-        return look_back(min(max(began_ms, now_ms - FIRST_BACK_MS) - OVERLAP_MS, stands_ms), now_ms)
+        return look_back(min(await self._first_ms(), stands_ms), now_ms)
+
+    async def _first_ms(self) -> int:
+        """Since when the first look asks, and one that would book a difference."""
+        now_ms = await self._store.now_ms()
+        first: Any = await self._redis.xrange(self._keys.events, count=1)
+        began_ms = events.decode(first[0][1][b"data"]).at_ms if first else now_ms
+        return max(began_ms, now_ms - FIRST_BACK_MS) - OVERLAP_MS
 
     async def _round(self, depth: Depth, because: str) -> bool:
         if self._clock.monotonic_ms() < self._ask_at_ms:

@@ -443,6 +443,74 @@ async def test_what_waits_for_a_person_is_found_however_long_ago_it_happened(
     assert patrol._back == {}
 
 
+def _lately(pipeline: Pipeline, patrol: Patrol, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let everything have happened long before the last look; fills with each look at the far past."""
+    looks: list[int] = []
+    far = patrol._first_ms
+
+    async def since_ms() -> int:
+        return min([await pipeline.store.now_ms() + 60_000, *patrol._back.values()])
+
+    async def first_ms() -> int:
+        looks.append(await far())
+        return looks[-1]
+
+    monkeypatch.setattr(patrol, "_since_ms", since_ms)
+    monkeypatch.setattr(patrol, "_first_ms", first_ms)
+    return looks
+
+
+async def test_an_execution_of_long_ago_that_was_taken_back_is_no_difference_to_be_booked(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its order is not among those asked for; before an amount is booked, they are looked for."""
+    patrol = await _opened(pipeline, modes={"position_drift": "auto", "balance_drift": "auto"})
+    await pipeline.gateway()
+    await pipeline.listener()
+    name = await _resting(pipeline)
+    await pipeline.house("SELL", 1)
+    await pipeline.status(name, "filled")
+    await _clean(pipeline, patrol)
+    [(_, fill)] = await pipeline.applied()
+    _lately(pipeline, patrol, monkeypatch)
+    await pipeline.control.bust(pipeline.book, pipeline.venue_symbol, int(fill.trade_id))
+
+    async def left_to_a_person() -> bool:
+        report = await patrol.once("full", "command")
+        assert not report.done
+        return [(one.kind, one.subject) for one in report.left] == [("busted", name)]
+
+    await pipeline.until(left_to_a_person)
+    await patrol.once("full", "command", lambda one: one.kind == "busted")
+    await _clean(pipeline, patrol)
+    booked = [one.adjustment.cause for one in await pipeline.journal() if isinstance(one, events.Adjusted)]
+    assert booked == ["opening"]
+
+
+async def test_the_far_past_is_looked_at_once_for_each_difference(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever decides may take days, and such a look costs the venue's budget."""
+    patrol = await _opened(pipeline)
+    looks = _lately(pipeline, patrol, monkeypatch)
+    await pipeline.control.transfer(pipeline.book, "USDT", Decimal(-7), told=False)
+
+    async def left() -> bool:
+        return bool((await patrol.once("light", "command")).left)
+
+    await pipeline.until(left)
+    assert len(looks) == 1
+    assert await left()
+    assert len(looks) == 1
+    await pipeline.control.transfer(pipeline.book, "USDT", Decimal(-7), told=False)
+    await pipeline.until(lambda: _again(patrol, looks, 2))
+
+
+async def _again(patrol: Patrol, looks: list[int], count: int) -> bool:
+    await patrol.once("light", "command")
+    return len(looks) == count
+
+
 async def _holds(pipeline: Pipeline, amount: Decimal) -> bool:
     return (await pipeline.store.holdings()).get(pipeline.base) == amount
 
