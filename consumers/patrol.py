@@ -208,9 +208,9 @@ class Patrol:
         look, findings = await self._compared(since_ms)
         if since_ms is not None:
             sure = frozenset(one.id for one in findings if one.action == "adjust" and one.confirmed)
-            if sure - self._far:
+            if sure - self._far and (far_ms := await self._first_ms()) < since_ms:
                 # The venue may have taken back, or told late, what an order of long ago executed: that comes first.
-                since_ms = min(since_ms, await self._first_ms())
+                since_ms = far_ms
                 look, findings = await self._compared(since_ms)
             self._far = (self._far | sure) & {one.id for one in findings}
             self._full_from_ms = look.there.asked_at_ms
