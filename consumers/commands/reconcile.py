@@ -154,13 +154,22 @@ def _shown(told: dict[str, Any]) -> list[Any]:
     if not rows:
         return [*lines, f"{told['account']}: the venue's books and ours agree."]
     columns = ["kind", "severity", "what", "symbol", "here", "at the venue", "#since", "action"]
-    left = len(told["left"])
     if told["not_compared"]:
         from consumers.findings import held_words
 
         names = held_words(told["not_compared"])
         lines.append(f"{told['account']}: not compared until what concerns it is put right: {names}.")
-    return [*lines, output.table(told["account"], columns, rows), f"{left} left to decide." if left else "Put right."]
+    return [*lines, output.table(told["account"], columns, rows), _what_now(told)]
+
+
+def _what_now(told: dict[str, Any]) -> str:
+    if not told["left"]:
+        return "Put right."
+    left = [one for one in told["findings"] if one["id"] in told["left"]]
+    tried = any(one["done"] for one in left)
+    proposed = not tried and any(one["action"] not in ("leave", "wait", "person") for one in left)
+    how = " `--mode approve` asks about each, `--mode auto` does what is proposed." if proposed else ""
+    return f"{len(told['left'])} left to decide.{how}"
 
 
 def _doing(one: dict[str, Any], left: list[str]) -> str:

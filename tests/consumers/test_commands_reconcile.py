@@ -51,7 +51,9 @@ async def test_before_and_after(shell: Shell, venue: SimulatedVenue) -> None:
     assert told["left"] == [finding["id"]]
     documented = [timeless(orjson.loads(one)) for one in re.findall(r"```json\n(.*?)```", DOCS.read_text(), re.DOTALL)]
     assert timeless(before.json) == documented[0]
-    assert "adjust: proposed" in words(shell("reconcile", "--mode", "report").out)
+    shown = words(shell("reconcile", "--mode", "report").out)
+    assert "adjust: proposed" in shown
+    assert shown.endswith("1 left to decide. `--mode approve` asks about each, `--mode auto` does what is proposed.")
     done = shell("reconcile", "--mode", "auto")
     assert done.code == 0, done
     assert "adjust: done" in words(done.out)
