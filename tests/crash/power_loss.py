@@ -33,7 +33,7 @@ from tests.crash.points import Profile
 from tests.flow import Bench
 
 APPEND_ONLY = "appendonlydir"
-AT_ONCE = 4  # a start waits for the disk more than for a core
+AT_ONCE = 8  # a start waits for the disk more than for a core
 
 
 class Mark(Struct, frozen=True):
@@ -80,7 +80,7 @@ async def prepare(lane: Lane, folder: Path) -> Loss:
         os.kill(child.pid, signal.SIGSTOP)
     try:
         last = await _mark(lane)
-        await desk.publish([desk.place("last0"), desk.place("last1")])
+        await desk.publish([desk.place("last")])
         size = _file(lane.servers.primary.data_dir).stat().st_size
         shutil.copytree(lane.servers.primary.data_dir / APPEND_ONLY, folder / APPEND_ONLY)
         journal = [entry for entry, _ in await _journal(lane.redis, desk.keys)]
@@ -93,11 +93,11 @@ async def prepare(lane: Lane, folder: Path) -> Loss:
     )  # fmt: skip
 
 
-def offsets(loss: Loss, *, last: int, anywhere: int, seed: int) -> list[int]:
-    """Choose where to cut: so many bytes of the last call, and so many of everything since trading began."""
+def offsets(loss: Loss, *, anywhere: int, seed: int, last: int | None = None) -> list[int]:
+    """Choose where to cut: at each byte of the last call or at so many, and at so many of all since trading began."""
     dice = random.Random(f"power:{seed}")
     tail, all_of_it = range(loss.asked, loss.size + 1), range(loss.began, loss.size + 1)
-    chosen = {loss.asked, loss.size, *dice.sample(tail, min(last, len(tail)))}
+    chosen = {loss.asked, loss.size, *(tail if last is None else dice.sample(tail, min(last, len(tail))))}
     return sorted(chosen | set(dice.sample(all_of_it, min(anywhere, len(all_of_it)))))
 
 
