@@ -115,9 +115,9 @@ class Pair:
         link: the replica's way to its primary.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.primary = EmbeddedServer(folder / "primary", extra=PROMPT)
-        self.replica = EmbeddedServer(folder / "replica", extra=PROMPT)
+    def __init__(self, folder: Path, binary: Path | None = None) -> None:
+        self.primary = EmbeddedServer(folder / "primary", extra=PROMPT, binary=binary)
+        self.replica = EmbeddedServer(folder / "replica", extra=PROMPT, binary=binary)
         self.address, self.link = Way(self.primary), Way(self.primary)
         self.before, self.after = Redis.from_url(self.primary.url), Redis.from_url(self.replica.url)
 
@@ -151,9 +151,9 @@ class Pair:
 
 
 @contextlib.asynccontextmanager
-async def replicated(folder: Path) -> AsyncIterator[Pair]:
+async def replicated(folder: Path, binary: Path | None = None) -> AsyncIterator[Pair]:
     """Start a pair whose replica follows, and end both whatever happened to them."""
-    pair = Pair(folder)
+    pair = Pair(folder, binary)
     try:
         await asyncio.gather(pair.primary.start(), pair.replica.start())
         async with pair.address, pair.link:
