@@ -7,7 +7,7 @@ state that is stored.
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -332,24 +332,55 @@ async def test_lost_commits_and_fills_are_applied_once_from_what_the_venue_tells
 
 async def test_a_ledger_that_slept_through_the_failover_does_not_trust_its_memory(setup: Setup) -> None:
     """R4: it never heard of the change and remembers the payload; the record does not have it, so it is applied."""
-    bench = await Bench(setup.pipeline.redis, setup.pipeline.account + "s").open()
-    ledger, terms = ledger_of(setup.pipeline, bench, "sleeper"), place(bench.account)
+    await remembered_and_lost(setup.pipeline, setup.pair.cut, setup.promote)
+
+
+async def test_a_ledger_that_slept_through_a_restored_file_does_not_trust_its_memory(
+    tmp_path: Path,
+    venue_process: SimulatedVenue,
+) -> None:
+    """R4: the same, where an older copy of the append-only file takes the server's place."""
+    server, restored = EmbeddedServer(tmp_path / "data"), EmbeddedServer(tmp_path / "old")
+    async with server, Way(server) as address, opened(address.url, venue_process) as pipeline:
+
+        async def copy() -> None:
+            shutil.copytree(server.data_dir / "appendonlydir", restored.data_dir / "appendonlydir")
+
+        async def restore() -> None:
+            await server.stop()
+            await restored.start()
+            address.move(restored)
+            await hang_up(pipeline)
+
+        try:
+            await remembered_and_lost(pipeline, copy, restore)
+        finally:
+            await restored.stop()
+
+
+async def remembered_and_lost(
+    pipeline: Pipeline, keep: Callable[[], Awaitable[None]], lose: Callable[[], Awaitable[None]]
+) -> None:
+    """A ledger applies an execution after `keep`; `lose` puts another server there; the execution comes again."""
+    bench = await Bench(pipeline.redis, pipeline.account + "s").open()
+    ledger, terms = ledger_of(pipeline, bench, "sleeper"), place(bench.account)
     _, claim = await bench.claimed(terms)
     name = claim.order.client_order_id
     await bench.say(execution(7, 1, name), form="binance.stream")
     assert await ledger._take_lease()
     batch = [one async for page in ledger._reader.batches(burst=True) for one in page]
-    await setup.pair.cut()
+    await keep()
     await ledger.handle(batch)
     assert (await bench.order(name)).state.filled == Decimal("0.4")
     assert len(ledger.memory.cache) == 1
-    await setup.promote()
+    await lose()
     await bench.open()
     assert (await bench.order(name)).state.filled == 0
     await ledger.handle(batch)
     assert (await bench.order(name)).state.filled == Decimal("0.4")
     await ledger.handle(batch)
     assert (await bench.order(name)).state.filled == Decimal("0.4")
+    assert ledger.memory.cache.counters.hits >= 1
     assert sum(isinstance(one, events.Updated) for one in await bench.journal()) == 1
     assert await bench.pending(bench.keys.evidence, "ledgers") == 0
     assert (await verify(bench.redis, bench.keys)).good
