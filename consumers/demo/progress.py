@@ -108,11 +108,7 @@ def _flat(result: Result) -> dict[str, object]:
         **audited,
         "faults": result.faults,
         "faults_missing": result.faults_missing,
-        **(
-            {"kills": result.blows.kills, "pauses": result.blows.pauses, "stream_gaps": result.blows.gaps}
-            if result.blows
-            else {}
-        ),
+        **_blows(result),
         "seconds": result.seconds,
         "restarts": result.restarts,
         "journal_entries": result.verified.entries,

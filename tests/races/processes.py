@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from consumers.supervise import Child
 from tests.races.worker import Told
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ async def process(told: Told) -> AsyncIterator[asyncio.subprocess.Process]:
         await worker.wait()
 
 
-def stands_still(process: asyncio.subprocess.Process) -> bool:
+def stands_still(process: asyncio.subprocess.Process | Child) -> bool:
     """Whether it was stopped by a signal."""
     asked = subprocess.run(["ps", "-o", "stat=", "-p", str(process.pid)], capture_output=True, text=True, check=False)
     return asked.stdout.strip().startswith("T")
