@@ -109,6 +109,8 @@ async def test_status_counts_live_orders_parked_fills_and_quarantined_entries(be
     await redis.hset(
         bench.keys.order(doubted), mapping={"status": "unknown", "send_by": await bench.store.now_ms() - 65_000}
     )
+    since_ms = await bench.store.now_ms() - 125_000
+    await redis.zadd(bench.keys.parked_index, {bench.keys.parked("BTCUSDT", "99"): since_ms})
     await redis.xadd(bench.keys.evidence, {"data": "{}"})
     [one] = shell("status", "--json").json["accounts"]
     assert one["gate"]["open"]
@@ -116,11 +118,15 @@ async def test_status_counts_live_orders_parked_fills_and_quarantined_entries(be
     assert sorted(one["orders"]["by_status"]) == ["created", "unknown"]
     assert 65_000 <= one["orders"]["oldest_unknown_ms"] < 95_000
     assert one["parked"]["executions"] == 1
-    assert one["parked"]["waiting"][0]["venue_order"] == "BTCUSDT:99"
+    [waiting] = one["parked"]["waiting"]
+    assert waiting["venue_order"] == "BTCUSDT:99"
+    assert 125_000 <= waiting["age_ms"] == one["parked"]["oldest_ms"] < 170_000
     assert one["quarantined"]["count"] == 1
     assert "missing required field" in one["quarantined"]["last"][0]["reason"]
     assert one["backlog"]["evidence"]["lag"] == 1
-    assert "oldest unknown since" in words(shell("status").out)
+    shown = words(shell("status").out)
+    assert "oldest unknown since" in shown
+    assert "1 executions of 1 orders, the oldest since 2 min" in shown
 
 
 async def test_what_a_venue_says_cannot_steer_a_terminal(bench, shell, redis):

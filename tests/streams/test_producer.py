@@ -23,7 +23,7 @@ from streams.events import Created
 from streams.identity import client_order_id
 from streams.instrument import tabulate
 from streams.keys import GATEWAYS
-from streams.producer import IntentProducer, Receipt
+from streams.producer import IntentProducer, Receipt, publish_item
 from streams.schemas import Amend, Cancel, Intent, Takes
 from streams.scripts import BATCH_MAX
 from streams.server import EmbeddedServer
@@ -109,10 +109,15 @@ async def test_an_old_answer_is_not_given_from_memory_however_often_others_are_p
 async def test_other_content_under_a_used_identity_is_refused(bench: Bench) -> None:
     """The error says both fingerprints and what to do."""
     terms = place(bench.account)
+    other = place(bench.account, quantity=Decimal(2), signal_time=terms.signal_time)
     producer = IntentProducer(bench.redis)
     await producer.place(terms)
-    with pytest.raises(IntentConflict, match="use a new signal id for a new decision"):
-        await producer.place(place(bench.account, quantity=Decimal(2), signal_time=terms.signal_time))
+    with pytest.raises(IntentConflict, match="use a new signal id for a new decision") as refused:
+        await producer.place(other)
+    stored, given = (publish_item(one, INFO).fingerprint for one in (terms, other))
+    assert (refused.value.stored, refused.value.given) == (stored, given)
+    assert stored in str(refused.value)
+    assert given in str(refused.value)
 
 
 async def test_a_conflict_does_not_hide_the_others_of_its_batch(bench: Bench) -> None:

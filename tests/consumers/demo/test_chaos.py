@@ -24,6 +24,7 @@ from tests.races.processes import stands_still
 from tests.support import wait_until_async
 
 PAUSE_MS, GAP_MS = 61_000, 30_000
+STRUCK = Tally(dict[str, int](KILLS), dict[str, int](PAUSES), 1)  # type: ignore[arg-type]  # roles are words
 
 
 class Idle(Task, frozen=True, kw_only=True):
@@ -111,7 +112,7 @@ async def test_what_was_struck_is_counted_by_role(tmp_path: Path) -> None:
     assert gone == [GAP_MS] * 2
 
 
-@pytest.mark.parametrize("blows", [Tally(dict(**KILLS), dict(**PAUSES), 1), None])
+@pytest.mark.parametrize("blows", [STRUCK, None])
 def test_a_program_is_told_of_kills_and_pauses_by_role_where_there_were_any(blows: Tally | None) -> None:
     """`demo --faults harsh --json`."""
     found = Audit(
