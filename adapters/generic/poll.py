@@ -79,12 +79,10 @@ async def poll(
         exchange_id: ccxt's name of the exchange.
         symbols: which markets are asked for, at that moment.
         now_ms: the exchange's clock.
-        pause_ms: between two rounds; after a failure it doubles, up to half a minute, and is never shorter than what
-            the exchange wants.
+        pause_ms: between two rounds; after a failure it doubles, up to half a minute.
     """
     failures = 0
     while True:
-        wanted_ms = 0
         connection, subscribed = f"poll-{secrets.token_hex(4)}", False
         seen: dict[str, Seen] = {}
         try:
@@ -105,10 +103,10 @@ async def poll(
                     yield Frame(form, raw, time.time_ns(), connection)
                 await asyncio.sleep(pause_ms() / 1000)
         except CouldNotAsk as error:
-            failures, wanted_ms = failures + 1, error.wait_ms
+            failures += 1
             if subscribed:
                 yield Lost(connection, str(error))
-        await asyncio.sleep(max(min(pause_ms() * 2**failures, PAUSE_MS_MAX), wanted_ms) / 1000)
+        await asyncio.sleep(min(pause_ms() * 2**failures, PAUSE_MS_MAX) / 1000)
 
 
 async def _news(asked: Asked, exchange_id: str, symbol: str, seen: Seen) -> list[tuple[str, bytes]]:

@@ -12,7 +12,7 @@ from adapters.binance_usdm.facts import FACTS as USDM
 from adapters.declared import DAY_MS
 from adapters.generic.facts import facts_of
 from adapters.venue import VenueFacts
-from consumers.lookup import Asked, horizon_ms, resubmission_allowed, verdict
+from consumers.lookup import Asked, for_a_person_ms, horizon_ms, resubmission_allowed, verdict
 
 MS = st.integers(0, 10_000)
 
@@ -67,3 +67,18 @@ def test_where_no_memory_is_known_an_order_that_is_not_found_is_lost() -> None:
     asked = Asked(begun_at_ms=2**60, by_client_id=True, open_orders=True, closed_orders=True)
     assert verdict(asked, 0, facts) == "absent"
     assert not resubmission_allowed(facts)
+
+
+@pytest.mark.parametrize("facts", [FACTS, USDM, facts_of("okx")], ids=["spot", "usdm", "by ccxt"])
+def test_a_person_is_asked_no_sooner_than_look_ups_can_prove_nothing(facts: VenueFacts) -> None:
+    """Where the venue forgets, from that very moment on; where it forgets nothing, after a day without an answer."""
+    send_by_ms = 10**12
+    at_ms = for_a_person_ms(send_by_ms, facts)
+
+    def proven(begun_at_ms: int) -> bool:
+        asked = Asked(begun_at_ms=begun_at_ms, by_client_id=True, open_orders=True, closed_orders=True)
+        return verdict(asked, send_by_ms, facts) == "absent"
+
+    assert proven(at_ms - 1)
+    assert proven(at_ms) == (facts.name not in (FACTS.name, USDM.name))
+    assert at_ms - send_by_ms >= DAY_MS
