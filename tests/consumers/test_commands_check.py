@@ -92,3 +92,27 @@ def test_a_package_of_somebody_else_is_found(shell, tmp_path):
     shutil.rmtree(strange)
     assert said.code == 1
     assert verdicts(said)["packages"] == "fail"
+
+
+def test_a_venue_without_client_order_ids_is_refused_by_name(shell, tmp_path):
+    """A custom venue that declares room for none: `check` fails, and `run` refuses the account in a sentence."""
+    (tmp_path / "nameless.py").write_text(
+        "from msgspec.structs import replace\n"
+        "from adapters.binance.plug import PLUG as BINANCE\n"
+        "rule = replace(BINANCE.facts.id_rule, length_max=0, prefix='')\n"
+        "PLUG = replace(BINANCE, facts=replace(BINANCE.facts, id_rule=rule))\n"
+    )
+    account = {"symbols": ["BTC/USDT"], "venue": "nameless:PLUG", "environment": "testnet"}
+    env = {
+        "FILLONCE_ACCOUNTS": orjson.dumps({"nameless.main": account}).decode(), "PYTHONPATH": str(tmp_path),
+        "FILLONCE_KEY_NAMELESS_MAIN": "k", "FILLONCE_SECRET_NAMELESS_MAIN": "s",
+    }  # fmt: skip
+    said = shell("check", "--json", env=env)
+    assert (said.code, verdicts(said)["identity nameless.main"]) == (1, "fail")
+    for command in (("run",), ("run", "gateway")):
+        refused = shell(*command, env=env)
+        assert refused.code == 2
+        assert refused.err == (
+            "The venue of nameless.main takes no client order ids, so a lost order cannot be told from one that was "
+            "never sent; trade at a venue that takes them.\n"
+        )

@@ -118,6 +118,11 @@ class Protocol(RuleBasedStateMachine):
         self._do(self.world.lose(early))
 
     @rule()
+    def restart(self) -> None:
+        """The server is another run that has everything; what was under way goes on."""
+        self._do(self.world.restart())
+
+    @rule()
     def crash(self) -> None:
         """Every process is gone with what it held."""
         self.world.crash()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from adapters.binance.decode import ORDER_FORMAT, decode
@@ -13,6 +14,7 @@ from adapters.binance.facts import FACTS
 from consumers.ledger import Ledger, LedgerSettings
 from consumers.prepare import Prepared, prepare
 from streams import codec
+from streams.errors import HistoryChanged
 from streams.keys import GATEWAYS, LEDGERS
 from streams.plans import Claimed, ClaimItem, Look
 from streams.producer import publish_item
@@ -233,6 +235,18 @@ class World:
             [order] = await self.bench.store.orders([truth.name])
             if order is not None and order.status == "submitting":
                 await self._doubt(truth, order.token)
+
+    async def restart(self) -> None:
+        """The server is started again with all it had: nothing is claimed until the gate opens; windows stay open.
+
+        Whoever sent a request still waits for its answer.
+        """
+        control = self.bench.keys.control
+        await self.bench.redis.hset(control, "history", "of the run before")
+        with pytest.raises(HistoryChanged):
+            await self.bench.claim(Entry("0-1", {}, redelivered=False), self.truths[0].terms)
+        self.entries, self.due, self.ledger = [], [], None
+        await reopen(self.bench, self.truths)
 
     def crash(self) -> None:
         """Lose all memory: a request of a gateway that is gone never arrives, which nobody knows yet."""
