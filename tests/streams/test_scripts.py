@@ -63,6 +63,27 @@ async def test_a_publish_call_that_is_repeated_gets_its_first_answer(bench: Benc
     assert first == again
 
 
+async def test_a_duplicate_too_is_told_under_the_gates_opening_alone_that_the_caller_has_passed(bench: Bench) -> None:
+    """Whoever asks drops first what was read under another opening; then it is told how the order stands now."""
+    item = publish_item(place(bench.account), INFO)
+    await bench.scripts.publish([item], "call-1", LOOK_MS)
+    await bench.redis.hset(bench.keys.control, "history", "another")
+    await bench.scripts.open_gate((await bench.scripts.gate()).history)
+    with pytest.raises(HistoryChanged):
+        await bench.scripts.publish([item], "call-2", LOOK_MS)
+    [verdict] = await bench.scripts.publish([item], "call-3", LOOK_MS)
+    assert isinstance(verdict, Known)
+
+
+async def test_a_duplicate_is_told_whatever_history_the_server_has(bench: Bench) -> None:
+    """The record says how the order stands; its claim is what the history keeps from going out."""
+    item = publish_item(place(bench.account), INFO)
+    await bench.scripts.publish([item], "call-1", LOOK_MS)
+    await bench.redis.hset(bench.keys.control, "history", "another")
+    [verdict] = await bench.scripts.publish([item], "call-2", LOOK_MS)
+    assert isinstance(verdict, Known)
+
+
 async def test_a_script_the_server_forgot_is_loaded_again(bench: Bench) -> None:
     """SCRIPT FLUSH between two calls goes unnoticed."""
     await bench.redis.script_flush()
