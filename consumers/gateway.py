@@ -37,7 +37,7 @@ from streams.measures import Measures
 from streams.plans import Busy, Claimed, ClaimItem, Conflict, Done, Gap, Halted, Reducing, Stale
 from streams.reader import Entry, Reader
 from streams.schemas import AccountInfo, Cancel, NotSent, Throttled
-from streams.scripts import Scripts
+from streams.scripts import BATCH_MAX, Scripts
 from streams.tasks import end
 
 log = logging.getLogger("fillonce.gateway")
@@ -78,8 +78,8 @@ class Gateway:
         venue: Venue, info: AccountInfo, instruments: Instruments, judge: Judge, amends: Amends,
         settings: GatewaySettings, clock: Clock,
     ) -> None:  # fmt: skip
-        """Bind it: `scripts` on a pool, because answers are settled side by side; `claims` on the one connection that
-        `durability` speaks of; the reader on one of its own.
+        """Bind it: `scripts`, by which answers are settled, and the reader on connections of their own; `claims` on the
+        one that `durability` speaks of.
         """  # noqa: D205 - one sentence
         self.claimed = self.duplicates = self.conflicts = self.quarantined = self.halted = 0
         self._sender, self._settler = Sender(venue, amends), Settler(scripts, clock)
@@ -93,7 +93,9 @@ class Gateway:
         self._running = True
         self._under_way = UnderWay(settings.in_flight_max, reader.pulse)
         self._hand = InHand(clock)
-        self._working: asyncio.Task[None] | None = None  # on a batch that others are read past
+        self._working: asyncio.Task[None] | None = None  # on what was read, while more is read
+        self._behind: list[Entry] = []  # that, in its order
+        self._patient_until_ms = 0
         self.known: Cache[bytes, Prepared] = Cache(settings.remembers_max)
         self._tokens: dict[str, str] = {}  # by entry id, from the first try of a claim to its answer
 
@@ -127,22 +129,39 @@ class Gateway:
             self.stop()
 
     async def _take_up(self, entries: Sequence[Entry], *, wait: bool) -> None:
-        """Work on what was read; on what takes long beside the reading, so that cancels go past it."""
+        """Work on what was read beside the reading, so that the next entries are here when a claim is answered.
+
+        Cancels go past what waits here; where that takes long, the reader yields nothing else.
+        """
         if self._working is not None and self._working.done():
             done, self._working = self._working, None
             await done
         if self._working is not None:
-            await self._handle_or_wait(entries)  # the reader yields nothing now but what overtakes
+            first = [entry for entry in entries if overtakes(entry)]
+            self._behind += [entry for entry in entries if entry not in first] if first else entries
+            self._reader.paused = bool(self._behind) and self._clock.monotonic_ms() >= self._patient_until_ms
+            await self._handle_or_wait(first)
         elif entries:
-            self._working = asyncio.create_task(self._work(entries))
-            await asyncio.wait([self._working], timeout=None if wait else OVERTAKE_AFTER_MS / 1000)
-            self._reader.paused = not self._working.done()
+            self._behind += entries
+            self._working = asyncio.create_task(self._work())
+        if wait and self._working is not None:
+            await asyncio.wait([self._working])
 
-    async def _work(self, entries: Sequence[Entry]) -> None:
+    async def _work(self) -> None:
+        """Handle what was read, all of it that came meanwhile together, until nothing is left or it is stopped."""
         try:
-            await self._handle_or_wait(entries)
+            while self._behind and self._running:
+                entries, self._behind = self._behind[:BATCH_MAX], self._behind[BATCH_MAX:]
+                self._patient_until_ms = self._clock.monotonic_ms() + OVERTAKE_AFTER_MS
+                self._reader.paused = False
+                await self._handle_or_wait(entries)
         finally:
+            self._leave_behind()
             self._reader.paused = False
+
+    def _leave_behind(self) -> None:
+        behind, self._behind = self._behind, []
+        self._leave(behind)
 
     def stop(self) -> None:
         """Take nothing more; `run` ends when the answers that are out have come and are settled."""
@@ -211,6 +230,7 @@ class Gateway:
                 self.known.drop_all()
                 self._durability.doubt()
                 self._leave(batch)
+                self._leave_behind()
                 self._reader.forget()  # read under another history; it is delivered again where it still exists
                 await self._clock.sleep_ms(STANDBY_MS)
                 return

@@ -221,7 +221,7 @@ async def _gateway(shop: Workshop) -> Role:
     )  # fmt: skip
     venue = await shop.venue()
     gateway = Gateway(
-        scripts=Scripts(redis, shop.keys),
+        scripts=Scripts(shop.redis("settles"), shop.keys),
         claims=Scripts(claims, shop.keys),
         durability=durability,
         reader=reader,

@@ -87,6 +87,21 @@ class ClaimItem(Struct, frozen=True, kw_only=True):
     who: str = ""
 
 
+class SettleItem(Struct, frozen=True, kw_only=True):
+    """What came of one claim: evidence as JSON, and how many bytes of the venue's come with it.
+
+    With `again` the entry of an amend of which nothing was sent is kept.
+    """
+
+    client_order_id: str
+    entry: str
+    token: str
+    command: CommandKind
+    evidence: str
+    size: int
+    again: bool = False
+
+
 class Claimed(Struct, frozen=True):
     """Send it, until `send_by_ms`."""
 

@@ -74,7 +74,7 @@ class Reader:
         self._ahead, self._newest = ahead, "0"
         self.overtakes: Callable[[Entry], bool] | None = None
         self.paused = False
-        self._own_turn, self._passed = True, 0
+        self._own_turn, self._passed, self._forgotten = True, 0, 0
         self._running, self._prepared = True, False
         self._drained = False  # the last step looked for new entries and found none
         self._own_cursor: str | None = "0"  # where re-reading own pending entries stands; None when done
@@ -86,8 +86,12 @@ class Reader:
         self._running = False
 
     def forget(self) -> None:
-        """Read own pending entries again before new ones; for a reader that gave up what it had read."""
+        """Read own pending entries again before new ones; for a reader that gave up what it had read.
+
+        What a read that is under way brings is delivered with them.
+        """
         self._own_cursor = self._newest = "0"
+        self._forgotten += 1
 
     async def batches(self, *, burst: bool = False, idle: bool = False) -> AsyncIterator[list[Entry]]:
         """Yield batches, oldest first.
@@ -171,7 +175,10 @@ class Reader:
             if self._passed >= AHEAD_MAX:
                 await self._clock.sleep_ms(block_ms)
                 return []
+        forgotten = self._forgotten
         reply = await self._read(">", *(("BLOCK", block_ms) if block_ms else ()))  # 0 would mean for ever
+        if forgotten != self._forgotten:
+            return []  # told meanwhile to begin again: it comes in its turn, where it still exists
         batch, before = _entries(reply, redelivered=False), self._newest
         if batch:
             self._newest = batch[-1].id

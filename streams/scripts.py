@@ -32,6 +32,7 @@ from streams.plans import (
     ParkPlan,
     PublishItem,
     PublishVerdict,
+    SettleItem,
     StreamState,
 )
 from streams.record import NEW_STATE_TEXT
@@ -146,20 +147,23 @@ class Scripts:
         """Ask whether an identity has a record."""
         return bool(await self._redis.exists(self._keys.order(client_order_id)))
 
-    async def settle(
-        self, *, client_order_id: str, entry: str, token: str, command: str, evidence: bytes, raw: bytes,
-        again: bool = False,
-    ) -> bool:  # fmt: skip
-        """Append an answer to `evidence`; True when the claim is settled.
+    async def settle(self, *, evidence: bytes, raw: bytes, **told: Any) -> bool:
+        """Settle one claim; the rest are fields of `SettleItem`."""
+        item = SettleItem(**told, evidence=evidence.decode(), size=len(raw))
+        [settled] = await self.settle_all([(item, raw)])
+        return settled
 
-        The intent's entry is acknowledged with it; with `again` it stays pending and may be claimed again.
+    async def settle_all(self, answers: Sequence[tuple[SettleItem, bytes]]) -> list[bool]:
+        """Append answers, each with the venue's bytes, to `evidence`; for each whether its claim is settled.
+
+        The intent's entry is acknowledged with it; with `again` it stays pending and may be claimed again. A repeated
+        call finds what was stored.
         """
         k = self._keys
-        keys = [k.order(client_order_id), k.intents, k.evidence, k.control]
-        verdict = await call(
-            self._redis, "settle", keys, [GATEWAYS, entry, token, command, evidence, raw, "again" if again else "done"]
-        )
-        return bool(verdict == b"settled")
+        keys = [k.intents, k.evidence, k.control, *(k.order(item.client_order_id) for item, _ in answers)]
+        plan = _pack([item for item, _ in answers])
+        verdicts = await call(self._redis, "settle", keys, [plan, GATEWAYS, b"".join([raw for _, raw in answers])])
+        return [verdict == b"settled" for verdict in verdicts]
 
     async def commit(self, plan: CommitPlan, epoch: int, lease_ms: int) -> Committed:
         """Commit a folded batch."""

@@ -16,6 +16,7 @@ from streams.connection import connect
 from streams.keys import GATEWAYS
 from streams.producer import publish_item
 from streams.schemas import Cancel, NotSent, Order
+from streams.script_loader import load
 from streams.scripts import Scripts
 from tests.flow import soon
 from tests.pipeline import Pipeline, Proxy, identities
@@ -122,6 +123,56 @@ async def test_what_is_being_sent_has_used_up_its_token_though_its_batch_is_not_
 
 async def _sent(pipeline: Pipeline, name: str) -> bool:
     return name in identities(await pipeline.venue_orders())
+
+
+async def test_what_is_read_while_a_claim_is_out_is_claimed_after_it_by_one_call(pipeline: Pipeline) -> None:
+    """Nothing of it is lost, and all goes out in the order of its signals."""
+    await pipeline.redis.script_load(load("claim").text)
+    async with RedisProxy.redis(pipeline.url) as proxy, connect(proxy.url, name="held") as redis:
+        gateway = await pipeline.gateway(start=False)
+        gateway._claims = Scripts(redis, pipeline.keys)
+        await pipeline.ledger()
+        terms = [pipeline.terms() for _ in range(4)]
+        held = proxy.hold(terms[0].signal_id.encode())
+        pipeline._start(gateway)
+        names = await pipeline.place(terms[0])
+        await held.arrived.wait()
+        names += await pipeline.place(*terms[1:])
+        await pipeline.until(lambda: _read(pipeline, 4))
+        held.release()
+        for name in names:
+            await pipeline.status(name, "open")
+        assert await _claimed_places(pipeline) == names
+        assert proxy.count(load("claim").sha.encode()) == 2
+
+
+async def test_what_was_read_behind_a_claim_that_meets_another_history_is_not_claimed_from_memory(
+    pipeline: Pipeline,
+) -> None:
+    """The server that answers then never had the second intent, so no order is made of it."""
+    async with RedisProxy.redis(pipeline.url) as proxy, connect(proxy.url, name="held") as redis:
+        gateway = await pipeline.gateway(start=False)
+        gateway._claims = Scripts(redis, pipeline.keys)
+        await pipeline.ledger()
+        first, second = pipeline.terms(), pipeline.terms()
+        held = proxy.hold(first.signal_id.encode())
+        pipeline._start(gateway)
+        [name] = await pipeline.place(first)
+        await held.arrived.wait()
+        [lost] = await pipeline.place(second)
+        await pipeline.until(lambda: _read(pipeline, 2))
+        await pipeline.redis.hset(pipeline.keys.control, "gate", "another opening")
+        rows: Any = await pipeline.redis.xrange(pipeline.keys.intents)
+        await pipeline.redis.xdel(pipeline.keys.intents, rows[-1][0])
+        await pipeline.redis.delete(pipeline.keys.order(lost))
+        held.release()
+        await pipeline.status(name, "open")
+        await pipeline.until(lambda: gateway.quarantined)
+        assert identities(await pipeline.venue_orders()) == [name]
+
+
+async def _read(pipeline: Pipeline, count: int) -> bool:
+    return await pipeline.pending(pipeline.keys.intents, GATEWAYS) == count
 
 
 async def test_no_more_commands_are_under_way_than_allowed(pipeline: Pipeline) -> None:

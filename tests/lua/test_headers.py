@@ -27,6 +27,7 @@ from streams.plans import (
     ParkPlan,
     PositionPlan,
     PublishItem,
+    SettleItem,
 )
 from streams.record import FIELDS
 from streams.schemas import Cancel, Order, OrderState
@@ -401,7 +402,7 @@ def test_the_changes_a_script_writes_by_itself_have_the_fields_of_their_kind(nam
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("claim", ClaimItem), ("import", ImportItem)],
+    [("claim", ClaimItem), ("import", ImportItem), ("settle", SettleItem)],
 )
 def test_a_plan_of_maps_has_the_fields_its_header_names(name: str, kind: type[Struct]) -> None:
     """All that the body reads are among them."""
@@ -481,7 +482,7 @@ CALLS: dict[str, tuple[Call, list[str]]] = {
     "publish": (lambda s: s.publish([ITEM, CANCEL, ITEM], "id", 1), [*SPENT, *[K.order("fo-1")] * 2]),
     "claim": (lambda s: s.claim([CLAIM, CLAIM], "g", 1, 1), [*SPENT, *[K.order("fo-1")] * 2]),
     "settle": (lambda s: s.settle(client_order_id="fo-1", entry="1-1", token="t", command="place", evidence=b"",
-                                  raw=b""), []),
+                                  raw=b""), [K.order("fo-1")]),
     "commit": (lambda s: s.commit(COMMIT, 1, 1), ["a", "b"]),
     "park": (lambda s: s.park(PARK, 1, 1), []),
     "quarantine": (lambda s: s.quarantine(stream="stream", group="g", entry="1-1", reason=b"", raw=b"",

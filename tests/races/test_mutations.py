@@ -195,7 +195,7 @@ ON_BENCH: dict[str, tuple[OnBench, Mutation]] = {
     "R3 token": (two_open_tokens, mutants.any_token_will_do),
     "R4 settle": (
         an_entry_of_another_claim,
-        script("settle", "if known[1] ~= token then return append_once() end", ""),
+        script("settle", "if known[1] ~= token then return append_once(item, raw) end", ""),
     ),
     "R4 commit": (
         a_lost_fill_that_is_remembered,

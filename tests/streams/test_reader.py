@@ -292,3 +292,19 @@ async def test_nothing_new_is_read_past_pending_entries_where_nothing_overtakes(
     await lines.write(4)
     found = await lines.batches(lines.reader(count=2))
     assert [numbers(batch) for batch in found] == [[1, 2], [3], [4]]
+
+
+async def test_what_a_read_brings_that_was_under_way_when_it_was_told_to_forget_comes_in_its_turn(lines: Lines) -> None:
+    """Not before what it is behind: all of it is read again, and once."""
+    await lines.write(1)
+    reader, found = lines.reader(), list[Entry]()
+    batches = reader.batches()
+    found += await anext(batches)
+    coming = asyncio.ensure_future(anext(batches))
+    await wait_until_async(lambda: lines.blocked("one"))
+    reader.forget()
+    await lines.write(2)
+    found += await coming
+    assert numbers(found) == [1, 1, 2]
+    assert [entry.redelivered for entry in found] == [False, True, True]
+    await batches.aclose()  # type: ignore[attr-defined]  # it is a generator
