@@ -377,8 +377,8 @@ class Gateway:
     async def _send(self, group: Sequence[Sending]) -> None:
         """Send claimed commands and settle each; whatever happens in between is an outcome."""
         answers = await self._sender.send(group)
-        settles = (self._settle(one.item, answer) for one, answer in zip(group, answers, strict=True))
-        settled = await asyncio.gather(*settles)
+        settles = [self._settle(one.item, answer) for one, answer in zip(group, answers, strict=True)]
+        settled = await asyncio.gather(*settles) if len(settles) > 1 else [await settles[0]]
         for one, answer, kept in zip(group, answers, settled, strict=True):
             if kept and stays(one.item, answer):
                 self._hand.wait(one.item, answer.outcome.retry_after_ms if isinstance(answer.outcome, Throttled) else 0)
