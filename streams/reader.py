@@ -165,8 +165,10 @@ class Reader:
         reply = await self._read(cursor)
         batch = _entries(reply, redelivered=True)
         if self._own_cursor == cursor:  # else it was told meanwhile to begin again
-            self._own_cursor = batch[-1].id if batch else None
-            self._passed = self._passed if batch else 0
+            # Fewer than asked for are the last. To look once more would cost those behind them a turn, and they would
+            # be read twice: at a steady rate that would not end.
+            self._own_cursor = batch[-1].id if len(batch) >= self._count else None
+            self._passed = self._passed if self._own_cursor is not None else 0
         return batch
 
     async def _read_new(self, block_ms: int) -> list[Entry]:

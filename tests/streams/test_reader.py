@@ -308,3 +308,16 @@ async def test_what_a_read_brings_that_was_under_way_when_it_was_told_to_forget_
     assert numbers(found) == [1, 1, 2]
     assert [entry.redelivered for entry in found] == [False, True, True]
     await batches.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+
+async def test_what_is_new_is_not_read_past_own_pending_entries_that_have_all_been_read(lines: Lines) -> None:
+    """It is delivered once, although nothing overtakes anything."""
+    await lines.write(1)
+    await lines.burst(lines.reader())
+    await lines.write(2)
+    heir = lines.reader()
+    heir.overtakes = lambda _: False
+    assert [(number, entry.redelivered) for entry in await lines.burst(heir) for number in numbers([entry])] == [
+        (1, True),
+        (2, False),
+    ]
