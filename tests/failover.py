@@ -107,6 +107,13 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
             await target.drain()
 
 
+async def follows(replica: Redis) -> bool:
+    """Whether a replica has everything, on its disk too: it writes what it copied in the background."""
+    info: dict[str, Any] = await replica.info()
+    writes = info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"]
+    return bool(info.get("master_link_status") == "up" and not writes)
+
+
 class Pair:
     """A primary, its replica, and the address under which the roles know them.
 
@@ -125,11 +132,7 @@ class Pair:
         """Make the second server a replica of the first and wait for its link."""
         await self.after.execute_command("REPLICAOF", LOOPBACK, str(self.link.port))
 
-        async def up() -> bool:
-            info: dict[str, Any] = await self.after.info("replication")
-            return bool(info.get("master_link_status") == "up")
-
-        await wait_until_async(up)
+        await wait_until_async(lambda: follows(self.after))
 
     async def cut(self) -> None:
         """Let the replica have everything up to now, and nothing from here on."""

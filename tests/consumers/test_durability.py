@@ -1,5 +1,6 @@
 """What must hold of a claim before it is sent, at each level, on real servers."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from redis.asyncio import Redis
 
 from adapters.simulated.faults import OFF
 from adapters.simulated.process import SimulatedVenue
-from consumers.durability import Durability, Level
+from consumers.durability import COPYING, Durability, Level
 from consumers.gateway import Gateway
 from streams import codec
 from streams.connection import connect
@@ -17,9 +18,10 @@ from streams.producer import publish_item
 from streams.schemas import NotSent
 from streams.server import EmbeddedServer
 from tests import pipeline as parts
-from tests.failover import replicated
+from tests.failover import LOOPBACK, Pair, replicated
 from tests.pipeline import Pipeline, identities
 from tests.proxy import Proxy
+from tests.support import wait_until_async
 
 pytestmark = pytest.mark.slow
 WINDOW_MS = 300
@@ -51,15 +53,49 @@ async def outcomes(pipeline: Pipeline) -> list[object]:
 
 
 @pytest.mark.parametrize("level", ["memory", "disk"])
-async def test_a_server_that_fsyncs_always_needs_no_further_question(pipeline: Pipeline, level: Level) -> None:
-    """The answer to the claim is the confirmation, and the order goes out."""
+async def test_a_server_that_fsyncs_always_is_asked_once_at_most(pipeline: Pipeline, level: Level) -> None:
+    """The answer to a claim is the confirmation once the disk was seen to keep one, and the orders go out."""
     gateway = await gateway_of(pipeline, level)
     calls = await waits(pipeline.redis)
     await pipeline.ledger()
     [name] = await pipeline.place(pipeline.terms())
     await pipeline.status(name, "open")
-    assert gateway.claimed == 1
-    assert await waits(pipeline.redis) == calls
+    assert await waits(pipeline.redis) == calls + (level == "disk")
+    [name] = await pipeline.place(pipeline.terms())
+    await pipeline.status(name, "open")
+    assert gateway.claimed == 2
+    assert await waits(pipeline.redis) == calls + (level == "disk")
+
+
+async def test_a_server_that_still_writes_what_it_copied_confirms_nothing_and_no_account_halts(tmp_path: Path) -> None:
+    """Killed then, it would come back without the claim, whatever it syncs; it passes by itself."""
+    pair = Pair(tmp_path)
+    await asyncio.gather(pair.primary.start(), pair.replica.start())
+    try:
+        async with pair.link:
+            await pair.before.mset({f"key{number}": "value" for number in range(60)})
+            await pair.after.config_set("rdb-key-save-delay", 50_000)  # µs for each key of its first file
+            await pair.after.execute_command("REPLICAOF", LOOPBACK, str(pair.link.port))
+            await wait_until_async(lambda: _copied(pair.after))
+            await pair.after.execute_command("REPLICAOF", "NO", "ONE")
+            connection = connect(pair.replica.url, name="test", timeout_ms=PATIENT_MS)
+            durability = await Durability.open(connection, "disk", 0)
+            durability.confirm_ms = 1
+            await connection.set("claim", "1")
+            assert not await durability.confirm()
+            assert (durability.silent, durability.reason) == (True, COPYING)
+            durability.confirm_ms = 2 * PATIENT_MS
+            await connection.set("claim", "2")
+            assert await durability.confirm()
+            await connection.aclose()
+    finally:
+        await pair.before.aclose()
+        await pair.after.aclose()
+        await asyncio.gather(pair.primary.stop(), pair.replica.stop())
+
+
+async def _copied(replica: Redis) -> bool:
+    return bool((await replica.info("replication")).get("master_link_status") == "up")
 
 
 async def test_without_enough_replicas_nothing_is_sent_and_the_account_halts(pipeline: Pipeline) -> None:

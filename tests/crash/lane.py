@@ -125,10 +125,12 @@ class Lane(Deployment):
                 await self._answered()
             case "restart":
                 await self.desk.trade()
-                roles = sorted({point.role for point in points}) or ROLES
+                roles = {point.role for point in points} or {*ROLES}
                 if loads:
                     await self.desk.insist(self.redis.script_flush)
-                await asyncio.gather(*(self.restart(role) for role in roles))
+                elif "gateway" in roles:
+                    roles.add("listener")  # a gateway goes other ways while nobody listens to the account
+                await asyncio.gather(*(self.restart(role) for role in sorted(roles)))
                 await self.desk.trade()
             case "outage":
                 await self.desk.trade()

@@ -27,8 +27,8 @@ COMMON: Sequence[Profile] = ("plain", "park", "restart", "faults", "outage")
 REOPENING: Sequence[Profile] = ("restart", "outage", "faults", "start", "plain", "park")
 # How often a recording runs each scenario.
 WAVES: Mapping[Profile, int] = {"plain": 1, "park": 1, "restart": 1, "faults": 2, "outage": 1, "start": 1}
-# Scenarios with faults that a rare call is waited for in; it comes by in about two of three.
-RARE_TRIES = 5
+# Scenarios that a rare call is waited for in, by turns as planned and with faults.
+RARE_TRIES = 6
 # Deaths that share the scenario they happen in, what follows it, and its audit.
 VOLLEY_MAX = 7
 LOAD = "SCRIPT LOAD"
@@ -127,13 +127,14 @@ def volleys(targets: Iterable[Target]) -> list[list[Target]]:
 
 
 def tries(target: Target) -> Sequence[Target]:
-    """How a death is tried: as planned, so by itself, and a few times where faults make rare calls frequent.
+    """How a death is tried: as planned, so by itself, and a few times more, also where faults make rare calls frequent.
 
     A script is loaded by whoever asks for it first, and that is the role that starts alone.
     """
     kept = min(target.kept, 1 if target.phase != "before" else 0)
-    rare: Profile = "restart" if target.point.call == LOAD else "faults"
-    return target, *[replace(target, profile=rare, nth=1, kept=kept)] * RARE_TRIES
+    rare: Sequence[Profile] = ("restart",) if target.point.call == LOAD else ("faults", target.profile)
+    again = [replace(target, profile=rare[number % len(rare)], nth=1, kept=kept) for number in range(RARE_TRIES)]
+    return target, *again
 
 
 def sample(targets: Sequence[Target], count: int, seed: int) -> list[Target]:

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from streams.server import EmbeddedServer
-from tests.failover import LOOPBACK, PROMPT, Way
+from tests.failover import LOOPBACK, PROMPT, Way, follows
 from tests.support import wait_until_async
 
 
@@ -57,11 +57,7 @@ class Servers:
         await asyncio.gather(replica.start(), link.__aenter__())
         async with Redis.from_url(replica.url) as redis:
             await redis.execute_command("REPLICAOF", LOOPBACK, str(link.port))
-
-            async def up() -> bool:
-                return bool((await redis.info("replication")).get("master_link_status") == "up")
-
-            await wait_until_async(up)
+            await wait_until_async(lambda: follows(redis))
 
     async def cut(self) -> None:
         """Let the replica have everything up to now, and nothing from here on; a dead server has nothing to give."""
